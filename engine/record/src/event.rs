@@ -1,0 +1,323 @@
+//! What the state machine says: numbered events of a session's outbound stream, and controls.
+//!
+//! An event is canonical: it holds what happened, not how a protocol prints it. Encoders (OUCH now, FIX
+//! later) are functions of it. Events live only on the engine's stack; nothing here is stored.
+
+use crate::{
+    ConnectionEpoch, Gateway, InstrumentId, MatchNumber, OrderReference, Parts, Price, SessionId,
+    StreamNumber,
+};
+
+/// Where and when a numbered event goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    pub session: SessionId,
+    /// Number on the session's outbound stream of the trading day, from 1, without gaps.
+    pub number: StreamNumber,
+    /// ns since the trading day's midnight.
+    pub time_ns: u64,
+}
+
+/// An order as the client knows it: (session, index, number).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UserRef {
+    pub number: u32,
+    /// OUCH option 28; 0 when the client uses none.
+    pub index: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum OrderState {
+    Live = b'L',
+    /// Accepted and ended at once; nothing more will be said of it.
+    Dead = b'D',
+}
+
+/// Terms that Accepted and Replaced echo.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderTerms<'a> {
+    pub user_ref: UserRef,
+    /// As on the wire: `B`, `S`, `T`, `E`.
+    pub side: u8,
+    pub quantity: u32,
+    pub symbol: [u8; 8],
+    pub price: Price,
+    pub time_in_force: u8,
+    pub display: u8,
+    pub order_reference: OrderReference,
+    pub capacity: u8,
+    pub intermarket_sweep: u8,
+    pub cross_type: u8,
+    pub state: OrderState,
+    pub client_order_id: [u8; 14],
+    /// Options as accepted; the encoder echoes those with OUCH tags.
+    pub options: Parts<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    pub instrument: InstrumentId,
+    pub terms: OrderTerms<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Replaced<'a> {
+    pub instrument: InstrumentId,
+    pub original: u32,
+    /// `quantity` is what is open now.
+    pub terms: OrderTerms<'a>,
+}
+
+/// Reasons of a Canceled message; the value is the wire's letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum CancelReason {
+    Regulatory = b'D',
+    Closed = b'E',
+    PostOnlyNms = b'F',
+    PostOnlyContra = b'G',
+    Halted = b'H',
+    ImmediateOrCancel = b'I',
+    MarketCollar = b'K',
+    SelfMatch = b'Q',
+    Supervisory = b'S',
+    Timeout = b'T',
+    User = b'U',
+    OpenProtection = b'X',
+    System = b'Z',
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Canceled {
+    pub user_ref: UserRef,
+    /// Shares removed by this cancel.
+    pub quantity: u32,
+    pub reason: CancelReason,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SelfMatchCanceled {
+    pub user_ref: UserRef,
+    pub decrement: u32,
+    pub quantity_prevented: u32,
+    pub price: Price,
+    pub liquidity: u8,
+    pub strategy: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Executed {
+    pub user_ref: UserRef,
+    pub quantity: u32,
+    pub price: Price,
+    /// `A` added, `R` removed; auctions and hidden liquidity have their own letters.
+    pub liquidity: u8,
+    pub match_number: MatchNumber,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken {
+    pub user_ref: UserRef,
+    pub match_number: MatchNumber,
+    pub reason: u8,
+    pub client_order_id: [u8; 14],
+}
+
+/// Reasons of a Rejected message (OUCH 5.0), the value on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum RejectReason {
+    DestinationClosed = 0x02,
+    InvalidDisplay = 0x03,
+    InvalidMaxFloor = 0x04,
+    InvalidPegType = 0x05,
+    FatFinger = 0x06,
+    Halted = 0x07,
+    IsoNotAllowed = 0x08,
+    InvalidSide = 0x09,
+    ProcessingError = 0x0A,
+    CancelPending = 0x0B,
+    FirmNotAuthorized = 0x0C,
+    InvalidMinQuantity = 0x0D,
+    NoClosingReferencePrice = 0x0E,
+    Other = 0x0F,
+    CancelNotAllowed = 0x10,
+    PeggingNotAllowed = 0x11,
+    CrossedMarket = 0x12,
+    InvalidQuantity = 0x13,
+    InvalidCrossOrder = 0x14,
+    ReplaceNotAllowed = 0x15,
+    RoutingNotAllowed = 0x16,
+    InvalidSymbol = 0x17,
+    RetailNotAllowed = 0x1A,
+    InvalidMidpointPostOnlyPrice = 0x1B,
+    InvalidPrice = 0x1D,
+    SharesExceedThreshold = 0x1E,
+    ExceedsMaxNotional = 0x1F,
+    RiskAggregateExposure = 0x20,
+    RiskRestrictedStock = 0x22,
+    RiskShortSellRestricted = 0x23,
+    RiskFatFinger = 0x26,
+    RiskLocateRequired = 0x27,
+    RiskSymbolMessageRate = 0x28,
+    RiskPortMessageRate = 0x29,
+    RiskMarketOrderNotAllowed = 0x2C,
+    RiskSingleOrderNotional = 0x30,
+    RiskMaxQuantity = 0x31,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    pub user_ref: UserRef,
+    pub reason: RejectReason,
+    /// Spaces where the request carries none.
+    pub client_order_id: [u8; 14],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PriorityUpdate {
+    pub user_ref: UserRef,
+    pub price: Price,
+    pub display: u8,
+    pub order_reference: OrderReference,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Modified {
+    pub user_ref: UserRef,
+    pub side: u8,
+    /// Shares open now.
+    pub quantity: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restated {
+    pub user_ref: UserRef,
+    pub reason: u8,
+    pub display_quantity: Option<u32>,
+    pub display_price: Option<Price>,
+    pub secondary_reference: Option<OrderReference>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MassCancelResponse {
+    pub user_ref: UserRef,
+    pub firm: [u8; 4],
+    pub symbol: [u8; 8],
+}
+
+/// Answer to DisableEntry (`G`) and EnableEntry (`K`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryResponse {
+    pub user_ref: UserRef,
+    pub firm: [u8; 4],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountQueryResponse {
+    /// `number`: the next usable one on channel `index`.
+    pub next: UserRef,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum SystemEventCode {
+    StartOfDay = b'S',
+    EndOfDay = b'E',
+}
+
+/// A numbered event of one session's outbound stream; one OUCH message each.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    System(SystemEventCode),
+    Accepted(&'a Accepted<'a>),
+    Replaced(&'a Replaced<'a>),
+    Canceled(&'a Canceled),
+    SelfMatchCanceled(&'a SelfMatchCanceled),
+    Executed(&'a Executed),
+    Broken(&'a Broken),
+    Rejected(&'a Rejected),
+    CancelPending(UserRef),
+    CancelReject(UserRef),
+    PriorityUpdate(&'a PriorityUpdate),
+    Modified(&'a Modified),
+    Restated(&'a Restated),
+    MassCancelResponse(&'a MassCancelResponse),
+    DisableResponse(&'a EntryResponse),
+    EnableResponse(&'a EntryResponse),
+    AccountQueryResponse(&'a AccountQueryResponse),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum LoginRejectReason {
+    /// `A`: said by the gateway for a bad password; by the state machine for an unknown session id.
+    NotAuthorized = b'A',
+    /// `S`: another trading session, a number above the next, or no open day.
+    SessionNotAvailable = b'S',
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionEnd {
+    /// A newer login of the same session was accepted.
+    Superseded,
+    /// The client asked to log out.
+    Logout,
+}
+
+/// What the state machine tells the shell beside the numbered streams. It consumes no number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Control {
+    LoginAccepted {
+        gateway: Gateway,
+        connection: u64,
+        session: SessionId,
+        epoch: ConnectionEpoch,
+        session_name: [u8; 10],
+        /// Number of the first sequenced message on this connection (replay starts there).
+        first_number: StreamNumber,
+        /// Number the stream gives its next message; `first_number..next_number` is replayed.
+        next_number: StreamNumber,
+    },
+    LoginRejected {
+        gateway: Gateway,
+        connection: u64,
+        reason: LoginRejectReason,
+    },
+    /// The shell sends `Z` if superseded, and closes.
+    ConnectionEnded {
+        gateway: Gateway,
+        connection: u64,
+        session: SessionId,
+        epoch: ConnectionEpoch,
+        why: ConnectionEnd,
+    },
+    /// New outbound streams begin at number 1.
+    DayOpened {
+        date: u32,
+        midnight: u64,
+        session_name: [u8; 10],
+    },
+    /// The streams have had their last message: after it, `Z` and close on every connection.
+    DayClosed {
+        session_name: [u8; 10],
+    },
+}
+
+/// Receives what the state machine says, in order. Statically dispatched; must not fail or block.
+pub trait EventSink {
+    fn deliver(&mut self, to: &Delivery, event: Event<'_>);
+    fn control(&mut self, control: &Control);
+}
+
+/// Throws everything away: replay that only wants the state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullSink;
+
+impl EventSink for NullSink {
+    #[inline(always)]
+    fn deliver(&mut self, _: &Delivery, _: Event<'_>) {}
+    #[inline(always)]
+    fn control(&mut self, _: &Control) {}
+}

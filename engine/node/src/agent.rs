@@ -82,7 +82,9 @@ impl Stop {
     }
 
     fn may_finish(&self, stage: usize) -> bool {
-        self.finished[..stage].iter().all(|f| f.load(Ordering::Acquire))
+        self.finished[..stage]
+            .iter()
+            .all(|f| f.load(Ordering::Acquire))
     }
 
     fn set_finished(&self, stage: usize) {
@@ -111,7 +113,10 @@ pub fn run_thread(config: &ThreadConfig, mut stages: Vec<Stage>, stop: &Arc<Stop
     if let Some(core) = config.core
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core as usize })
     {
-        tracing::warn!(core, "this thread could not be pinned; it runs where the kernel puts it");
+        tracing::warn!(
+            core,
+            "this thread could not be pinned; it runs where the kernel puts it"
+        );
     }
     if let Err(fatal) = run_stages(config.idle, &mut stages, stop, start) {
         stop.fail(fatal);

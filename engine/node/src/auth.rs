@@ -31,13 +31,19 @@ impl Password {
     pub fn from_wire(field: &[u8; PASSWORD_LENGTH]) -> Self {
         let padding = |b: &&u8| **b == b' ' || **b == 0;
         let length = PASSWORD_LENGTH - field.iter().rev().take_while(padding).count();
-        Self { bytes: field.to_ascii_uppercase().try_into().unwrap_or(*field), length }
+        Self {
+            bytes: field.to_ascii_uppercase().try_into().unwrap_or(*field),
+            length,
+        }
     }
 
     /// From text; `None` if it does not fit the wire's field or cannot be told from its padding.
     pub fn from_text(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > PASSWORD_LENGTH || !bytes.iter().all(u8::is_ascii_graphic) {
+        if bytes.is_empty()
+            || bytes.len() > PASSWORD_LENGTH
+            || !bytes.iter().all(u8::is_ascii_graphic)
+        {
             return None;
         }
         let mut field = [b' '; PASSWORD_LENGTH];
@@ -58,15 +64,23 @@ pub struct HashCost {
 }
 
 impl HashCost {
-    pub const DEFAULT: Self = Self { memory_kib: 19 * 1024, passes: 2 };
-    pub const CHEAP: Self = Self { memory_kib: 64, passes: 1 };
+    pub const DEFAULT: Self = Self {
+        memory_kib: 19 * 1024,
+        passes: 2,
+    };
+    pub const CHEAP: Self = Self {
+        memory_kib: 64,
+        passes: 1,
+    };
 }
 
 /// The PHC string for a configuration's `password_argon2id`.
 pub fn hash_password(password: &Password, cost: HashCost) -> Result<String, String> {
     let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let hash = argon2.hash_password(password.folded()).map_err(|e| e.to_string())?;
+    let hash = argon2
+        .hash_password(password.folded())
+        .map_err(|e| e.to_string())?;
     Ok(hash.to_string())
 }
 
@@ -119,25 +133,37 @@ impl Verifier {
         let (answers, verdicts) = sync_channel(VERIFICATIONS_MAX);
         let mut users: Vec<_> = credentials.iter().map(|c| c.user).zip(0..).collect();
         users.sort_unstable();
-        std::thread::Builder::new().name("passwords".into()).spawn(move || {
-            // An unknown user costs the same time as a wrong password.
-            let decoy = Password::from_text("decoy")
-                .and_then(|p| hash_password(&p, HashCost::DEFAULT).ok())
-                .unwrap_or_default();
-            while let Ok(request) = queue.recv() {
-                let known = request.credential.map(|i| &credentials[i]);
-                let phc = known.map_or(&decoy, |c| &c.password_argon2id);
-                let right = PasswordHash::new(phc).is_ok_and(|hash| {
-                    Argon2::default().verify_password(request.password.folded(), &hash).is_ok()
-                });
-                let session = known.filter(|_| right).map(|c| c.session);
-                let verdict = Verdict { connection: request.connection, session };
-                if answers.send(verdict).is_err() {
-                    return;
+        std::thread::Builder::new()
+            .name("passwords".into())
+            .spawn(move || {
+                // An unknown user costs the same time as a wrong password.
+                let decoy = Password::from_text("decoy")
+                    .and_then(|p| hash_password(&p, HashCost::DEFAULT).ok())
+                    .unwrap_or_default();
+                while let Ok(request) = queue.recv() {
+                    let known = request.credential.map(|i| &credentials[i]);
+                    let phc = known.map_or(&decoy, |c| &c.password_argon2id);
+                    let right = PasswordHash::new(phc).is_ok_and(|hash| {
+                        Argon2::default()
+                            .verify_password(request.password.folded(), &hash)
+                            .is_ok()
+                    });
+                    let session = known.filter(|_| right).map(|c| c.session);
+                    let verdict = Verdict {
+                        connection: request.connection,
+                        session,
+                    };
+                    if answers.send(verdict).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
-        Ok(Self { users, requests, verdicts, pending: 0 })
+            })?;
+        Ok(Self {
+            users,
+            requests,
+            verdicts,
+            pending: 0,
+        })
     }
 
     /// Asks for a verdict on (user, password); false if the queue is full: ask again later.
@@ -147,7 +173,11 @@ impl Verifier {
         if self.pending >= VERIFICATIONS_MAX {
             return false;
         }
-        match self.requests.try_send(Request { connection, credential, password }) {
+        match self.requests.try_send(Request {
+            connection,
+            credential,
+            password,
+        }) {
             Ok(()) => {
                 self.pending += 1;
                 true
@@ -172,7 +202,11 @@ impl Verifier {
 pub fn fold_user(field: &[u8; 6]) -> [u8; 6] {
     let mut user = *field;
     for b in &mut user {
-        *b = if *b == 0 { b' ' } else { b.to_ascii_uppercase() };
+        *b = if *b == 0 {
+            b' '
+        } else {
+            b.to_ascii_uppercase()
+        };
     }
     user
 }
@@ -201,7 +235,11 @@ mod tests {
 
     #[test]
     fn right_wrong_and_unknown() {
-        assert_eq!(verdict_for(b"alice ", "sECRET1"), Some(5), "case does not matter");
+        assert_eq!(
+            verdict_for(b"alice ", "sECRET1"),
+            Some(5),
+            "case does not matter"
+        );
         assert_eq!(verdict_for(b"ALICE ", "Secret2"), None);
         assert_eq!(verdict_for(b"BOB   ", "Secret1"), None);
     }

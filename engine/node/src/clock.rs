@@ -19,7 +19,9 @@ impl WallClock for SystemClock {
     #[inline]
     fn now_ns(&self) -> u64 {
         // A clock before 1970 is a leap beyond every bound and refused as one.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64)
     }
 }
 
@@ -40,7 +42,11 @@ pub struct ClockLeap {
 
 impl<C: WallClock> BatchClock<C> {
     pub fn new(clock: C, previous: Timestamp) -> Self {
-        Self { clock, previous, offset_ns: None }
+        Self {
+            clock,
+            previous,
+            offset_ns: None,
+        }
     }
 
     /// The timestamp for a batch sealed at `monotonic_ns`.
@@ -79,13 +85,25 @@ mod tests {
     fn timestamps_only_grow_and_leaps_are_refused() {
         const S: u64 = 1_000_000_000;
         let mut clock = BatchClock::new(Fake(Cell::new(1000 * S)), Timestamp(2000 * S));
-        assert_eq!(clock.stamp(0), Ok(Timestamp(2000 * S + 1)), "never before the log's last batch");
+        assert_eq!(
+            clock.stamp(0),
+            Ok(Timestamp(2000 * S + 1)),
+            "never before the log's last batch"
+        );
         assert_eq!(clock.stamp(0), Ok(Timestamp(2000 * S + 2)));
         clock.clock.0.set(4600 * S);
-        assert_eq!(clock.stamp(3600 * S), Ok(Timestamp(4600 * S)), "an idle hour is no leap");
+        assert_eq!(
+            clock.stamp(3600 * S),
+            Ok(Timestamp(4600 * S)),
+            "an idle hour is no leap"
+        );
         clock.clock.0.set(4600 * S - 11 * S);
         assert!(clock.stamp(3600 * S).is_err());
         clock.clock.0.set(4600 * S - 9 * S);
-        assert_eq!(clock.stamp(3600 * S), Ok(Timestamp(4600 * S + 1)), "a small step back is absorbed");
+        assert_eq!(
+            clock.stamp(3600 * S),
+            Ok(Timestamp(4600 * S + 1)),
+            "a small step back is absorbed"
+        );
     }
 }

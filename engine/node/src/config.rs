@@ -62,7 +62,10 @@ pub struct AcknowledgeConfig {
 
 impl Default for AcknowledgeConfig {
     fn default() -> Self {
-        Self { policy: AcknowledgePolicy::Durable, allow_volatile: false }
+        Self {
+            policy: AcknowledgePolicy::Durable,
+            allow_volatile: false,
+        }
     }
 }
 
@@ -300,7 +303,10 @@ impl Config {
     /// Reads, parses and checks a file. Relative paths in it are taken from the file's folder.
     pub fn load(path: &Path) -> Result<Self, Fatal> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let what = format!("configuration {}: {e}; give a readable file", path.display());
+            let what = format!(
+                "configuration {}: {e}; give a readable file",
+                path.display()
+            );
             Fatal::new(ExitCode::Configuration, what)
         })?;
         let mut config = Self::parse(&text).map_err(|e| {
@@ -344,7 +350,12 @@ impl Config {
 
     fn check_layout(&self) -> Result<(), String> {
         for name in AgentName::ALL {
-            let n = self.threads.iter().flat_map(|t| &t.agents).filter(|a| **a == name).count();
+            let n = self
+                .threads
+                .iter()
+                .flat_map(|t| &t.agents)
+                .filter(|a| **a == name)
+                .count();
             if n != 1 {
                 return Err(format!(
                     "[[thread]]: agent {name:?} is on {n} threads; each agent must be on exactly one"
@@ -352,9 +363,15 @@ impl Config {
             }
         }
         for (i, thread) in self.threads.iter().enumerate() {
-            let clash = self.threads[..i].iter().any(|t| t.core.is_some() && t.core == thread.core);
+            let clash = self.threads[..i]
+                .iter()
+                .any(|t| t.core.is_some() && t.core == thread.core);
             if clash {
-                return Err(format!("[[thread]] {}: core {:?} is taken twice", i + 1, thread.core));
+                return Err(format!(
+                    "[[thread]] {}: core {:?} is taken twice",
+                    i + 1,
+                    thread.core
+                ));
             }
         }
         Ok(())
@@ -362,18 +379,35 @@ impl Config {
 
     fn check_sizes(&self) -> Result<(), String> {
         let powers = [
-            ("network.ingress_ring_bytes", u64::from(self.network.ingress_ring_bytes), 64 << 10),
-            ("network.egress_ring_bytes", u64::from(self.network.egress_ring_bytes), 64 << 10),
+            (
+                "network.ingress_ring_bytes",
+                u64::from(self.network.ingress_ring_bytes),
+                64 << 10,
+            ),
+            (
+                "network.egress_ring_bytes",
+                u64::from(self.network.egress_ring_bytes),
+                64 << 10,
+            ),
             ("journal.segment_bytes", self.journal.segment_bytes, 1 << 20),
-            ("journal.log_buffer_bytes", self.journal.log_buffer_bytes, 1 << 20),
+            (
+                "journal.log_buffer_bytes",
+                self.journal.log_buffer_bytes,
+                1 << 20,
+            ),
         ];
         for (key, value, least) in powers {
             if !value.is_power_of_two() || value < least {
-                return Err(format!("{key} = {value}: must be a power of two of at least {least}"));
+                return Err(format!(
+                    "{key} = {value}: must be a power of two of at least {least}"
+                ));
             }
         }
         let batch = u64::from(self.journal.batch_bytes_max);
-        if batch < 8192 || batch * 4 > self.journal.log_buffer_bytes || batch * 4 > self.journal.segment_bytes {
+        if batch < 8192
+            || batch * 4 > self.journal.log_buffer_bytes
+            || batch * 4 > self.journal.segment_bytes
+        {
             return Err(format!(
                 "journal.batch_bytes_max = {batch}: must be at least 8192 and at most a quarter of \
                  log_buffer_bytes and of segment_bytes"
@@ -406,9 +440,17 @@ impl Config {
         unique("firm", "id", self.firms.iter().map(|f| f.id))?;
         unique("firm", "code", self.firms.iter().map(|f| f.code.as_str()))?;
         unique("session", "id", self.sessions.iter().map(|s| s.id))?;
-        unique("session", "user", self.sessions.iter().map(|s| s.user.to_ascii_uppercase()))?;
+        unique(
+            "session",
+            "user",
+            self.sessions.iter().map(|s| s.user.to_ascii_uppercase()),
+        )?;
         unique("instrument", "id", self.instruments.iter().map(|i| i.id))?;
-        unique("instrument", "symbol", self.instruments.iter().map(|i| i.symbol.as_str()))?;
+        unique(
+            "instrument",
+            "symbol",
+            self.instruments.iter().map(|i| i.symbol.as_str()),
+        )?;
         for firm in &self.firms {
             in_bound("firm", firm.id, self.bounds.firms_max)?;
             let ok = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
@@ -416,10 +458,15 @@ impl Config {
         }
         for session in &self.sessions {
             in_bound("session", session.id, self.bounds.sessions_max)?;
-            text("session", "user", &session.user, 6, |b| b.is_ascii_alphanumeric())?;
+            text("session", "user", &session.user, 6, |b| {
+                b.is_ascii_alphanumeric()
+            })?;
             for code in session.permitted_firms.iter().chain([&session.firm]) {
                 if !self.firms.iter().any(|f| f.code == *code) {
-                    return Err(format!("session {}: firm {code:?} is not defined", session.id));
+                    return Err(format!(
+                        "session {}: firm {code:?} is not defined",
+                        session.id
+                    ));
                 }
             }
             crate::auth::parse_hash(&session.password_argon2id).map_err(|e| {
@@ -430,10 +477,19 @@ impl Config {
             })?;
         }
         for instrument in &self.instruments {
-            in_bound("instrument", instrument.id, self.bounds.instruments_max.min(65_535))?;
-            text("instrument", "symbol", &instrument.symbol, 8, |b| b.is_ascii_graphic())?;
+            in_bound(
+                "instrument",
+                instrument.id,
+                self.bounds.instruments_max.min(65_535),
+            )?;
+            text("instrument", "symbol", &instrument.symbol, 8, |b| {
+                b.is_ascii_graphic()
+            })?;
             if instrument.tick_size == 0 || instrument.lot_size == 0 {
-                return Err(format!("instrument {}: tick_size and lot_size must not be 0", instrument.id));
+                return Err(format!(
+                    "instrument {}: tick_size and lot_size must not be 0",
+                    instrument.id
+                ));
             }
         }
         Ok(())
@@ -449,7 +505,9 @@ fn in_bound(entry: &str, id: u32, max: u32) -> Result<(), String> {
 
 fn text(entry: &str, key: &str, value: &str, max: usize, ok: fn(u8) -> bool) -> Result<(), String> {
     if value.is_empty() || value.len() > max || !value.bytes().all(ok) {
-        return Err(format!("{entry} {key} {value:?}: must be 1 to {max} of the allowed characters"));
+        return Err(format!(
+            "{entry} {key} {value:?}: must be 1 to {max} of the allowed characters"
+        ));
     }
     Ok(())
 }
@@ -490,15 +548,35 @@ mod tests {
     #[test]
     fn wrong_entries_are_named() {
         let cases = [
-            ("[network]\nlisten = \"x\"\n[data]\ndirectory = \"d\"", "socket address"),
-            (&format!("{SMALL}\nspeed = 1"), "unknown field `speed`"),
-            (&format!("{SMALL}\n[journal]\nsegment_bytes = 12"), "segment_bytes"),
-            (&format!("{SMALL}\n[[firm]]\nid = 0\ncode = \"A\""), "firm id 0"),
-            (&format!("{SMALL}\n[[firm]]\nid = 1\ncode = \"acme\""), "firm code"),
-            (&format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"TOOLONGSYM\""), "symbol"),
-            (&format!("{SMALL}\n[[thread]]\nidle = \"spin\"\nagents = [\"gateway\"]"), "exactly one"),
             (
-                &format!("{SMALL}\n[[session]]\nid = 1\nuser = \"A\"\nfirm = \"X\"\npassword_argon2id = \"\""),
+                "[network]\nlisten = \"x\"\n[data]\ndirectory = \"d\"",
+                "socket address",
+            ),
+            (&format!("{SMALL}\nspeed = 1"), "unknown field `speed`"),
+            (
+                &format!("{SMALL}\n[journal]\nsegment_bytes = 12"),
+                "segment_bytes",
+            ),
+            (
+                &format!("{SMALL}\n[[firm]]\nid = 0\ncode = \"A\""),
+                "firm id 0",
+            ),
+            (
+                &format!("{SMALL}\n[[firm]]\nid = 1\ncode = \"acme\""),
+                "firm code",
+            ),
+            (
+                &format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"TOOLONGSYM\""),
+                "symbol",
+            ),
+            (
+                &format!("{SMALL}\n[[thread]]\nidle = \"spin\"\nagents = [\"gateway\"]"),
+                "exactly one",
+            ),
+            (
+                &format!(
+                    "{SMALL}\n[[session]]\nid = 1\nuser = \"A\"\nfirm = \"X\"\npassword_argon2id = \"\""
+                ),
                 "firm \"X\" is not defined",
             ),
         ];

@@ -93,7 +93,10 @@ mod tests {
     use super::*;
 
     fn end(index: u64, position: u64) -> LogEnd {
-        LogEnd { index: LogIndex(index), position }
+        LogEnd {
+            index: LogIndex(index),
+            position,
+        }
     }
 
     #[test]
@@ -104,7 +107,11 @@ mod tests {
         solo.handle_appended(end(9, 1640));
         assert_eq!(solo.poll_commit(), end(7, 1000));
         solo.handle_persisted(1319);
-        assert_eq!(solo.poll_commit(), end(7, 1000), "half a batch is not committed");
+        assert_eq!(
+            solo.poll_commit(),
+            end(7, 1000),
+            "half a batch is not committed"
+        );
         solo.handle_persisted(1400);
         assert_eq!(solo.poll_commit(), end(8, 1320));
         solo.handle_persisted(1640);

@@ -82,7 +82,11 @@ impl Counters {
     pub fn create(path: &Path) -> io::Result<Self> {
         // A new inode: a reader of the previous run keeps its own last values.
         let _ = std::fs::remove_file(path);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         file.set_len((LINE * (1 + COUNTERS.len())) as u64)?;
         // SAFETY: the file was just created by us and nobody truncates it while we run.
         let mut map = unsafe { MmapMut::map_mut(&file)? };
@@ -121,7 +125,10 @@ impl Counter {
     #[inline(always)]
     pub fn add(&self, n: u64) {
         let cell = self.cell();
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        cell.store(
+            cell.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 
     #[inline(always)]
@@ -165,7 +172,11 @@ pub fn read_counters(path: &Path) -> io::Result<Vec<CounterValue>> {
         };
         // SAFETY: `at` is 8-aligned and inside the mapping.
         let value = unsafe { &*map.as_ptr().add(at).cast::<AtomicU64>() }.load(Ordering::Relaxed);
-        values.push(CounterValue { id: word(at + 8), label: label.to_owned(), value });
+        values.push(CounterValue {
+            id: word(at + 8),
+            label: label.to_owned(),
+            value,
+        });
     }
     Ok(values)
 }

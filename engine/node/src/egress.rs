@@ -27,7 +27,12 @@ pub struct Message<'a> {
 
 /// Fills the header of a message whose packet of `length` bytes follows it.
 #[inline]
-pub fn write_message_header(out: &mut [u8], session: SessionId, number: StreamNumber, length: usize) {
+pub fn write_message_header(
+    out: &mut [u8],
+    session: SessionId,
+    number: StreamNumber,
+    length: usize,
+) {
     out[0..8].copy_from_slice(&number.0.to_le_bytes());
     out[8..12].copy_from_slice(&session.0.to_le_bytes());
     out[12..16].copy_from_slice(&(length as u32).to_le_bytes());
@@ -101,14 +106,24 @@ fn flatten(control: &Control) -> Flat {
             next: next_number.0,
             name: session_name,
         },
-        Control::LoginRejected { gateway, connection, reason } => Flat {
+        Control::LoginRejected {
+            gateway,
+            connection,
+            reason,
+        } => Flat {
             kind: 2,
             gateway: gateway.0,
             small: reason as u32,
             wide: connection,
             ..Flat::default()
         },
-        Control::ConnectionEnded { gateway, connection, session, epoch, why } => Flat {
+        Control::ConnectionEnded {
+            gateway,
+            connection,
+            session,
+            epoch,
+            why,
+        } => Flat {
             kind: 3,
             gateway: gateway.0,
             session: session.0,
@@ -120,16 +135,22 @@ fn flatten(control: &Control) -> Flat {
             wide: connection,
             ..Flat::default()
         },
-        Control::DayOpened { date, midnight, session_name } => Flat {
+        Control::DayOpened {
+            date,
+            midnight,
+            session_name,
+        } => Flat {
             kind: 4,
             small: date,
             wide: midnight,
             name: session_name,
             ..Flat::default()
         },
-        Control::DayClosed { session_name } => {
-            Flat { kind: 5, name: session_name, ..Flat::default() }
-        }
+        Control::DayClosed { session_name } => Flat {
+            kind: 5,
+            name: session_name,
+            ..Flat::default()
+        },
     }
 }
 
@@ -174,7 +195,11 @@ pub fn read_control(payload: &[u8]) -> Option<Control> {
                 _ => return None,
             },
         },
-        4 => Control::DayOpened { date: small, midnight: wide, session_name },
+        4 => Control::DayOpened {
+            date: small,
+            midnight: wide,
+            session_name,
+        },
         5 => Control::DayClosed { session_name },
         _ => return None,
     })
@@ -211,7 +236,11 @@ mod tests {
                 epoch,
                 why: ConnectionEnd::Superseded,
             },
-            Control::DayOpened { date: 20_261_121, midnight: 5, session_name },
+            Control::DayOpened {
+                date: 20_261_121,
+                midnight: 5,
+                session_name,
+            },
             Control::DayClosed { session_name },
         ];
         for control in controls {
@@ -226,7 +255,10 @@ mod tests {
         write_message_header(&mut frame, SessionId(2), StreamNumber(8), 3);
         frame[MESSAGE_HEADER..].copy_from_slice(b"abc");
         let message = read_message(&frame).unwrap();
-        assert_eq!((message.session.0, message.number.0, message.packet), (2, 8, &b"abc"[..]));
+        assert_eq!(
+            (message.session.0, message.number.0, message.packet),
+            (2, 8, &b"abc"[..])
+        );
         assert_eq!(read_message(&frame[..10]), None);
     }
 }

@@ -73,7 +73,10 @@ pub struct Fatal {
 
 impl Fatal {
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 

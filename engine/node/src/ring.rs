@@ -247,7 +247,9 @@ impl Consumer {
     pub fn publish(&mut self) {
         if self.published != self.head {
             self.published = self.head;
-            self.memory.cursor(self.line).store(self.head, Ordering::Release);
+            self.memory
+                .cursor(self.line)
+                .store(self.head, Ordering::Release);
         }
     }
 }
@@ -271,7 +273,10 @@ mod tests {
             fast.advance();
         }
         fast.publish();
-        assert!(!producer.push(7, &[0; 8]), "the slow consumer still holds everything");
+        assert!(
+            !producer.push(7, &[0; 8]),
+            "the slow consumer still holds everything"
+        );
         assert_eq!(slow.peek().unwrap().tag, 7);
         slow.advance();
         slow.publish();

@@ -6,7 +6,7 @@
 use crate::config::{Idle, ThreadConfig};
 use crate::fatal::Fatal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The time a duty cycle began; read once per cycle by the thread, never by an agent.
@@ -16,13 +16,8 @@ pub struct Now {
     pub monotonic_ns: u64,
 }
 
-pub trait Agent: Send {
+pub trait Agent {
     fn name(&self) -> &'static str;
-
-    /// Called once on the thread that will run the agent (io_uring wants its ring made there).
-    fn on_start(&mut self) -> Result<(), Fatal> {
-        Ok(())
-    }
 
     /// One duty cycle; never blocks. Returns how much was done, 0 = idle.
     fn do_work(&mut self, now: Now) -> Result<usize, Fatal>;
@@ -34,7 +29,11 @@ pub trait Agent: Send {
         false
     }
 
-    /// Called when the node stops, until it returns true: finish what was accepted.
+    /// Called once when a stop was requested: take no more input from outside.
+    fn on_stop_requested(&mut self) {}
+
+    /// Called while the node stops, once all earlier stages have finished, until it returns true:
+    /// finish what was accepted. `do_work` is called as well, before it.
     fn on_stop(&mut self, now: Now) -> Result<bool, Fatal> {
         let _ = now;
         Ok(true)
@@ -45,13 +44,16 @@ pub trait Agent: Send {
 #[derive(Debug, Default)]
 pub struct Stop {
     requested: AtomicBool,
+    /// Agents that have heard of the request; none finishes before all have.
+    notified: AtomicUsize,
+    agents: AtomicUsize,
     /// Order of stopping: stage i may finish once all earlier stages have.
     finished: [AtomicBool; STAGES_MAX],
     failed: AtomicBool,
     fatal: std::sync::Mutex<Option<Fatal>>,
 }
 
-/// More agents than a node has.
+/// Stages of the stopping order; more than a node has agents.
 pub const STAGES_MAX: usize = 16;
 
 impl Stop {
@@ -96,20 +98,28 @@ impl Stop {
     }
 }
 
-/// An agent with its place in the stopping order (0 stops first).
-pub struct Stage {
-    pub agent: Box<dyn Agent>,
+/// Makes an agent on the thread that will run it: an io_uring ring belongs to its thread.
+pub type MakeAgent = Box<dyn FnOnce() -> Result<Box<dyn Agent>, Fatal> + Send>;
+
+/// An agent to be, with its place in the stopping order (0 stops first).
+pub struct StagePlan {
     pub stage: usize,
+    pub make: MakeAgent,
 }
 
-impl std::fmt::Debug for Stage {
+impl std::fmt::Debug for StagePlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.agent.name(), self.stage)
+        write!(f, "StagePlan({})", self.stage)
     }
 }
 
-/// Runs `stages` on this thread until the node stops.
-pub fn run_thread(config: &ThreadConfig, mut stages: Vec<Stage>, stop: &Arc<Stop>, start: Instant) {
+struct Stage {
+    stage: usize,
+    agent: Box<dyn Agent>,
+}
+
+/// Runs the planned agents on this thread until the node stops.
+pub fn run_thread(config: &ThreadConfig, plans: Vec<StagePlan>, stop: &Arc<Stop>, start: Instant) {
     if let Some(core) = config.core
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core as usize })
     {
@@ -118,7 +128,7 @@ pub fn run_thread(config: &ThreadConfig, mut stages: Vec<Stage>, stop: &Arc<Stop
             "this thread could not be pinned; it runs where the kernel puts it"
         );
     }
-    if let Err(fatal) = run_stages(config.idle, &mut stages, stop, start) {
+    if let Err(fatal) = run_stages(config.idle, plans, stop, start) {
         stop.fail(fatal);
     }
 }
@@ -131,13 +141,18 @@ fn now(start: Instant) -> Now {
 
 fn run_stages(
     idle: Idle,
-    stages: &mut [Stage],
+    plans: Vec<StagePlan>,
     stop: &Arc<Stop>,
     start: Instant,
 ) -> Result<(), Fatal> {
-    for stage in stages.iter_mut() {
-        stage.agent.on_start()?;
+    let mut stages = Vec::with_capacity(plans.len());
+    for plan in plans {
+        stages.push(Stage {
+            stage: plan.stage,
+            agent: (plan.make)()?,
+        });
     }
+    let stages = &mut stages[..];
     let mut idler = Idler::new(idle);
     while !stop.is_requested() {
         let at = now(start);
@@ -152,18 +167,21 @@ fn run_stages(
 
 /// Orderly end: upstream stages finish first, downstream stages work on until their inputs are done.
 fn drain(stages: &mut [Stage], stop: &Arc<Stop>, start: Instant) -> Result<(), Fatal> {
+    for stage in stages.iter_mut() {
+        stage.agent.on_stop_requested();
+        stop.notified.fetch_add(1, Ordering::AcqRel);
+    }
     while !stop.has_failed() {
         let at = now(start);
         let mut all = true;
-        for stage in stages.iter_mut() {
-            if stop.is_finished(stage.stage) {
-                continue;
-            }
-            if stop.may_finish(stage.stage) && stage.agent.on_stop(at)? {
+        for stage in stages.iter_mut().filter(|s| !stop.is_finished(s.stage)) {
+            // Asked before the work: what upstream finished with is in our input by then.
+            let may_finish = stop.may_finish(stage.stage);
+            stage.agent.do_work(at)?;
+            if may_finish && stage.agent.on_stop(at)? {
                 stop.set_finished(stage.stage);
             } else {
                 all = false;
-                stage.agent.do_work(at)?;
             }
         }
         if all {

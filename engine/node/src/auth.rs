@@ -4,57 +4,11 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use lockstep_wire::soup::{Password, User};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Verifications waiting at most; more logins wait in their sockets.
 pub const VERIFICATIONS_MAX: usize = 64;
-
-/// SoupBinTCP's password field.
-pub const PASSWORD_LENGTH: usize = 10;
-
-/// A password as the client sent it, folded as SoupBinTCP wants (case does not matter, padding is not
-/// part of it).
-#[derive(Clone, Copy)]
-pub struct Password {
-    bytes: [u8; PASSWORD_LENGTH],
-    length: usize,
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(withheld)")
-    }
-}
-
-impl Password {
-    /// From the 10 bytes of the wire, padded right with spaces or NULs.
-    pub fn from_wire(field: &[u8; PASSWORD_LENGTH]) -> Self {
-        let padding = |b: &&u8| **b == b' ' || **b == 0;
-        let length = PASSWORD_LENGTH - field.iter().rev().take_while(padding).count();
-        Self {
-            bytes: field.to_ascii_uppercase().try_into().unwrap_or(*field),
-            length,
-        }
-    }
-
-    /// From text; `None` if it does not fit the wire's field or cannot be told from its padding.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        if bytes.is_empty()
-            || bytes.len() > PASSWORD_LENGTH
-            || !bytes.iter().all(u8::is_ascii_graphic)
-        {
-            return None;
-        }
-        let mut field = [b' '; PASSWORD_LENGTH];
-        field[..bytes.len()].copy_from_slice(bytes);
-        Some(Self::from_wire(&field))
-    }
-
-    fn folded(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
 
 /// Cost of a hash; `DEFAULT` is OWASP's recommendation, `CHEAP` is for tests and demonstrations.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +33,7 @@ pub fn hash_password(password: &Password, cost: HashCost) -> Result<String, Stri
     let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let hash = argon2
-        .hash_password(password.folded())
+        .hash_password(password.as_bytes())
         .map_err(|e| e.to_string())?;
     Ok(hash.to_string())
 }
@@ -96,8 +50,7 @@ pub fn parse_hash(text: &str) -> Result<(), String> {
 /// What the gateway knows of a user.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Folded to upper case, padded right with spaces.
-    pub user: [u8; 6],
+    pub user: User,
     pub session: u32,
     pub password_argon2id: String,
 }
@@ -131,13 +84,18 @@ impl Verifier {
     pub fn start(credentials: Vec<Credential>) -> std::io::Result<Self> {
         let (requests, queue) = sync_channel::<Request>(VERIFICATIONS_MAX);
         let (answers, verdicts) = sync_channel(VERIFICATIONS_MAX);
-        let mut users: Vec<_> = credentials.iter().map(|c| c.user).zip(0..).collect();
+        let mut users: Vec<_> = credentials
+            .iter()
+            .map(|c| *c.user.padded())
+            .zip(0..)
+            .collect();
         users.sort_unstable();
         std::thread::Builder::new()
             .name("passwords".into())
             .spawn(move || {
                 // An unknown user costs the same time as a wrong password.
-                let decoy = Password::from_text("decoy")
+                let decoy = Password::new("decoy")
+                    .ok()
                     .and_then(|p| hash_password(&p, HashCost::DEFAULT).ok())
                     .unwrap_or_default();
                 while let Ok(request) = queue.recv() {
@@ -145,7 +103,7 @@ impl Verifier {
                     let phc = known.map_or(&decoy, |c| &c.password_argon2id);
                     let right = PasswordHash::new(phc).is_ok_and(|hash| {
                         Argon2::default()
-                            .verify_password(request.password.folded(), &hash)
+                            .verify_password(request.password.as_bytes(), &hash)
                             .is_ok()
                     });
                     let session = known.filter(|_| right).map(|c| c.session);
@@ -167,8 +125,8 @@ impl Verifier {
     }
 
     /// Asks for a verdict on (user, password); false if the queue is full: ask again later.
-    pub fn request(&mut self, connection: u64, user: &[u8; 6], password: Password) -> bool {
-        let found = self.users.binary_search_by(|(u, _)| u.cmp(user));
+    pub fn request(&mut self, connection: u64, user: &User, password: Password) -> bool {
+        let found = self.users.binary_search_by(|(u, _)| u.cmp(user.padded()));
         let credential = found.ok().map(|i| self.users[i].1);
         if self.pending >= VERIFICATIONS_MAX {
             return false;
@@ -198,32 +156,20 @@ impl Verifier {
     }
 }
 
-/// A user name as sessions are looked up: upper case, padded right with spaces.
-pub fn fold_user(field: &[u8; 6]) -> [u8; 6] {
-    let mut user = *field;
-    for b in &mut user {
-        *b = if *b == 0 {
-            b' '
-        } else {
-            b.to_ascii_uppercase()
-        };
-    }
-    user
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdict_for(user: &[u8; 6], password: &str) -> Option<u32> {
-        let right = Password::from_text("Secret1").unwrap();
+    fn verdict_for(user: &str, password: &str) -> Option<u32> {
+        let right = Password::new("Secret1").unwrap();
         let credential = Credential {
-            user: *b"ALICE ",
+            user: User::new("ALICE").unwrap(),
             session: 5,
             password_argon2id: hash_password(&right, HashCost::CHEAP).unwrap(),
         };
         let mut verifier = Verifier::start(vec![credential]).unwrap();
-        assert!(verifier.request(9, &fold_user(user), Password::from_text(password).unwrap()));
+        let user = User::new(user).unwrap();
+        assert!(verifier.request(9, &user, Password::new(password).unwrap()));
         loop {
             if let Some(verdict) = verifier.poll() {
                 assert_eq!(verdict.connection, 9);
@@ -236,21 +182,12 @@ mod tests {
     #[test]
     fn right_wrong_and_unknown() {
         assert_eq!(
-            verdict_for(b"alice ", "sECRET1"),
+            verdict_for("alice", "sECRET1"),
             Some(5),
             "case does not matter"
         );
-        assert_eq!(verdict_for(b"ALICE ", "Secret2"), None);
-        assert_eq!(verdict_for(b"BOB   ", "Secret1"), None);
-    }
-
-    #[test]
-    fn a_password_must_fit_the_wire() {
-        assert!(Password::from_text("").is_none());
-        assert!(Password::from_text("12345678901").is_none());
-        assert!(Password::from_text("has space").is_none());
-        let padded = Password::from_wire(b"abc\0\0\0\0\0\0\0");
-        assert_eq!(padded.folded(), b"ABC");
+        assert_eq!(verdict_for("ALICE", "Secret2"), None);
+        assert_eq!(verdict_for("BOB", "Secret1"), None);
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl<C: WallClock> BatchClock<C> {
         Ok(self.previous)
     }
 
+    /// Wall time now, for deadlines; not a batch's timestamp.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp(self.clock.now_ns())
+    }
+
     pub fn previous(&self) -> Timestamp {
         self.previous
     }

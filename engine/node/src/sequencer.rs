@@ -120,9 +120,9 @@ impl<L: BatchLog, C: WallClock> Sequencer<L, C> {
         let records = self.drain_inputs();
         if records == 0 && !deadline_due {
             self.log.erase();
-            return Ok(0);
+        } else {
+            self.seal(BatchKind::Commands, records, now)?;
         }
-        self.seal(BatchKind::Commands, records, now)?;
         // The space in the rings is given back only now that the log has the bytes.
         for input in &mut self.inputs {
             input.publish();
@@ -241,5 +241,178 @@ impl<L: BatchLog, C: WallClock> Agent for SequencerAgent<L, C> {
         }
         self.sequencer.stopped = self.sequencer.seal_empty(BatchKind::CleanStop, now)?;
         Ok(self.sequencer.stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{self, Producer};
+    use lockstep_record::command::CancelOrder;
+    use lockstep_record::{RecordWriter, SessionId, Source};
+    use std::sync::Mutex;
+
+    #[derive(Default, Debug)]
+    struct Shared {
+        full: bool,
+        open: Vec<u32>,
+        room: usize,
+        /// Sessions of the records of each sealed batch, and its seal.
+        sealed: Vec<(Vec<u32>, BatchSeal)>,
+    }
+
+    #[derive(Debug)]
+    struct FakeLog(Arc<Mutex<Shared>>);
+
+    impl BatchLog for FakeLog {
+        fn begin(&mut self, body_max: usize) -> bool {
+            let mut shared = self.0.lock().unwrap();
+            shared.room = body_max;
+            !shared.full
+        }
+        fn push(&mut self, record: &[u8]) -> bool {
+            let mut shared = self.0.lock().unwrap();
+            if record.len() > shared.room {
+                return false;
+            }
+            shared.room -= record.len();
+            let session = Record::parse(record).unwrap().0.header().source.session.0;
+            shared.open.push(session);
+            true
+        }
+        fn seal(&mut self, seal: &BatchSeal) {
+            let mut shared = self.0.lock().unwrap();
+            let records = std::mem::take(&mut shared.open);
+            shared.sealed.push((records, *seal));
+        }
+        fn erase(&mut self) {
+            assert!(self.0.lock().unwrap().open.is_empty(), "sequenced records are never erased");
+        }
+    }
+
+    #[derive(Debug)]
+    struct FixedClock;
+    impl WallClock for FixedClock {
+        fn now_ns(&self) -> u64 {
+            1_000
+        }
+    }
+
+    struct Bed {
+        sequencer: Sequencer<FakeLog, FixedClock>,
+        rings: Vec<Producer>,
+        shared: Arc<Mutex<Shared>>,
+        status: Arc<Status>,
+        _folder: tempfile::TempDir,
+    }
+
+    fn bed(rings: usize, bounds: BatchBounds) -> Bed {
+        let folder = tempfile::tempdir().unwrap();
+        let counters = Counters::create(&folder.path().join("c")).unwrap();
+        let (producers, consumers): (Vec<_>, Vec<_>) = (0..rings)
+            .map(|_| {
+                let (p, mut c) = ring::create(64 << 10, 1).unwrap();
+                (p, c.pop().unwrap())
+            })
+            .unzip();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let status = Arc::new(Status::new(Applied::default(), LogIndex(0)));
+        let tail =
+            LogTail { term: Term(2), next_index: LogIndex(5), next_sequence: Sequence(100) };
+        let sequencer = Sequencer::new(
+            FakeLog(Arc::clone(&shared)),
+            BatchClock::new(FixedClock, Timestamp(7)),
+            consumers,
+            tail,
+            bounds,
+            Arc::clone(&status),
+            &counters,
+        );
+        Bed { sequencer, rings: producers, shared, status, _folder: folder }
+    }
+
+    const WIDE: BatchBounds = BatchBounds { records_max: 1000, bytes_max: 60_000 };
+    const NOW: Now = Now { monotonic_ns: 0 };
+
+    fn push(ring: &mut Producer, session: u32, count: usize) {
+        for _ in 0..count {
+            let source = Source { session: SessionId(session), ..Source::default() };
+            let space = ring.claim(64).unwrap();
+            let body = CancelOrder { user_ref_num: 1, quantity: 0 };
+            let length = RecordWriter::new(space, source, &body).finish();
+            ring.commit(0, length);
+        }
+    }
+
+    #[test]
+    fn rings_take_turns_and_numbers_continue() {
+        let mut bed = bed(2, WIDE);
+        push(&mut bed.rings[0], 1, 100);
+        push(&mut bed.rings[1], 2, 40);
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 140);
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0, "an idle sequencer seals nothing");
+        push(&mut bed.rings[1], 2, 1);
+        bed.sequencer.do_work(NOW).unwrap();
+        let shared = bed.shared.lock().unwrap();
+        let (records, seal) = &shared.sealed[0];
+        assert_eq!(records.len(), 140);
+        let turn = TURN_RECORDS as usize;
+        assert!(records[..turn].iter().all(|s| *s == 1), "a turn of the first ring");
+        assert!(records[turn..2 * turn].iter().all(|s| *s == 2), "then one of the second");
+        assert_eq!((seal.index.0, seal.first_sequence.0, seal.term.0), (5, 100, 2));
+        let (_, seal) = &shared.sealed[1];
+        assert_eq!((seal.index.0, seal.first_sequence.0), (6, 240));
+        assert!(shared.sealed[0].1.timestamp < seal.timestamp);
+    }
+
+    #[test]
+    fn a_batch_closes_at_its_bounds_and_the_rest_follows() {
+        let mut bed = bed(1, BatchBounds { records_max: 10, bytes_max: 60_000 });
+        push(&mut bed.rings[0], 1, 25);
+        for expected in [10, 10, 5, 0] {
+            assert_eq!(bed.sequencer.do_work(NOW).unwrap(), expected);
+        }
+        let mut bed = self::bed(1, BatchBounds { records_max: 1000, bytes_max: 100 });
+        push(&mut bed.rings[0], 1, 7);
+        for expected in [3, 3, 1] {
+            assert_eq!(bed.sequencer.do_work(NOW).unwrap(), expected, "3 records of 32 bytes fit 100");
+        }
+    }
+
+    #[test]
+    fn a_full_log_keeps_the_input_where_it_is() {
+        let mut bed = bed(1, WIDE);
+        push(&mut bed.rings[0], 1, 3);
+        bed.shared.lock().unwrap().full = true;
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0);
+        bed.shared.lock().unwrap().full = false;
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 3);
+    }
+
+    #[test]
+    fn what_is_no_record_never_enters_the_log() {
+        let mut bed = bed(1, WIDE);
+        assert!(bed.rings[0].push(0, b"garbage!garbage!garbage!garbage!"));
+        push(&mut bed.rings[0], 1, 1);
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 1);
+        assert_eq!(bed.sequencer.counters.malformed.get(), 1);
+        assert!(bed.rings[0].push(0, b"garbage!garbage!garbage!garbage!"));
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0);
+        assert!(!bed.sequencer.has_input(), "garbage alone is stepped over too");
+        assert_eq!(bed.shared.lock().unwrap().sealed.len(), 1);
+    }
+
+    /// An idle leader's empty batch makes the state machine's deadlines fire.
+    #[test]
+    fn a_due_deadline_seals_an_empty_batch() {
+        let mut bed = bed(1, WIDE);
+        let set = |at| bed.status.set_applied(Applied::default(), Sequence(0), Some(Timestamp(at)));
+        set(2_000);
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0);
+        set(999);
+        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 1);
+        let shared = bed.shared.lock().unwrap();
+        assert!(shared.sealed[0].0.is_empty());
+        assert_eq!(shared.sealed[0].1.first_sequence.0, 100);
     }
 }

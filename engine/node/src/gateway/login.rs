@@ -9,14 +9,10 @@ use lockstep_record::{
 };
 use lockstep_wire::soup::{self, LoginRequest};
 
-/// A requested number that cannot be read is above every number: rejected with `S`, but only after the
-/// password was verified.
-const UNREADABLE_NUMBER: u64 = u64::MAX;
-
 impl<S: StreamSource> Gateway<S> {
     pub(super) fn begin_login(&mut self, id: ConnectionId, request: &LoginRequest<'_>, out: &mut impl Out) {
         let Some(connection) = self.connection(id) else { return };
-        let body = request.to_command(id.0, connection.peer, UNREADABLE_NUMBER);
+        let body = request.to_command(id.0, connection.peer);
         connection.login = Some((body, request.user(), request.password()));
         self.pause(id, out);
         self.wait(Waiting::Verify(id));

@@ -1,8 +1,14 @@
 //! What the crate promises, seen from outside: one file a promise.
 
+mod events;
 mod golden_inbound;
 mod golden_outbound;
+mod illegal;
 mod records;
+mod round_trip;
+mod sessions;
+mod splits;
+mod violations;
 
 use lockstep_record::{ConnectionEpoch, Gateway, RECORD_LENGTH_MAX, Record, SessionId, Source};
 use lockstep_wire::ouch::Inbound;

@@ -169,6 +169,8 @@ fn a_system_event_has_no_options() {
 }
 
 proptest! {
+    #![proptest_config(crate::many_cases())]
+
     /// Whatever comes: a typed outcome, and what is legal is read whole.
     #[test]
     fn arbitrary_payloads_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {

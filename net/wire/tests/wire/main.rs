@@ -12,6 +12,16 @@ mod violations;
 
 use lockstep_record::{ConnectionEpoch, Gateway, RECORD_LENGTH_MAX, Record, SessionId, Source};
 use lockstep_wire::ouch::Inbound;
+use proptest::prelude::ProptestConfig;
+
+/// More cases than proptest's own number: they are cheap here. `PROPTEST_CASES` asks for more still.
+fn many_cases() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(4096),
+        ..default
+    }
+}
 
 /// Bytes written by hand, field by field.
 fn concat(fields: &[&[u8]]) -> Vec<u8> {

@@ -182,6 +182,8 @@ fn check_echo(message: &Inbound<'_>) {
 }
 
 proptest! {
+    #![proptest_config(crate::many_cases())]
+
     #[test]
     fn every_client_message_comes_back(bytes in message(INBOUND_SIZES, INBOUND_SHORT)) {
         let message = Inbound::parse(&bytes).expect("a legal message");

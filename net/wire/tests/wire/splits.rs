@@ -207,6 +207,8 @@ fn server_stream_cut_at_every_byte() {
 }
 
 proptest! {
+    #![proptest_config(crate::many_cases())]
+
     /// Several cuts at once, also of streams that are not legal.
     #[test]
     fn cut_anywhere(

@@ -190,6 +190,8 @@ fn logout_ends_the_session_before_and_after_login() {
 }
 
 proptest! {
+    #![proptest_config(crate::many_cases())]
+
     /// Whatever comes, in whatever state: a typed outcome, no panic, and nothing consumed that was
     /// not there.
     #[test]

@@ -83,10 +83,16 @@ impl Stop {
         self.fatal.lock().unwrap_or_else(|e| e.into_inner()).take()
     }
 
+    /// How many agents the node has; call before any thread starts.
+    pub fn expect(&self, agents: usize) {
+        self.agents.store(agents, Ordering::Release);
+    }
+
     fn may_finish(&self, stage: usize) -> bool {
-        self.finished[..stage]
-            .iter()
-            .all(|f| f.load(Ordering::Acquire))
+        self.notified.load(Ordering::Acquire) == self.agents.load(Ordering::Acquire)
+            && self.finished[..stage]
+                .iter()
+                .all(|f| f.load(Ordering::Acquire))
     }
 
     fn set_finished(&self, stage: usize) {

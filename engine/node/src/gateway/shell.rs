@@ -48,7 +48,7 @@ impl<S> std::fmt::Debug for GatewayAgent<S> {
 impl<S: StreamSource> GatewayAgent<S> {
     /// Makes the driver: call on the thread that will run the agent.
     pub fn new(gateway: Gateway<S>, setup: GatewaySetup) -> Result<Self, Fatal> {
-        let driver = AnyDriver::new(setup.driver, setup.limits)
+        let driver = AnyDriver::new(setup.driver, &setup.limits)
             .map_err(|e| Fatal::new(ExitCode::Setup, format!("network driver: {e}")))?;
         Ok(Self { gateway, setup, driver, listening: false, stop_began_ns: None })
     }
@@ -64,7 +64,7 @@ impl<S: StreamSource> GatewayAgent<S> {
             .map_err(|e| Fatal::new(ExitCode::Bind, format!("network.listen: {e}")))?;
         self.listening = true;
         // The receiver may be gone (nobody cares for the address); that is no reason to stop.
-        let _ = self.setup.listening.try_send((bound, self.driver.name()));
+        let _ = self.setup.listening.try_send((bound, self.driver.kind().name()));
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use crate::auth::{Credential, HashCost, hash_password};
 use crate::egress;
 use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason};
 use lockstep_record::{Kind, Record, StreamNumber};
-use lockstep_wire::soup;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

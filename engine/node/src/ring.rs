@@ -296,7 +296,7 @@ mod tests {
                     let mut seen = 0u64;
                     while seen < FRAMES {
                         if let Some(frame) = consumer.peek() {
-                            assert_eq!(frame.tag as u64, seen & 0xFFFF);
+                            assert_eq!(u64::from(frame.tag), seen & 0xFFFF);
                             assert_eq!(frame.payload.len() as u64, seen * 31 % 500);
                             assert!(frame.payload.iter().all(|&b| b == seen as u8));
                             assert!(frame.payload.as_ptr().addr().is_multiple_of(8));

@@ -86,10 +86,10 @@ impl OrderIndex {
     #[inline(always)]
     fn home(&self, owner: u32, number: u32) -> usize {
         let group = number / LINE_ENTRIES as u32;
-        let key = (u64::from(owner) << 32 | u64::from(group)) ^ self.seed;
+        let key = ((u64::from(owner) << 32) | u64::from(group)) ^ self.seed;
         let product = u128::from(key ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F;
         let mixed = (product >> 64) as u64 ^ product as u64;
-        ((mixed >> 32) * self.lines.len() as u64 >> 32) as usize
+        (((mixed >> 32) * self.lines.len() as u64) >> 32) as usize
     }
 
     #[inline(always)]

@@ -129,6 +129,12 @@ fn prefix(key: Key, shift: u32) -> u32 {
     (u64::from(key.0) >> (shift + NODE_BITS)) as u32
 }
 
+/// The id of a leaf's level; the slot is the last digit of `key`. With a base for the leaf: the key.
+#[inline(always)]
+const fn level_id(leaf: u32, key: u32) -> u32 {
+    (leaf << LEAF_BITS) | (key % LEAF_LEVELS)
+}
+
 /// One side of one book.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ladder {
@@ -227,7 +233,7 @@ impl LevelPool {
 
     #[inline(always)]
     pub fn key(&self, id: u32) -> Key {
-        Key(self.leaves[(id >> LEAF_BITS) as usize].base << LEAF_BITS | id % LEAF_LEVELS)
+        Key(level_id(self.leaves[(id >> LEAF_BITS) as usize].base, id))
     }
 
     /// The id of the level at `key`, occupied or not, if its leaf exists.
@@ -242,7 +248,7 @@ impl LevelPool {
             let leaf = child & !LEAF;
             // The nodes' prefixes were skipped: the leaf's base settles all digits at once.
             if self.leaves[leaf as usize].base == key.base() {
-                return leaf << LEAF_BITS | key.0 % LEAF_LEVELS;
+                return level_id(leaf, key.0);
             }
         }
         NONE
@@ -300,8 +306,8 @@ impl LevelPool {
             }
         } else if id == ladder.best {
             // The best leaf still holds levels: the next best is the lowest of them.
-            ladder.best = leaf << LEAF_BITS | entry.bits.trailing_zeros();
-            ladder.best_key = Key(entry.base << LEAF_BITS | entry.bits.trailing_zeros());
+            ladder.best = level_id(leaf, entry.bits.trailing_zeros());
+            ladder.best_key = Key(level_id(entry.base, entry.bits.trailing_zeros()));
         }
     }
 
@@ -323,7 +329,7 @@ impl LevelPool {
             return NONE;
         }
         let leaf = child & !LEAF;
-        leaf << LEAF_BITS | self.leaves[leaf as usize].bits.trailing_zeros()
+        level_id(leaf, self.leaves[leaf as usize].bits.trailing_zeros())
     }
 
     /// The best occupied level at `key` or behind it (a worse price), or `NONE`.
@@ -353,7 +359,7 @@ impl LevelPool {
                 core::cmp::Ordering::Greater => entry.bits,
             };
             if bits != 0 {
-                return leaf << LEAF_BITS | bits.trailing_zeros();
+                return level_id(leaf, bits.trailing_zeros());
             }
         }
         self.first_below(behind)
@@ -364,7 +370,7 @@ impl LevelPool {
         let leaf = self.leaves[(id >> LEAF_BITS) as usize];
         let bits = leaf.bits & (u32::MAX << (id % LEAF_LEVELS)) & !(1 << (id % LEAF_LEVELS));
         if bits != 0 {
-            return id & !(LEAF_LEVELS - 1) | bits.trailing_zeros();
+            return level_id(id >> LEAF_BITS, bits.trailing_zeros());
         }
         self.at_or_behind(ladder, Key((leaf.base + 1) << LEAF_BITS))
     }
@@ -380,7 +386,7 @@ impl LevelPool {
             bits: 0,
         };
         self.hang(ladder, key, leaf | LEAF);
-        leaf << LEAF_BITS | key.0 % LEAF_LEVELS
+        level_id(leaf, key.0)
     }
 
     fn hang(&mut self, ladder: &mut Ladder, key: Key, new: u32) {
@@ -527,7 +533,7 @@ impl LevelPool {
             return Err("a leaf's bitmap is empty or too wide");
         }
         for slot in 0..LEAF_LEVELS {
-            let level = self.level(leaf << LEAF_BITS | slot);
+            let level = self.level(level_id(leaf, slot));
             let occupied = entry.bits >> slot & 1 != 0;
             if occupied != (level.head != NONE)
                 || occupied != (level.tail != NONE)

@@ -314,7 +314,7 @@ impl OrderPool {
             executed: new.executed,
             number: new.number,
             owner: new.owner,
-            place: book.id << 1 | side as u32,
+            place: (book.id << 1) | side as u32,
         };
         self.live += 1;
         self.index.insert(new.owner, new.number, slot);

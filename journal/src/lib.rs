@@ -12,6 +12,7 @@ mod ids;
 pub mod log_buffer;
 mod os;
 mod position;
+pub mod storage;
 
 pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, BatchView, LogTail};
 pub use checksum::Checksum;

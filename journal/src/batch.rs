@@ -329,6 +329,15 @@ impl<'a> BatchView<'a> {
         Ok(view)
     }
 
+    /// `bytes` are exactly the batch that `header` was decoded from.
+    pub(crate) fn new(header: BatchHeader, bytes: &'a [u8], position: LogPosition) -> Self {
+        Self {
+            header,
+            position,
+            bytes,
+        }
+    }
+
     /// `bytes` are exactly one batch, known to be whole.
     pub(crate) fn trusted(bytes: &'a [u8], position: LogPosition) -> Self {
         Self {

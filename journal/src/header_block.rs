@@ -25,6 +25,8 @@ pub enum HeaderBlockError {
     NewerFormat { version: u16, supported: u16 },
     #[error("its checksum holds, but a field has an impossible value")]
     Malformed,
+    #[error("it belongs to another journal")]
+    OtherJournal,
 }
 
 /// Writes the common fields; the caller adds its own and calls [`finish`].

@@ -7,11 +7,18 @@
 pub mod batch;
 mod bytes;
 mod checksum;
+pub mod folder;
 mod header_block;
 mod ids;
 pub mod log_buffer;
 mod os;
 mod position;
+pub mod reader;
+pub mod segment;
+pub mod storage;
+#[cfg(test)]
+mod testing;
+pub mod writer;
 
 pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, BatchView, LogTail};
 pub use checksum::Checksum;

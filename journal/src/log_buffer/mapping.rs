@@ -129,6 +129,13 @@ impl Mapping {
         (position.0 & (self.ring_length - 1)) as usize
     }
 
+    /// Where `position` lies in memory, for handing to the kernel; `length` bytes from there are mapped.
+    pub fn pointer(&self, position: LogPosition, length: u64) -> *const u8 {
+        assert!(length <= self.ring_length, "longer than the ring");
+        // SAFETY: the offset is below ring_length and the length at most that: in the doubled mapping.
+        unsafe { self.ring.as_ptr().add(self.offset(position)) }
+    }
+
     /// The ring as one slice, for recovery of an earlier owner's buffer.
     pub fn ring_bytes(&mut self) -> &[u8] {
         // SAFETY: mapped and initialised memory; `&mut self` for the slice's life: nobody writes.

@@ -214,6 +214,11 @@ impl LogBuffer {
             .store(position.0, Ordering::Release);
     }
 
+    /// Address of ring bytes for a write by the kernel; valid as long as this value is.
+    pub(crate) fn pointer(&self, position: LogPosition, length: u64) -> *const u8 {
+        self.mapping.pointer(position, length)
+    }
+
     fn position(&self, offset: usize) -> LogPosition {
         LogPosition(self.mapping.counter(offset).load(Ordering::Acquire))
     }

@@ -33,7 +33,7 @@ impl LogBufferReader {
 
     /// The next batch that ends at or before `until` and is published. Gives back the one before.
     #[inline]
-    pub fn next(&mut self, until: LogPosition) -> Option<BatchView<'_>> {
+    pub fn next_until(&mut self, until: LogPosition) -> Option<BatchView<'_>> {
         self.ring.release(self.position);
         let until = until.min(self.ring.published());
         let (start, length) = self.locate(until)?;
@@ -45,12 +45,12 @@ impl LogBufferReader {
     #[inline]
     pub fn next_committed(&mut self) -> Option<BatchView<'_>> {
         let committed = self.ring.counter(COMMIT_POSITION).load(Ordering::Acquire);
-        self.next(LogPosition(committed))
+        self.next_until(LogPosition(committed))
     }
 
     /// The next batch, committed or not: what replication sends.
     pub fn next_published(&mut self) -> Option<BatchView<'_>> {
-        self.next(LogPosition(u64::MAX))
+        self.next_until(LogPosition(u64::MAX))
     }
 
     /// Gives back all batches given out so far, without asking for another.

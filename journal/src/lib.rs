@@ -22,6 +22,7 @@ pub mod writer;
 
 pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, BatchView, LogTail};
 pub use checksum::Checksum;
+pub use header_block::HeaderBlockError;
 pub use ids::{BootId, ClusterId, JournalId, Lineage, LogBufferId};
 pub use log_buffer::{
     Appender, BatchFull, Full, LogBuffer, LogBufferError, LogBufferOptions, LogBufferReader,

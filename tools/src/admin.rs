@@ -39,18 +39,27 @@ fn print_hash() -> Result<(), Fatal> {
         .read_line(&mut line)
         .map_err(|e| Fatal::new(ExitCode::Io, format!("standard input: {e}")))?;
     let usage = |e: String| Fatal::new(ExitCode::Usage, format!("password: {e}"));
-    let password = Password::new(line.trim_end_matches(['\r', '\n'])).map_err(|e| usage(e.to_string()))?;
-    println!("{}", hash_password(&password, HashCost::DEFAULT).map_err(usage)?);
+    let password =
+        Password::new(line.trim_end_matches(['\r', '\n'])).map_err(|e| usage(e.to_string()))?;
+    println!(
+        "{}",
+        hash_password(&password, HashCost::DEFAULT).map_err(usage)?
+    );
     Ok(())
 }
 
 pub fn counters(arguments: &CountersArguments) -> Result<(), Fatal> {
     let values = read_counters(&arguments.file).map_err(|e| {
-        Fatal::new(ExitCode::Io, format!("counters {}: {e}", arguments.file.display()))
+        Fatal::new(
+            ExitCode::Io,
+            format!("counters {}: {e}", arguments.file.display()),
+        )
     })?;
     if arguments.json {
-        let object: serde_json::Map<_, _> =
-            values.into_iter().map(|c| (c.label, c.value.into())).collect();
+        let object: serde_json::Map<_, _> = values
+            .into_iter()
+            .map(|c| (c.label, c.value.into()))
+            .collect();
         println!("{}", serde_json::Value::Object(object));
     } else {
         for counter in values {

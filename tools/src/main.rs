@@ -4,15 +4,17 @@
 
 mod admin;
 mod allocation;
-mod demo;
-mod journal;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use lockstep_node::fatal::{ExitCode, Fatal};
 
 #[derive(Parser)]
-#[command(name = "lockstep", version, about = "A low-latency exchange engine", max_term_width = 100)]
+#[command(
+    name = "lockstep",
+    version,
+    about = "A low-latency exchange engine",
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,14 +26,6 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Make the journal folder that a configuration names, once
     Format(serve::FormatArguments),
-    /// Show the whole thing: a venue on loopback, load, SIGKILL, recovery, proof, latencies
-    Demo(demo::DemoArguments),
-    /// Look at, check and replay a journal
-    #[command(subcommand)]
-    Journal(journal::JournalCommand),
-    /// Load generator, floors, market replay
-    #[command(subcommand)]
-    Bench(lockstep_bench::cli::BenchCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -44,10 +38,6 @@ fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
-        Command::Demo(a) => demo::demo(&a),
-        Command::Journal(c) => journal::run(&c),
-        Command::Bench(c) => lockstep_bench::cli::run(&c)
-            .map_err(|e| Fatal::new(ExitCode::CheckFailed, e.to_string())),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

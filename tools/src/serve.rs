@@ -44,20 +44,27 @@ pub fn format(arguments: &FormatArguments) -> Result<(), Fatal> {
 
 pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
     let config = Config::load(&arguments.config)?;
-    say(&format!("# effective configuration\n{}", config.effective()));
+    say(&format!(
+        "# effective configuration\n{}",
+        config.effective()
+    ));
     if arguments.check_config {
         return Ok(());
     }
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second initialisation cannot happen in a process that serves once.
     let _ = log.try_init();
-    signals::install()
-        .map_err(|e| Fatal::new(ExitCode::Setup, format!("signal handlers: {e}")))?;
+    signals::install().map_err(|e| Fatal::new(ExitCode::Setup, format!("signal handlers: {e}")))?;
     if arguments.format && !node::journal_folder(&config).exists() {
         node::format_journal(&config)?;
     }
-    let options = NodeOptions { allocation_count: Some(crate::allocation::count), report: say };
-    let mut node = Node::start(&config, &options)?;
+    let options = NodeOptions {
+        allocation_count: Some(crate::allocation::count),
+        report: say,
+    };
+    let node = Node::start(&config, &options)?;
     let mut listening = false;
     while !signals::stop_requested() && !node.has_stopped() {
         if !listening && let Some((address, driver)) = node.listening() {

@@ -22,7 +22,9 @@ pub fn venue_day(config: &DayConfig, now_ns: u64) -> Option<VenueDay> {
     let offset = i128::from(config.utc_offset_minutes) * MINUTE_NS;
     let days = (i128::from(now_ns) + offset).div_euclid(DAY_NS);
     let midnight = days * DAY_NS - offset;
-    let close = config.close_at_minutes.map(|m| midnight + i128::from(m) * MINUTE_NS);
+    let close = config
+        .close_at_minutes
+        .map(|m| midnight + i128::from(m) * MINUTE_NS);
     Some(VenueDay {
         date: date_of(i64::try_from(days).ok()?)?,
         midnight_ns: u64::try_from(midnight).ok()?,
@@ -40,7 +42,11 @@ fn date_of(days: i64) -> Option<u32> {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     u32::try_from(year * 10_000 + month * 100 + day).ok()
 }
@@ -53,7 +59,12 @@ pub fn day_open(day: &VenueDay) -> DayOpen {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    DayOpen { midnight: day.midnight_ns, date: day.date, session_name, _reserved: [0; 10] }
+    DayOpen {
+        midnight: day.midnight_ns,
+        date: day.date,
+        session_name,
+        _reserved: [0; 10],
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +74,11 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn at(offset: i32, seconds: u64) -> VenueDay {
-        let config = DayConfig { utc_offset_minutes: offset, close_at_minutes: Some(60), ..DayConfig::default() };
+        let config = DayConfig {
+            utc_offset_minutes: offset,
+            close_at_minutes: Some(60),
+            ..DayConfig::default()
+        };
         venue_day(&config, seconds * SECOND).unwrap()
     }
 
@@ -73,11 +88,21 @@ mod tests {
         assert_eq!(at(0, 951_782_400).date, 20_000_229);
         assert_eq!(at(0, 1_795_219_200).date, 20_261_121);
         assert_eq!(at(0, 1_795_219_199).date, 20_261_120);
-        assert_eq!(at(0, 4_107_542_400).date, 21_000_301, "2100 is no leap year");
+        assert_eq!(
+            at(0, 4_107_542_400).date,
+            21_000_301,
+            "2100 is no leap year"
+        );
         let new_york = at(-300, 1_795_219_200);
         assert_eq!(new_york.date, 20_261_120);
-        assert_eq!(new_york.midnight_ns, (1_795_219_200 - 86_400 + 5 * 3600) * SECOND);
-        assert_eq!(new_york.close_ns, Some(new_york.midnight_ns + 3600 * SECOND));
+        assert_eq!(
+            new_york.midnight_ns,
+            (1_795_219_200 - 86_400 + 5 * 3600) * SECOND
+        );
+        assert_eq!(
+            new_york.close_ns,
+            Some(new_york.midnight_ns + 3600 * SECOND)
+        );
     }
 
     #[test]

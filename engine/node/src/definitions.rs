@@ -5,8 +5,8 @@
 use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
-use lockstep_record::PartTag;
 use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
+use lockstep_record::{PartTag, SessionId};
 
 /// Identity in the records that the node proposes by itself.
 pub const OPERATOR: &str = "configuration";
@@ -34,7 +34,10 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
         records.push(operator::record(&bounds, &[], OPERATOR));
     }
     for firm in &config.firms {
-        let body = DefineFirm { firm: firm.id, code: padded(&firm.code) };
+        let body = DefineFirm {
+            firm: firm.id,
+            code: padded(&firm.code),
+        };
         if known.firm(firm.id) != Some(body) {
             records.push(operator::record(&body, &[], OPERATOR));
         }
@@ -103,4 +106,56 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
         *to = from;
     }
     field
+}
+
+impl Known for StateMachine {
+    fn bounds(&self) -> SetBounds {
+        let bounds = Self::bounds(self);
+        SetBounds {
+            open_orders_max: bounds.open_orders_max,
+            instruments_max: bounds.instruments_max,
+            sessions_max: bounds.sessions_max,
+            firms_max: bounds.firms_max,
+            price_levels_max: bounds.price_levels_max,
+            _reserved: [0; 12],
+        }
+    }
+
+    fn firm(&self, id: u32) -> Option<DefineFirm> {
+        let firm = self.firms().find(|f| f.firm.0 == id)?;
+        Some(DefineFirm {
+            firm: id,
+            code: firm.code,
+        })
+    }
+
+    fn session(&self, id: u32) -> Option<SessionDefinition> {
+        let session = Self::session(self, SessionId(id))?;
+        let body = DefineSession {
+            session: id,
+            firm: session.firm.0,
+            user: session.user,
+            cancel_on_disconnect: u8::from(session.cancel_on_disconnect),
+            order_entry: u8::from(session.order_entry),
+            _reserved: [0; 8],
+        };
+        let mut permitted: Vec<u32> = self
+            .session_permitted_firms(SessionId(id))
+            .iter()
+            .map(|f| f.0)
+            .collect();
+        permitted.sort_unstable();
+        Some(SessionDefinition { body, permitted })
+    }
+
+    fn instrument(&self, id: u32) -> Option<DefineInstrument> {
+        let instrument = self.instruments().find(|i| i.instrument.0 == id)?;
+        Some(DefineInstrument {
+            symbol: instrument.symbol,
+            instrument: id,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            _reserved: [0; 12],
+        })
+    }
 }

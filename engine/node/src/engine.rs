@@ -37,7 +37,9 @@ pub struct EngineAgent {
 
 impl std::fmt::Debug for EngineAgent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineAgent").field("index", &self.machine.last_index()).finish_non_exhaustive()
+        f.debug_struct("EngineAgent")
+            .field("index", &self.machine.last_index())
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,15 +69,20 @@ impl EngineAgent {
     }
 
     fn publish_status(&self) {
-        let applied =
-            Applied { index: self.machine.last_index(), digest: self.machine.digest() };
+        let applied = Applied {
+            index: self.machine.last_index(),
+            digest: self.machine.digest(),
+        };
         let sequence = self.machine.last_sequence();
-        self.status.set_applied(applied, sequence, self.machine.next_deadline());
+        self.status
+            .set_applied(applied, sequence, self.machine.next_deadline());
         self.counters.index.set(applied.index.0);
         self.counters.sequence.set(sequence.0);
         self.counters.events.set(self.sink.events());
         self.counters.egress_full.set(self.sink.full());
-        self.counters.open_orders.set(u64::from(self.machine.open_orders()));
+        self.counters
+            .open_orders
+            .set(u64::from(self.machine.open_order_count()));
     }
 }
 
@@ -87,9 +94,13 @@ impl Agent for EngineAgent {
     fn do_work(&mut self, _: Now) -> Result<usize, Fatal> {
         let mut applied = 0;
         while applied < BATCHES_MAX && self.sink.drain() {
-            let Some(batch) = self.log.next_committed() else { break };
+            let Some(batch) = self.log.next_committed() else {
+                break;
+            };
             let info = batch_info(&batch.header)?;
-            self.machine.apply(&info, batch.body(), &mut self.sink).map_err(|e| apply_fatal(&e))?;
+            self.machine
+                .apply(&info, batch.body(), &mut self.sink)
+                .map_err(|e| apply_fatal(&e))?;
             applied += 1;
         }
         if applied != 0 {
@@ -110,7 +121,10 @@ impl Agent for EngineAgent {
 /// What the state machine is told of a batch.
 pub fn batch_info(header: &BatchHeader) -> Result<BatchInfo, Fatal> {
     let kind = BatchKind::from_u8(header.kind).ok_or_else(|| {
-        let what = format!("batch {} is of kind {}: a newer binary wrote it", header.index, header.kind);
+        let what = format!(
+            "batch {} is of kind {}: a newer binary wrote it",
+            header.index, header.kind
+        );
         Fatal::new(ExitCode::NewerFormat, what)
     })?;
     Ok(BatchInfo {

@@ -37,13 +37,15 @@ pub fn start(
         page_bytes,
     };
     let began = Instant::now();
-    std::thread::Builder::new().name("housekeeping".into()).spawn(move || {
-        while !stop.is_requested() {
+    std::thread::Builder::new()
+        .name("housekeeping".into())
+        .spawn(move || {
+            while !stop.is_requested() {
+                figures.update(began, allocation_count);
+                std::thread::sleep(PERIOD);
+            }
             figures.update(began, allocation_count);
-            std::thread::sleep(PERIOD);
-        }
-        figures.update(began, allocation_count);
-    })
+        })
 }
 
 impl Figures {

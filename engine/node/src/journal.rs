@@ -94,13 +94,15 @@ pub fn start_preparer<S: Storage>(
     mut preparer: SegmentPreparer<S>,
     stop: Arc<Stop>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("segments".into()).spawn(move || {
-        while !stop.is_requested() {
-            if preparer.do_work() == 0 {
-                std::thread::sleep(Duration::from_millis(2));
+    std::thread::Builder::new()
+        .name("segments".into())
+        .spawn(move || {
+            while !stop.is_requested() {
+                if preparer.do_work() == 0 {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
             }
-        }
-    })
+        })
 }
 
 fn journal_fatal(error: &JournalError) -> Fatal {

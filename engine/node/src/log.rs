@@ -86,8 +86,13 @@ impl<C: Consensus> Agent for ConsensusAgent<C> {
     fn do_work(&mut self, _: Now) -> Result<usize, Fatal> {
         let mut work = 0;
         while work < BATCHES_MAX {
-            let Some(batch) = self.log.next_published() else { break };
-            let end = LogEnd { index: LogIndex(batch.header.index), position: batch.end().0 };
+            let Some(batch) = self.log.next_published() else {
+                break;
+            };
+            let end = LogEnd {
+                index: LogIndex(batch.header.index),
+                position: batch.end().0,
+            };
             self.consensus.handle_appended(end);
             work += 1;
         }
@@ -99,7 +104,8 @@ impl<C: Consensus> Agent for ConsensusAgent<C> {
         let committed = self.consensus.poll_commit();
         if committed != self.committed {
             self.committed = committed;
-            self.buffer.publish_commit(committed.index.0, LogPosition(committed.position));
+            self.buffer
+                .publish_commit(committed.index.0, LogPosition(committed.position));
             self.status.set_commit_index(committed.index);
             self.commit_index.set(committed.index.0);
             work += 1;

@@ -88,7 +88,10 @@ impl Node {
         let begun = Instant::now();
         let recovered = recovery::recover(config, options.report)?;
         let counters = Counters::create(&counters_file(config)).map_err(|e| {
-            Fatal::new(ExitCode::Io, format!("{}: {e}", counters_file(config).display()))
+            Fatal::new(
+                ExitCode::Io,
+                format!("{}: {e}", counters_file(config).display()),
+            )
         })?;
         let stop = Arc::new(Stop::default());
         let (told, listening) = sync_channel(1);
@@ -96,11 +99,18 @@ impl Node {
         assembly.listening = Some(told);
         let (plans, finish, mut others) = assembly.plan(recovered, &counters)?;
         let page = signals::page_bytes();
-        let house = housekeeping::start(&counters, Arc::clone(&stop), options.allocation_count, page)
-            .map_err(|e| thread_fatal("housekeeping", &e))?;
+        let house =
+            housekeeping::start(&counters, Arc::clone(&stop), options.allocation_count, page)
+                .map_err(|e| thread_fatal("housekeeping", &e))?;
         others.push(house);
         let agents = start_threads(config, plans, &stop, begun)?;
-        Ok(Self { stop, agents, others, listening, finish })
+        Ok(Self {
+            stop,
+            agents,
+            others,
+            listening,
+            finish,
+        })
     }
 
     /// Address and driver, once, when the gateway has begun to listen.
@@ -152,7 +162,10 @@ fn start_threads(
             if thread.agents.contains(&name)
                 && let Some(at) = plans.iter().position(|(n, _)| *n == name)
             {
-                mine.push(StagePlan { stage: stop_order(name), make: plans.swap_remove(at).1 });
+                mine.push(StagePlan {
+                    stage: stop_order(name),
+                    make: plans.swap_remove(at).1,
+                });
             }
         }
         let (thread, stop) = (thread.clone(), Arc::clone(stop));
@@ -198,7 +211,10 @@ impl<'a> Assembly<'a> {
         stop: &Arc<Stop>,
     ) -> Result<Self, Fatal> {
         let machine = &recovered.machine;
-        let applied = Applied { index: machine.last_index(), digest: machine.digest() };
+        let applied = Applied {
+            index: machine.last_index(),
+            digest: machine.digest(),
+        };
         let status = Arc::new(Status::new(applied, machine.last_index()));
         status.set_applied(applied, machine.last_sequence(), machine.next_deadline());
         let verifier =
@@ -220,13 +236,21 @@ impl<'a> Assembly<'a> {
         counters: &Counters,
     ) -> Result<(Plans, recovery::Finish, Vec<JoinHandle<()>>), Fatal> {
         let config = self.config;
-        let Recovered { machine, log, streams, mut reader, finish, .. } = recovered;
+        let Recovered {
+            machine,
+            log,
+            streams,
+            mut reader,
+            finish,
+            ..
+        } = recovered;
         let (ingress, mut ingress_out) =
-            ring::create(config.network.ingress_ring_bytes as usize, 1).map_err(setup_fatal("ingress ring"))?;
+            ring::create(config.network.ingress_ring_bytes as usize, 1)
+                .map_err(setup_fatal("ingress ring"))?;
         let (operator_ring, mut operator_out) =
             ring::create(OPERATOR_RING_BYTES, 1).map_err(setup_fatal("operator ring"))?;
-        let (egress, egress_out) =
-            ring::create(config.network.egress_ring_bytes as usize, 2).map_err(setup_fatal("egress ring"))?;
+        let (egress, egress_out) = ring::create(config.network.egress_ring_bytes as usize, 2)
+            .map_err(setup_fatal("egress ring"))?;
         let mut egress_out = egress_out.into_iter();
         let (Some(to_gateway), Some(to_streams)) = (egress_out.next(), egress_out.next()) else {
             unreachable!("two consumers were asked for");
@@ -238,7 +262,10 @@ impl<'a> Assembly<'a> {
         let open_midnight = machine.day().open.then_some(machine.day().midnight);
         let next_numbers = next_numbers(config, &machine);
         let buffer = Arc::clone(&log.buffer);
-        let committed = LogEnd { index: LogIndex(log.tail.index), position: log.tail.position.0 };
+        let committed = LogEnd {
+            index: LogIndex(log.tail.index),
+            position: log.tail.position.0,
+        };
 
         let policy = config.acknowledge.policy;
         let writer = log.writer;
@@ -261,8 +288,12 @@ impl<'a> Assembly<'a> {
             Arc::clone(&self.status),
             counters,
         );
-        let stream =
-            StreamAgent::new(to_streams, streams, Arc::clone(&self.flush_wanted), counters);
+        let stream = StreamAgent::new(
+            to_streams,
+            streams,
+            Arc::clone(&self.flush_wanted),
+            counters,
+        );
         let tail = LogTail {
             term: Term(log.term),
             next_index: LogIndex(log.tail.index + 1),
@@ -294,7 +325,9 @@ impl<'a> Assembly<'a> {
             flush_wanted: self.flush_wanted,
         };
         let gateway = Gateway::new(parts, counters);
-        let Some(listening) = self.listening else { unreachable!("set before planning") };
+        let Some(listening) = self.listening else {
+            unreachable!("set before planning")
+        };
         let setup = GatewaySetup {
             driver: driver_kind(config.network.driver),
             limits: limits(config),
@@ -351,7 +384,10 @@ fn opening_records(config: &Config, machine: &StateMachine) -> Vec<Vec<u8>> {
 
 /// Next outbound number of each session by id; index 0 unused.
 fn next_numbers(config: &Config, machine: &StateMachine) -> Vec<u64> {
-    let highest = machine.bounds().sessions_max.max(config.bounds.sessions_max);
+    let highest = machine
+        .bounds()
+        .sessions_max
+        .max(config.bounds.sessions_max);
     let mut numbers = vec![1; highest as usize + 1];
     for session in machine.sessions() {
         numbers[session.session.0 as usize] = session.next_outbound.0;
@@ -362,17 +398,27 @@ fn next_numbers(config: &Config, machine: &StateMachine) -> Vec<u64> {
 /// Address space for the most that one batch can say: two executions for each order that may rest, and
 /// a few messages for each record.
 fn spill_bytes(config: &Config, machine: &StateMachine) -> usize {
-    let orders = machine.bounds().open_orders_max.max(config.bounds.open_orders_max) as usize;
+    let orders = machine
+        .bounds()
+        .open_orders_max
+        .max(config.bounds.open_orders_max) as usize;
     (2 * orders + 8 * config.journal.batch_records_max as usize) * (FRAME_MAX + 8)
 }
 
 fn credentials(config: &Config) -> Result<Vec<Credential>, Fatal> {
     let credential = |session: &crate::config::SessionConfig| {
         let user = User::new(&session.user).map_err(|e| {
-            Fatal::new(ExitCode::Configuration, format!("session {}: user: {e}", session.id))
+            Fatal::new(
+                ExitCode::Configuration,
+                format!("session {}: user: {e}", session.id),
+            )
         })?;
         let password_argon2id = session.password_argon2id.clone();
-        Ok(Credential { user, session: session.id, password_argon2id })
+        Ok(Credential {
+            user,
+            session: session.id,
+            password_argon2id,
+        })
     };
     config.sessions.iter().map(credential).collect()
 }

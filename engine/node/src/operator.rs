@@ -48,21 +48,23 @@ pub fn start(
     open_midnight_ns: Option<u64>,
     stop: Arc<Stop>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("operator".into()).spawn(move || {
-        if !push_all(&mut ring, &records, &stop) {
-            return;
-        }
-        drop(records);
-        let close_ns = open_midnight_ns
-            .and_then(|midnight| day::venue_day(&config, midnight))
-            .and_then(|d| d.close_ns);
-        let mut closed = close_ns.is_none();
-        while !stop.is_requested() {
-            if !closed && close_ns.is_some_and(|at| SystemClock.now_ns() >= at) {
-                let record = record(&DayClose { _reserved: 0 }, &[], "schedule");
-                closed = push_all(&mut ring, &[record], &stop);
+    std::thread::Builder::new()
+        .name("operator".into())
+        .spawn(move || {
+            if !push_all(&mut ring, &records, &stop) {
+                return;
             }
-            std::thread::sleep(PERIOD);
-        }
-    })
+            drop(records);
+            let close_ns = open_midnight_ns
+                .and_then(|midnight| day::venue_day(&config, midnight))
+                .and_then(|d| d.close_ns);
+            let mut closed = close_ns.is_none();
+            while !stop.is_requested() {
+                if !closed && close_ns.is_some_and(|at| SystemClock.now_ns() >= at) {
+                    let record = record(&DayClose { _reserved: 0 }, &[], "schedule");
+                    closed = push_all(&mut ring, &[record], &stop);
+                }
+                std::thread::sleep(PERIOD);
+            }
+        })
 }

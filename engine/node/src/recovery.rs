@@ -2,11 +2,11 @@
 
 use crate::config::Config;
 use crate::fatal::{ExitCode, Fatal};
-use crate::journal::{self, folder_fatal, hard_state_fatal, journal_policy, storage_code};
+use crate::journal::{folder_fatal, hard_state_fatal, journal_policy, storage_code};
 use crate::node::journal_folder;
 use crate::replay::Replayer;
-use crate::streams::{DayStreams, StreamReaders};
 use crate::stream::StreamSink;
+use crate::streams::{DayStreams, StreamReaders};
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::{HardState, HardStateFile, JournalFolder, OpenOptions};
 use lockstep_journal::log_buffer::LogBufferOptions;
@@ -16,7 +16,7 @@ use lockstep_journal::storage::{DirectStorage, Storage};
 use lockstep_journal::writer::JournalWriter;
 use lockstep_journal::{Appender, BootId, LogBuffer, LogBufferReader, LogTail};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A recovered node, before any thread.
 #[derive(Debug)]
@@ -59,8 +59,122 @@ impl Finish {
             boot_id: BootId::default(),
             ..self.state
         };
-        self.hard_state.store(&state).map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
+        self.hard_state
+            .store(&state)
+            .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
         let _ = std::fs::remove_file(self.buffer.path());
         Ok(())
     }
+}
+
+pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
+    let storage = DirectStorage::open(&journal_folder(config)).map_err(|e| {
+        let hint = "make the journal with `lockstep format --config FILE`, once";
+        Fatal::new(storage_code(&e), format!("{e}; {hint}"))
+    })?;
+    let options = OpenOptions {
+        policy: journal_policy(config.acknowledge.policy),
+        allow_volatile: config.acknowledge.allow_volatile,
+    };
+    let folder = JournalFolder::open(storage.clone(), options).map_err(|e| folder_fatal(&e))?;
+    let meta = *folder.meta();
+    let begun = Instant::now();
+    let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
+    let mut streams = DayStreams {};
+    let mut sink = StreamSink::new(&mut streams);
+    let mut reader = JournalReader::new(storage.clone(), &meta, ReadOptions::ALL);
+    while let Some(batch) = reader
+        .next_batch()
+        .map_err(|e| Fatal::new(ExitCode::JournalDamaged, e.to_string()))?
+    {
+        replayer.apply(&batch, &mut sink)?;
+    }
+    let tail = *reader.tail();
+    report(&format!(
+        "recovered {} batches, {} records in {:?}",
+        replayer.batches,
+        replayer.records,
+        begun.elapsed()
+    ));
+    let names = storage
+        .list()
+        .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
+    let prepared = names.iter().filter(|n| n.ends_with(".segment")).count() as u64;
+    let mut hard_state = HardStateFile::open(&storage, &meta).map_err(|e| hard_state_fatal(&e))?;
+    let path = config
+        .data
+        .log_buffer
+        .clone()
+        .unwrap_or_else(|| LogBuffer::default_path(meta.journal_id));
+    let position = tail.position;
+    let within = (position.0 - position.block_floor().0) as usize;
+    let prefix = if within == 0 {
+        Vec::new()
+    } else {
+        let segment = position.block_floor().segment(meta.segment_data_length);
+        let name = lockstep_journal::segment::segment_name(segment);
+        let bytes = storage
+            .map(&name)
+            .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
+        let at = 4096
+            + position
+                .block_floor()
+                .offset_in_segment(meta.segment_data_length) as usize;
+        bytes[at..at + within].to_vec()
+    };
+    let buffer = LogBuffer::create(
+        &LogBufferOptions {
+            path,
+            ring_length: config.journal.log_buffer_bytes,
+            cluster_id: meta.cluster_id,
+            journal_id: meta.journal_id,
+            segment_data_length: meta.segment_data_length,
+        },
+        &tail,
+        &prefix,
+    )
+    .map_err(|e| Fatal::new(ExitCode::Setup, e.to_string()))?;
+    let state = HardState {
+        term: hard_state.state().term.max(tail.term) + 1,
+        vote: 0,
+        commit_index: tail.index,
+        log_buffer_id: buffer.identity().log_buffer_id,
+        boot_id: buffer.identity().boot_id,
+    };
+    hard_state
+        .store(&state)
+        .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
+    let setup = |e: lockstep_journal::LogBufferError| Fatal::new(ExitCode::Setup, e.to_string());
+    let consensus_reader = buffer.reader().map_err(setup)?;
+    let engine_reader = buffer.reader().map_err(setup)?;
+    let supply = SegmentSupply::new(prepared);
+    let writer = JournalWriter::new(
+        &folder,
+        Arc::clone(&buffer),
+        journal_policy(config.acknowledge.policy),
+        Arc::clone(&supply),
+    );
+    let preparer = SegmentPreparer::new(storage, meta, supply);
+    let appender = buffer.appender(meta.lineage).map_err(setup)?;
+    Ok(Recovered {
+        machine: replayer.machine,
+        log: OpenLog {
+            term: state.term,
+            tail,
+            buffer: Arc::clone(&buffer),
+            appender,
+            consensus_reader,
+            engine_reader,
+            writer,
+            preparer,
+        },
+        streams,
+        reader: StreamReaders {},
+        finish: Finish {
+            hard_state,
+            state,
+            buffer,
+            _folder: folder,
+        },
+    })
 }

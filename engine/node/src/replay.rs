@@ -39,10 +39,16 @@ impl Replayer {
 
     /// Applies one batch.
     #[inline]
-    pub fn apply<S: EventSink>(&mut self, batch: &BatchView<'_>, sink: &mut S) -> Result<(), Fatal> {
+    pub fn apply<S: EventSink>(
+        &mut self,
+        batch: &BatchView<'_>,
+        sink: &mut S,
+    ) -> Result<(), Fatal> {
         self.check_digest(&batch.header)?;
         let info = batch_info(&batch.header)?;
-        self.machine.apply(&info, batch.body(), sink).map_err(|e| apply_fatal(&e))?;
+        self.machine
+            .apply(&info, batch.body(), sink)
+            .map_err(|e| apply_fatal(&e))?;
         let slot = (batch.header.index as usize) % DIGESTS_MAX;
         self.digests[slot] = (batch.header.index, self.machine.digest());
         self.batches += 1;

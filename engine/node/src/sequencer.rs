@@ -145,7 +145,9 @@ impl<L: BatchLog, C: WallClock> Sequencer<L, C> {
 
     /// An idle leader emits an empty batch when the state machine's next deadline is due.
     fn deadline_is_due(&self) -> bool {
-        self.status.next_deadline().is_some_and(|at| self.clock.wall() >= at)
+        self.status
+            .next_deadline()
+            .is_some_and(|at| self.clock.wall() >= at)
     }
 
     fn drain_inputs(&mut self) -> u32 {
@@ -172,7 +174,11 @@ impl<L: BatchLog, C: WallClock> Sequencer<L, C> {
                 }
                 input.advance();
             }
-            idle_inputs = if turn_records == 0 { idle_inputs + 1 } else { 0 };
+            idle_inputs = if turn_records == 0 {
+                idle_inputs + 1
+            } else {
+                0
+            };
             self.turn = (self.turn + 1) % self.inputs.len();
         }
         records
@@ -215,7 +221,10 @@ pub struct SequencerAgent<L, C> {
 
 impl<L: BatchLog, C: WallClock> SequencerAgent<L, C> {
     pub fn new(sequencer: Sequencer<L, C>) -> Self {
-        Self { sequencer, started: false }
+        Self {
+            sequencer,
+            started: false,
+        }
     }
 }
 
@@ -286,7 +295,10 @@ mod tests {
             shared.sealed.push((records, *seal));
         }
         fn erase(&mut self) {
-            assert!(self.0.lock().unwrap().open.is_empty(), "sequenced records are never erased");
+            assert!(
+                self.0.lock().unwrap().open.is_empty(),
+                "sequenced records are never erased"
+            );
         }
     }
 
@@ -317,8 +329,11 @@ mod tests {
             .unzip();
         let shared = Arc::new(Mutex::new(Shared::default()));
         let status = Arc::new(Status::new(Applied::default(), LogIndex(0)));
-        let tail =
-            LogTail { term: Term(2), next_index: LogIndex(5), next_sequence: Sequence(100) };
+        let tail = LogTail {
+            term: Term(2),
+            next_index: LogIndex(5),
+            next_sequence: Sequence(100),
+        };
         let sequencer = Sequencer::new(
             FakeLog(Arc::clone(&shared)),
             BatchClock::new(FixedClock, Timestamp(7)),
@@ -328,17 +343,32 @@ mod tests {
             Arc::clone(&status),
             &counters,
         );
-        Bed { sequencer, rings: producers, shared, status, _folder: folder }
+        Bed {
+            sequencer,
+            rings: producers,
+            shared,
+            status,
+            _folder: folder,
+        }
     }
 
-    const WIDE: BatchBounds = BatchBounds { records_max: 1000, bytes_max: 60_000 };
+    const WIDE: BatchBounds = BatchBounds {
+        records_max: 1000,
+        bytes_max: 60_000,
+    };
     const NOW: Now = Now { monotonic_ns: 0 };
 
     fn push(ring: &mut Producer, session: u32, count: usize) {
         for _ in 0..count {
-            let source = Source { session: SessionId(session), ..Source::default() };
+            let source = Source {
+                session: SessionId(session),
+                ..Source::default()
+            };
             let space = ring.claim(64).unwrap();
-            let body = CancelOrder { user_ref_num: 1, quantity: 0 };
+            let body = CancelOrder {
+                user_ref_num: 1,
+                quantity: 0,
+            };
             let length = RecordWriter::new(space, source, &body).finish();
             ring.commit(0, length);
         }
@@ -350,16 +380,29 @@ mod tests {
         push(&mut bed.rings[0], 1, 100);
         push(&mut bed.rings[1], 2, 40);
         assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 140);
-        assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0, "an idle sequencer seals nothing");
+        assert_eq!(
+            bed.sequencer.do_work(NOW).unwrap(),
+            0,
+            "an idle sequencer seals nothing"
+        );
         push(&mut bed.rings[1], 2, 1);
         bed.sequencer.do_work(NOW).unwrap();
         let shared = bed.shared.lock().unwrap();
         let (records, seal) = &shared.sealed[0];
         assert_eq!(records.len(), 140);
         let turn = TURN_RECORDS as usize;
-        assert!(records[..turn].iter().all(|s| *s == 1), "a turn of the first ring");
-        assert!(records[turn..2 * turn].iter().all(|s| *s == 2), "then one of the second");
-        assert_eq!((seal.index.0, seal.first_sequence.0, seal.term.0), (5, 100, 2));
+        assert!(
+            records[..turn].iter().all(|s| *s == 1),
+            "a turn of the first ring"
+        );
+        assert!(
+            records[turn..2 * turn].iter().all(|s| *s == 2),
+            "then one of the second"
+        );
+        assert_eq!(
+            (seal.index.0, seal.first_sequence.0, seal.term.0),
+            (5, 100, 2)
+        );
         let (_, seal) = &shared.sealed[1];
         assert_eq!((seal.index.0, seal.first_sequence.0), (6, 240));
         assert!(shared.sealed[0].1.timestamp < seal.timestamp);
@@ -367,15 +410,31 @@ mod tests {
 
     #[test]
     fn a_batch_closes_at_its_bounds_and_the_rest_follows() {
-        let mut bed = bed(1, BatchBounds { records_max: 10, bytes_max: 60_000 });
+        let mut bed = bed(
+            1,
+            BatchBounds {
+                records_max: 10,
+                bytes_max: 60_000,
+            },
+        );
         push(&mut bed.rings[0], 1, 25);
         for expected in [10, 10, 5, 0] {
             assert_eq!(bed.sequencer.do_work(NOW).unwrap(), expected);
         }
-        let mut bed = self::bed(1, BatchBounds { records_max: 1000, bytes_max: 100 });
+        let mut bed = self::bed(
+            1,
+            BatchBounds {
+                records_max: 1000,
+                bytes_max: 100,
+            },
+        );
         push(&mut bed.rings[0], 1, 7);
         for expected in [3, 3, 1] {
-            assert_eq!(bed.sequencer.do_work(NOW).unwrap(), expected, "3 records of 32 bytes fit 100");
+            assert_eq!(
+                bed.sequencer.do_work(NOW).unwrap(),
+                expected,
+                "3 records of 32 bytes fit 100"
+            );
         }
     }
 
@@ -398,7 +457,10 @@ mod tests {
         assert_eq!(bed.sequencer.counters.malformed.get(), 1);
         assert!(bed.rings[0].push(0, b"garbage!garbage!garbage!garbage!"));
         assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0);
-        assert!(!bed.sequencer.has_input(), "garbage alone is stepped over too");
+        assert!(
+            !bed.sequencer.has_input(),
+            "garbage alone is stepped over too"
+        );
         assert_eq!(bed.shared.lock().unwrap().sealed.len(), 1);
     }
 
@@ -406,7 +468,10 @@ mod tests {
     #[test]
     fn a_due_deadline_seals_an_empty_batch() {
         let mut bed = bed(1, WIDE);
-        let set = |at| bed.status.set_applied(Applied::default(), Sequence(0), Some(Timestamp(at)));
+        let set = |at| {
+            bed.status
+                .set_applied(Applied::default(), Sequence(0), Some(Timestamp(at)))
+        };
         set(2_000);
         assert_eq!(bed.sequencer.do_work(NOW).unwrap(), 0);
         set(999);

@@ -27,7 +27,13 @@ impl EgressSink {
     /// `spill_bytes` is reserved, not touched: it costs address space until it is used.
     pub fn new(ring: Producer, spill_bytes: usize) -> Self {
         assert!(ring.payload_max() >= FRAME_MAX);
-        Self { ring, spill: Vec::with_capacity(spill_bytes), spill_read: 0, events: 0, full: 0 }
+        Self {
+            ring,
+            spill: Vec::with_capacity(spill_bytes),
+            spill_read: 0,
+            events: 0,
+            full: 0,
+        }
     }
 
     pub fn events(&self) -> u64 {
@@ -74,7 +80,8 @@ impl EgressSink {
     fn spill_frame(&mut self, tag: u32, payload: &[u8]) {
         self.full += 1;
         self.spill.extend_from_slice(&tag.to_le_bytes());
-        self.spill.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        self.spill
+            .extend_from_slice(&(payload.len() as u32).to_le_bytes());
         self.spill.extend_from_slice(payload);
     }
 
@@ -126,10 +133,16 @@ mod tests {
         let mut consumer = consumers.pop().unwrap();
         let mut sink = EgressSink::new(producer, 1 << 20);
         for number in 1..=1000 {
-            let to = Delivery { session: SessionId(1), number: StreamNumber(number), time_ns: 7 };
+            let to = Delivery {
+                session: SessionId(1),
+                number: StreamNumber(number),
+                time_ns: 7,
+            };
             sink.deliver(&to, Event::System(SystemEventCode::StartOfDay));
         }
-        sink.control(&Control::DayClosed { session_name: *b"         1" });
+        sink.control(&Control::DayClosed {
+            session_name: *b"         1",
+        });
         assert!(sink.full() > 0);
         let mut expected = 1;
         let mut closed = false;

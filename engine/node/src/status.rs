@@ -36,7 +36,12 @@ impl Status {
     }
 
     /// Engine only.
-    pub fn set_applied(&self, applied: Applied, sequence: Sequence, next_deadline: Option<Timestamp>) {
+    pub fn set_applied(
+        &self,
+        applied: Applied,
+        sequence: Sequence,
+        next_deadline: Option<Timestamp>,
+    ) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version + 1, Ordering::Relaxed);
         fence(Ordering::Release);
@@ -44,7 +49,8 @@ impl Status {
         self.digest.store(applied.digest, Ordering::Relaxed);
         self.version.store(version + 2, Ordering::Release);
         self.applied_sequence.store(sequence.0, Ordering::Release);
-        self.deadline_ns.store(next_deadline.map_or(u64::MAX, |t| t.0), Ordering::Relaxed);
+        self.deadline_ns
+            .store(next_deadline.map_or(u64::MAX, |t| t.0), Ordering::Relaxed);
     }
 
     /// The newest pair that can be read without waiting; `index` 0 if the engine is just writing one.

@@ -5,8 +5,8 @@ use crate::counters::{Counter, CounterId, Counters};
 use crate::egress::{self, TAG_CONTROL, TAG_MESSAGE};
 use crate::fatal::Fatal;
 use crate::ring::Consumer;
-use lockstep_record::event::{Control, Delivery, Event, EventSink};
 use lockstep_record::SessionId;
+use lockstep_record::event::{Control, Delivery, Event, EventSink};
 use lockstep_wire::ouch::{SEQUENCED_LENGTH_MAX, encode_sequenced};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,16 +42,25 @@ impl<T: StreamStore> StreamAgent<T> {
         counters: &Counters,
     ) -> Self {
         let bytes = counters.counter(CounterId::StreamBytes);
-        Self { egress, store, flush_wanted, flush_due_ns: 0, bytes }
+        Self {
+            egress,
+            store,
+            flush_wanted,
+            flush_due_ns: 0,
+            bytes,
+        }
     }
 
     fn take_frame(&mut self) -> Result<bool, Fatal> {
-        let Some(frame) = self.egress.peek() else { return Ok(false) };
+        let Some(frame) = self.egress.peek() else {
+            return Ok(false);
+        };
         match frame.tag {
             TAG_MESSAGE => {
                 if let Some(message) = egress::read_message(frame.payload) {
                     self.bytes.add(message.packet.len() as u64);
-                    self.store.append(message.session, message.number.0, message.packet)?;
+                    self.store
+                        .append(message.session, message.number.0, message.packet)?;
                 }
             }
             TAG_CONTROL => {
@@ -114,7 +123,11 @@ pub struct StreamSink<'a, T> {
 
 impl<'a, T: StreamStore> StreamSink<'a, T> {
     pub fn new(store: &'a mut T) -> Self {
-        Self { store, writing: true, failure: None }
+        Self {
+            store,
+            writing: true,
+            failure: None,
+        }
     }
 
     fn note(&mut self, result: Result<(), Fatal>) {
@@ -131,7 +144,9 @@ impl<T: StreamStore> EventSink for StreamSink<'_, T> {
         }
         let mut packet = [0; SEQUENCED_LENGTH_MAX];
         let length = encode_sequenced(to, &event, &mut packet);
-        let result = self.store.append(to.session, to.number.0, &packet[..length]);
+        let result = self
+            .store
+            .append(to.session, to.number.0, &packet[..length]);
         self.note(result);
     }
 
@@ -144,4 +159,3 @@ impl<T: StreamStore> EventSink for StreamSink<'_, T> {
         }
     }
 }
-

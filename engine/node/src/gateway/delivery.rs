@@ -16,7 +16,9 @@ impl<S: StreamSource> Gateway<S> {
     pub(super) fn take_egress(&mut self, out: &mut impl Out) -> usize {
         let mut work = 0;
         while work < EGRESS_FRAMES_MAX {
-            let Some(frame) = self.egress.peek() else { break };
+            let Some(frame) = self.egress.peek() else {
+                break;
+            };
             match frame.tag {
                 TAG_MESSAGE => {
                     if let Some(message) = egress::read_message(frame.payload) {
@@ -66,10 +68,19 @@ impl<S: StreamSource> Gateway<S> {
                 },
                 out,
             ),
-            Control::LoginRejected { gateway, connection, reason } if gateway == self.id => {
+            Control::LoginRejected {
+                gateway,
+                connection,
+                reason,
+            } if gateway == self.id => {
                 self.reject_login(ConnectionId(connection), reason, out);
             }
-            Control::ConnectionEnded { gateway, connection, why, .. } if gateway == self.id => {
+            Control::ConnectionEnded {
+                gateway,
+                connection,
+                why,
+                ..
+            } if gateway == self.id => {
                 self.end_connection(ConnectionId(connection), why, out);
             }
             Control::DayOpened { .. } => self.open_streams(out),
@@ -81,7 +92,9 @@ impl<S: StreamSource> Gateway<S> {
 
     /// The state machine ended the connection; it needs no Disconnect record.
     fn end_connection(&mut self, id: ConnectionId, why: ConnectionEnd, out: &mut impl Out) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
         let session = std::mem::replace(&mut connection.session, SessionId::NONE);
         let mut goodbye = [0; soup::END_OF_SESSION.len()];
         let superseded = why == ConnectionEnd::Superseded;
@@ -100,19 +113,28 @@ impl<S: StreamSource> Gateway<S> {
     /// New streams begin at 1. A connection still reading the old day's stream can read no further.
     fn open_streams(&mut self, out: &mut impl Out) {
         for slot in 0..self.connections.len() {
-            if let Some(id) = self.connections[slot].as_ref().filter(|c| c.ending).map(|c| c.id) {
+            if let Some(id) = self.connections[slot]
+                .as_ref()
+                .filter(|c| c.ending)
+                .map(|c| c.id)
+            {
                 self.end_connection(id, ConnectionEnd::Logout, out);
             }
         }
         for entry in &mut self.sessions {
-            *entry = super::SessionEntry { slot: None, next_number: 1 };
+            *entry = super::SessionEntry {
+                slot: None,
+                next_number: 1,
+            };
         }
     }
 
     /// The day's last message has been numbered: whoever has it gets `Z`, others when they do.
     fn close_streams(&mut self, out: &mut impl Out) {
         for slot in 0..self.connections.len() {
-            let Some(connection) = self.connections[slot].as_mut() else { continue };
+            let Some(connection) = self.connections[slot].as_mut() else {
+                continue;
+            };
             if connection.session == SessionId::NONE {
                 continue;
             }
@@ -156,7 +178,9 @@ impl<S: StreamSource> Gateway<S> {
             return Replay::Done;
         };
         let (id, session) = (connection.id, connection.session);
-        let Some(entry) = self.sessions.get(session.0 as usize) else { return Replay::Done };
+        let Some(entry) = self.sessions.get(session.0 as usize) else {
+            return Replay::Done;
+        };
         if session == SessionId::NONE {
             return Replay::Done;
         }
@@ -205,10 +229,14 @@ fn deliver(
     message: &Message<'_>,
     out: &mut impl Out,
 ) -> bool {
-    let Some(entry) = sessions.get_mut(message.session.0 as usize) else { return false };
+    let Some(entry) = sessions.get_mut(message.session.0 as usize) else {
+        return false;
+    };
     entry.next_number = message.number.0 + 1;
     let Some(slot) = entry.slot else { return false };
-    let Some(connection) = connections[slot as usize].as_mut() else { return false };
+    let Some(connection) = connections[slot as usize].as_mut() else {
+        return false;
+    };
     if connection.behind || connection.next_to_send != message.number.0 {
         return false;
     }

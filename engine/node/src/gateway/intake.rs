@@ -15,7 +15,9 @@ impl<S: StreamSource> Gateway<S> {
         loop {
             let now_ns = self.now_ns;
             let accepting = self.accepting;
-            let Some(connection) = self.connection(id) else { return bytes.len() };
+            let Some(connection) = self.connection(id) else {
+                return bytes.len();
+            };
             if !accepting || connection.paused {
                 self.pause(id, out);
                 return consumed;
@@ -58,7 +60,12 @@ impl<S: StreamSource> Gateway<S> {
     /// Writes an order-entry message as a record. `Some(false)`: no room now, offer it again.
     /// `None`: the message was illegal and the connection ends.
     #[inline]
-    fn take_message(&mut self, id: ConnectionId, payload: &[u8], out: &mut impl Out) -> Option<bool> {
+    fn take_message(
+        &mut self,
+        id: ConnectionId,
+        payload: &[u8],
+        out: &mut impl Out,
+    ) -> Option<bool> {
         let message = match Inbound::parse(payload) {
             Ok(message) => message,
             Err(error) => {
@@ -69,7 +76,11 @@ impl<S: StreamSource> Gateway<S> {
             }
         };
         let connection = self.connections[id.slot() as usize].as_ref()?;
-        let source = Source { session: connection.session, epoch: connection.epoch, gateway: self.id };
+        let source = Source {
+            session: connection.session,
+            epoch: connection.epoch,
+            gateway: self.id,
+        };
         let Some(space) = self.ingress.claim(RECORD_LENGTH_MAX) else {
             self.counters.ingress_full.add(1);
             self.stalled.push(id);
@@ -98,11 +109,18 @@ impl<S: StreamSource> Gateway<S> {
             return;
         }
         let gateway = self.id;
-        let Some(connection) = self.connection(id) else { return };
-        let source = Source { session: connection.session, epoch: connection.epoch, gateway };
-        let logged = self.ingress.claim(64).map(|space| {
-            RecordWriter::new(space, source, &Logout { connection: id.0 }).finish()
-        });
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        let source = Source {
+            session: connection.session,
+            epoch: connection.epoch,
+            gateway,
+        };
+        let logged = self
+            .ingress
+            .claim(64)
+            .map(|space| RecordWriter::new(space, source, &Logout { connection: id.0 }).finish());
         match logged {
             // The state machine answers with ConnectionEnded; then the connection is closed.
             Some(length) => self.ingress.commit(0, length),

@@ -10,8 +10,15 @@ use lockstep_record::{
 use lockstep_wire::soup::{self, LoginRequest};
 
 impl<S: StreamSource> Gateway<S> {
-    pub(super) fn begin_login(&mut self, id: ConnectionId, request: &LoginRequest<'_>, out: &mut impl Out) {
-        let Some(connection) = self.connection(id) else { return };
+    pub(super) fn begin_login(
+        &mut self,
+        id: ConnectionId,
+        request: &LoginRequest<'_>,
+        out: &mut impl Out,
+    ) {
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
         let body = request.to_command(id.0, connection.peer);
         connection.login = Some((body, request.user(), request.password()));
         self.pause(id, out);
@@ -20,7 +27,11 @@ impl<S: StreamSource> Gateway<S> {
 
     /// Hands the password to the helper thread; false if its queue is full.
     pub(super) fn request_verdict(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.get(id.slot() as usize).and_then(Option::as_ref) else {
+        let Some(connection) = self
+            .connections
+            .get(id.slot() as usize)
+            .and_then(Option::as_ref)
+        else {
             return true;
         };
         match &connection.login {
@@ -47,18 +58,35 @@ impl<S: StreamSource> Gateway<S> {
     /// Puts a verified login in order; false if the ring is full.
     pub(super) fn write_login(&mut self, id: ConnectionId, session: SessionId) -> bool {
         let gateway = self.id;
-        let Some(connection) = self.connection(id) else { return true };
-        let Some((body, ..)) = connection.login else { return true };
-        let source = Source { session, epoch: ConnectionEpoch(0), gateway };
-        let Some(space) = self.ingress.claim(RECORD_LENGTH_MAX) else { return false };
+        let Some(connection) = self.connection(id) else {
+            return true;
+        };
+        let Some((body, ..)) = connection.login else {
+            return true;
+        };
+        let source = Source {
+            session,
+            epoch: ConnectionEpoch(0),
+            gateway,
+        };
+        let Some(space) = self.ingress.claim(RECORD_LENGTH_MAX) else {
+            return false;
+        };
         let length = RecordWriter::new::<Login>(space, source, &body).finish();
         self.ingress.commit(0, length);
         true
     }
 
-    pub(super) fn reject_login(&mut self, id: ConnectionId, why: LoginRejectReason, out: &mut impl Out) {
+    pub(super) fn reject_login(
+        &mut self,
+        id: ConnectionId,
+        why: LoginRejectReason,
+        out: &mut impl Out,
+    ) {
         self.counters.logins_rejected.add(1);
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
         let mut answer = [0; soup::LOGIN_REJECTED_FRAME_LENGTH];
         if connection.soup.login_rejected(why, &mut answer).is_some() {
             out.send_all(id, &answer);
@@ -68,7 +96,14 @@ impl<S: StreamSource> Gateway<S> {
 
     /// The login is committed: answer it, replay what the client lacks, read on.
     pub(super) fn accept_login(&mut self, accepted: &AcceptedLogin, out: &mut impl Out) {
-        let AcceptedLogin { id, session, epoch, first, next, ref session_name } = *accepted;
+        let AcceptedLogin {
+            id,
+            session,
+            epoch,
+            first,
+            next,
+            ref session_name,
+        } = *accepted;
         if let Some(entry) = self.sessions.get_mut(session.0 as usize) {
             entry.next_number = next.0;
         }
@@ -79,7 +114,11 @@ impl<S: StreamSource> Gateway<S> {
             return;
         };
         let mut answer = [0; soup::LOGIN_ACCEPTED_FRAME_LENGTH];
-        if connection.soup.login_accepted(session_name, first, now_ns, &mut answer).is_none() {
+        if connection
+            .soup
+            .login_accepted(session_name, first, now_ns, &mut answer)
+            .is_none()
+        {
             self.wait(Waiting::Disconnect(id, session, epoch, reason::PEER_CLOSED));
             return;
         }

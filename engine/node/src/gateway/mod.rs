@@ -179,7 +179,10 @@ pub struct GatewayParts<S> {
 
 impl<S: StreamSource> Gateway<S> {
     pub fn new(parts: GatewayParts<S>, counters: &Counters) -> Self {
-        let entry = |&next_number: &u64| SessionEntry { slot: None, next_number };
+        let entry = |&next_number: &u64| SessionEntry {
+            slot: None,
+            next_number,
+        };
         Self {
             id: GatewayId(1),
             timing: parts.timing,
@@ -232,7 +235,10 @@ impl<S: StreamSource> Gateway<S> {
 
     /// A connection has bytes that the kernel has not taken.
     pub fn has_unsent(&self, out: &impl Out) -> bool {
-        self.connections.iter().flatten().any(|c| out.send_pending(c.id) != 0)
+        self.connections
+            .iter()
+            .flatten()
+            .any(|c| out.send_pending(c.id) != 0)
     }
 
     pub fn set_now(&mut self, now_ns: u64) {
@@ -240,7 +246,10 @@ impl<S: StreamSource> Gateway<S> {
     }
 
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(slot_of(id))?.as_mut().filter(|c| c.id == id)
+        self.connections
+            .get_mut(slot_of(id))?
+            .as_mut()
+            .filter(|c| c.id == id)
     }
 
     pub fn handle_accepted(&mut self, id: ConnectionId, peer: SocketAddr, out: &mut impl Out) {
@@ -268,13 +277,20 @@ impl<S: StreamSource> Gateway<S> {
 
     /// The driver closed the connection; its slot may be reused from now on.
     pub fn handle_closed(&mut self, id: ConnectionId, by_error: bool) {
-        let Some(connection) = self.connections.get_mut(slot_of(id)).and_then(|c| c.take_if(|c| c.id == id))
+        let Some(connection) = self
+            .connections
+            .get_mut(slot_of(id))
+            .and_then(|c| c.take_if(|c| c.id == id))
         else {
             return;
         };
         self.open -= 1;
         self.counters.open.set(self.open as u64);
-        let why = if by_error { reason::IO_ERROR } else { reason::PEER_CLOSED };
+        let why = if by_error {
+            reason::IO_ERROR
+        } else {
+            reason::PEER_CLOSED
+        };
         self.end_session(&connection, why);
     }
 
@@ -300,7 +316,9 @@ impl<S: StreamSource> Gateway<S> {
     /// Ends a live connection from our side: the disconnect is put in order, the slot is freed when
     /// the driver reports the close.
     fn drop_connection(&mut self, id: ConnectionId, why: u8, flush: bool, out: &mut impl Out) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
         connection.soup.end();
         let (session, epoch) = (connection.session, connection.epoch);
         connection.session = SessionId::NONE;
@@ -310,7 +328,8 @@ impl<S: StreamSource> Gateway<S> {
             && entry.slot == Some(id.slot())
         {
             entry.slot = None;
-            self.waiting.push_back(Waiting::Disconnect(id, session, epoch, why));
+            self.waiting
+                .push_back(Waiting::Disconnect(id, session, epoch, why));
         }
         if flush {
             out.close_after_flush(id);
@@ -326,9 +345,19 @@ impl<S: StreamSource> Gateway<S> {
         epoch: ConnectionEpoch,
         why: u8,
     ) -> bool {
-        let source = Source { session, epoch, gateway: self.id };
-        let body = Disconnect { connection: id.0, reason: why, _reserved: [0; 7] };
-        let Some(space) = self.ingress.claim(64) else { return false };
+        let source = Source {
+            session,
+            epoch,
+            gateway: self.id,
+        };
+        let body = Disconnect {
+            connection: id.0,
+            reason: why,
+            _reserved: [0; 7],
+        };
+        let Some(space) = self.ingress.claim(64) else {
+            return false;
+        };
         let length = RecordWriter::new(space, source, &body).finish();
         self.ingress.commit(0, length);
         true
@@ -364,8 +393,12 @@ impl<S: StreamSource> Gateway<S> {
             let slot = self.timer_slot;
             self.timer_slot = (slot + 1) % self.connections.len();
             let now_ns = self.now_ns;
-            let Some(connection) = self.connections[slot].as_mut() else { continue };
-            let Some(action) = connection.soup.poll_timer(now_ns) else { continue };
+            let Some(connection) = self.connections[slot].as_mut() else {
+                continue;
+            };
+            let Some(action) = connection.soup.poll_timer(now_ns) else {
+                continue;
+            };
             let id = connection.id;
             match action {
                 TimerAction::SendHeartbeat => {

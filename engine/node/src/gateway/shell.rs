@@ -10,8 +10,8 @@ use lockstep_net::{
 };
 use lockstep_record::Sequence;
 use std::net::SocketAddr;
-use std::sync::mpsc::SyncSender;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// How long a stopping gateway waits for clients to take their last messages.
@@ -41,7 +41,9 @@ pub struct GatewayAgent<S> {
 
 impl<S> std::fmt::Debug for GatewayAgent<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayAgent").field("setup", &self.setup).finish_non_exhaustive()
+        f.debug_struct("GatewayAgent")
+            .field("setup", &self.setup)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +52,13 @@ impl<S: StreamSource> GatewayAgent<S> {
     pub fn new(gateway: Gateway<S>, setup: GatewaySetup) -> Result<Self, Fatal> {
         let driver = AnyDriver::new(setup.driver, &setup.limits)
             .map_err(|e| Fatal::new(ExitCode::Setup, format!("network driver: {e}")))?;
-        Ok(Self { gateway, setup, driver, listening: false, stop_began_ns: None })
+        Ok(Self {
+            gateway,
+            setup,
+            driver,
+            listening: false,
+            stop_began_ns: None,
+        })
     }
 
     #[cold]
@@ -64,7 +72,10 @@ impl<S: StreamSource> GatewayAgent<S> {
             .map_err(|e| Fatal::new(ExitCode::Bind, format!("network.listen: {e}")))?;
         self.listening = true;
         // The receiver may be gone (nobody cares for the address); that is no reason to stop.
-        let _ = self.setup.listening.try_send((bound, self.driver.kind().name()));
+        let _ = self
+            .setup
+            .listening
+            .try_send((bound, self.driver.kind().name()));
         Ok(())
     }
 }
@@ -79,8 +90,12 @@ impl<S: StreamSource> Agent for GatewayAgent<S> {
             self.listen_when_ready()?;
         }
         self.gateway.set_now(now.monotonic_ns);
-        let mut work = self.driver.poll(&mut Callbacks { gateway: &mut self.gateway });
-        work += self.gateway.do_work(now.monotonic_ns, self.driver.connections());
+        let mut work = self.driver.poll(&mut Callbacks {
+            gateway: &mut self.gateway,
+        });
+        work += self
+            .gateway
+            .do_work(now.monotonic_ns, self.driver.connections());
         self.driver.flush();
         Ok(work)
     }

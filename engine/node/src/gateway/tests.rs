@@ -118,11 +118,21 @@ impl Bed {
         let records = records.pop().unwrap();
         let out = FakeOut::default();
         let (now_ns, next_number) = (1, 1);
-        Self { gateway, out, records, engine, stored, now_ns, next_number, _folder: folder }
+        Self {
+            gateway,
+            out,
+            records,
+            engine,
+            stored,
+            now_ns,
+            next_number,
+            _folder: folder,
+        }
     }
 
     fn accept(&mut self, slot: u64) {
-        self.gateway.handle_accepted(id(slot), "127.0.0.1:9".parse().unwrap(), &mut self.out);
+        self.gateway
+            .handle_accepted(id(slot), "127.0.0.1:9".parse().unwrap(), &mut self.out);
     }
 
     fn feed(&mut self, slot: u64, bytes: &[u8]) -> usize {
@@ -155,7 +165,10 @@ impl Bed {
     }
 
     fn control(&mut self, control: &Control) {
-        assert!(self.engine.push(egress::TAG_CONTROL, &egress::write_control(control)));
+        assert!(
+            self.engine
+                .push(egress::TAG_CONTROL, &egress::write_control(control))
+        );
         self.work();
     }
 
@@ -211,11 +224,18 @@ fn a_login_is_verified_sequenced_and_then_answered() {
     bed.accept(0);
     let packet = login_packet("alice", "secret", 1);
     for split in 1..packet.len() {
-        assert_eq!(bed.feed(0, &packet[..split]), 0, "half a packet stays with the driver");
+        assert_eq!(
+            bed.feed(0, &packet[..split]),
+            0,
+            "half a packet stays with the driver"
+        );
     }
     assert_eq!(bed.feed(0, &packet), packet.len());
     assert_eq!(bed.wait_record(), (Kind::LOGIN, SESSION.0, 0));
-    assert!(bed.sent(0).is_empty(), "nothing is said before the login is committed");
+    assert!(
+        bed.sent(0).is_empty(),
+        "nothing is said before the login is committed"
+    );
     assert_eq!(bed.feed(0, QUERY), 0, "nothing is read meanwhile");
     bed.control(&accepted(0, 5, 1, 1));
     assert_eq!(bed.sent(0), b"\0\x1fA  20261121                   1");
@@ -235,7 +255,11 @@ fn a_wrong_password_and_an_unknown_user_get_j_a() {
         }
         assert_eq!(bed.sent(0), b"\0\x02JA");
         assert_eq!(bed.out.closed[&id(0).0], "flush");
-        assert_eq!(bed.next_record(), None, "a failed password is not put in order");
+        assert_eq!(
+            bed.next_record(),
+            None,
+            "a failed password is not put in order"
+        );
     }
 }
 
@@ -246,7 +270,11 @@ fn a_login_that_the_state_machine_refuses_gets_j_s() {
     bed.feed(0, &login_packet("alice", "secret", 99));
     bed.wait_record();
     let reason = LoginRejectReason::SessionNotAvailable;
-    bed.control(&Control::LoginRejected { gateway: GatewayId(1), connection: id(0).0, reason });
+    bed.control(&Control::LoginRejected {
+        gateway: GatewayId(1),
+        connection: id(0).0,
+        reason,
+    });
     assert_eq!(bed.sent(0), b"\0\x02JS");
     assert_eq!(bed.out.closed[&id(0).0], "flush");
 }
@@ -258,13 +286,22 @@ fn violations_end_the_connection_and_are_put_in_order() {
     bed.feed(1, QUERY);
     assert_eq!(bed.out.closed[&id(1).0], "flush", "data before login");
     assert!(bed.sent(1).is_empty());
-    for garbage in [&b"\0\x02UY"[..], b"\0\x03UQQ", b"\xff\xffU", b"\0\0", b"\0\x01A"] {
+    for garbage in [
+        &b"\0\x02UY"[..],
+        b"\0\x03UQQ",
+        b"\xff\xffU",
+        b"\0\0",
+        b"\0\x01A",
+    ] {
         let mut bed = Bed::new();
         bed.log_in(0, 1, 1);
         bed.sent(0);
         assert_eq!(bed.feed(0, garbage), garbage.len());
         let answer = bed.sent(0);
-        assert_eq!(answer[2], b'+', "{garbage:?} is named before the close: {answer:?}");
+        assert_eq!(
+            answer[2], b'+',
+            "{garbage:?} is named before the close: {answer:?}"
+        );
         assert_eq!(bed.wait_record(), (Kind::DISCONNECT, SESSION.0, 1));
         bed.gateway.handle_closed(id(0), false);
         bed.work();
@@ -339,7 +376,10 @@ fn a_late_login_gets_what_it_lacks() {
     bed.log_in(0, 1, 4);
     bed.work();
     let mut sent = bed.sent(0);
-    assert_eq!(sent.drain(..33).as_slice(), b"\0\x1fA  20261121                   4");
+    assert_eq!(
+        sent.drain(..33).as_slice(),
+        b"\0\x1fA  20261121                   4"
+    );
     assert_eq!(sent, expected);
 }
 
@@ -360,7 +400,11 @@ fn the_newest_login_wins() {
     bed.sent(1);
     bed.gateway.handle_closed(id(0), false);
     bed.work();
-    assert_eq!(bed.next_record(), None, "the superseded connection's end is nobody's disconnect");
+    assert_eq!(
+        bed.next_record(),
+        None,
+        "the superseded connection's end is nobody's disconnect"
+    );
     let packet = bed.emit(50, true);
     assert_eq!(bed.sent(1), packet);
 }
@@ -391,7 +435,10 @@ fn silence_is_broken_by_heartbeats_and_ended_by_the_time_out() {
         }
         heartbeats += bed.sent(0).len() / 3;
     }
-    assert!((13..=14).contains(&heartbeats), "{heartbeats} heartbeats in 14 s of silence");
+    assert!(
+        (13..=14).contains(&heartbeats),
+        "{heartbeats} heartbeats in 14 s of silence"
+    );
     bed.now_ns = 16 * S;
     bed.work();
     assert_eq!(bed.out.closed[&id(0).0], "now");
@@ -406,7 +453,10 @@ fn the_day_ends_with_z_once_the_client_has_everything() {
     bed.out.room.insert(id(0).0, 10);
     let last = bed.emit(60, true);
     bed.control(&Control::DayClosed { session_name: NAME });
-    assert!(bed.out.closed.is_empty(), "the last message has not been sent yet");
+    assert!(
+        bed.out.closed.is_empty(),
+        "the last message has not been sent yet"
+    );
     bed.out.room.remove(&id(0).0);
     bed.work();
     bed.work();

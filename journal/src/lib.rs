@@ -16,6 +16,7 @@ mod position;
 pub mod reader;
 pub mod segment;
 pub mod storage;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod writer;

@@ -6,13 +6,13 @@ use crate::journal::{folder_fatal, hard_state_fatal, journal_policy, storage_cod
 use crate::node::journal_folder;
 use crate::replay::Replayer;
 use crate::stream::StreamSink;
-use crate::streams::{DayStreams, StreamReaders};
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::{HardState, HardStateFile, JournalFolder, OpenOptions};
 use lockstep_journal::log_buffer::LogBufferOptions;
 use lockstep_journal::reader::{JournalReader, ReadOptions};
 use lockstep_journal::segment::{SegmentPreparer, SegmentSupply};
 use lockstep_journal::storage::{DirectStorage, Storage};
+use lockstep_journal::stream::{StreamReader, StreamWriter};
 use lockstep_journal::writer::JournalWriter;
 use lockstep_journal::{Appender, BootId, LogBuffer, LogBufferReader, LogTail};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use std::time::Instant;
 pub struct Recovered {
     pub machine: StateMachine,
     pub log: OpenLog,
-    pub streams: DayStreams,
-    pub reader: StreamReaders,
+    pub streams: StreamWriter,
+    pub reader: StreamReader,
     pub finish: Finish,
 }
 
@@ -80,7 +80,11 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     let meta = *folder.meta();
     let begun = Instant::now();
     let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
-    let mut streams = DayStreams {};
+    let mut streams = StreamWriter::new(
+        &crate::node::stream_folder(config),
+        Capacity::default().sessions_max as usize + 1,
+    )
+    .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
     let mut sink = StreamSink::new(&mut streams);
     let mut reader = JournalReader::new(storage.clone(), &meta, ReadOptions::ALL);
     while let Some(batch) = reader
@@ -156,6 +160,7 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     );
     let preparer = SegmentPreparer::new(storage, meta, supply);
     let appender = buffer.appender(meta.lineage).map_err(setup)?;
+    let stream_reader = streams.reader();
     Ok(Recovered {
         machine: replayer.machine,
         log: OpenLog {
@@ -169,7 +174,7 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
             preparer,
         },
         streams,
-        reader: StreamReaders {},
+        reader: stream_reader,
         finish: Finish {
             hard_state,
             state,

@@ -6,4 +6,5 @@
 //! or a comparison come out.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod market;

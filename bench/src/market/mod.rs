@@ -1,8 +1,24 @@
 //! Replays recorded order flow through the venue's front door and compares what comes back.
 //!
-//! `lobster` reads the files, `levels` says what a row determines, `plan` turns rows into orders,
-//! `book` is the book as the venue's answers tell it, `replay` drives one against the other.
-//! Only `replay::run` touches time; nothing here touches a socket.
+//! ```text
+//! lobster   rows of the files
+//! levels    what a row and a message determine of the next row
+//! plan      rows → orders and comparisons            (expected: the orders that rest)
+//! replay    requests in flight, answers, comparisons (book: the book as the answers tell it)
+//! run       the loop over a VenueLink                (link, report, mismatch, counts)
+//! ```
+//! Only `run` knows time; nothing here touches a socket.
 
+pub mod book;
+pub mod counts;
+pub mod expected;
 pub mod levels;
+pub mod link;
 pub mod lobster;
+pub mod mismatch;
+#[cfg(test)]
+mod naive_venue;
+pub mod plan;
+pub mod replay;
+pub mod report;
+pub mod run;

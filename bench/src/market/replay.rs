@@ -16,6 +16,7 @@ use super::mismatch::{Mismatch, MismatchKind};
 use super::plan::{Action, Comparison, Planner, Request, Step};
 use crate::client::orders::{Cause, Change, OrderId, Orders};
 use crate::client::request::{LimitOrder, encode_cancel, encode_enter};
+use crate::measure::hash::ResultHash;
 use lockstep_record::{MatchNumber, Price, Side};
 use lockstep_wire::ouch::Outbound;
 use serde::Serialize;
@@ -57,7 +58,7 @@ impl ReplayOptions {
 }
 
 /// What was compared. A row counts once; in full if every visible level of both sides was compared.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Compared {
     pub rows: u64,
     pub rows_in_full: u64,
@@ -68,30 +69,8 @@ pub struct Compared {
     pub levels: u64,
     /// Executions held against price-time priority.
     pub fills: u64,
-    /// FNV-1a over (row, side, price, quantity) of every level compared, as the answers told it.
-    pub hash: u64,
-}
-
-impl Default for Compared {
-    fn default() -> Self {
-        Self {
-            rows: 0,
-            rows_in_full: 0,
-            rows_but_last_level: 0,
-            rows_one_side: 0,
-            levels: 0,
-            fills: 0,
-            hash: 0xcbf2_9ce4_8422_2325,
-        }
-    }
-}
-
-impl Compared {
-    fn hash(&mut self, value: u64) {
-        for byte in value.to_le_bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    }
+    /// Over (row, side, price, quantity) of every level compared, as the answers told it.
+    pub hash: ResultHash,
 }
 
 #[derive(Debug)]
@@ -483,10 +462,10 @@ impl Replay {
                 &file[..extent.levels]
             };
             self.compared.levels += want.len() as u64;
-            self.compared.hash(comparison.row << 1 | side as u64);
+            self.compared.hash.number(comparison.row << 1 | side as u64);
             for level in &self.levels {
-                self.compared.hash(level.price);
-                self.compared.hash(level.quantity);
+                self.compared.hash.number(level.price);
+                self.compared.hash.number(level.quantity);
             }
             if self.levels != want {
                 self.mismatches.push(Mismatch {

@@ -172,7 +172,7 @@ impl fmt::Display for MarketReport {
             &format!("{} answers", self.answers),
         )?;
         writeln!(f, "  {:<34}{:>10}  ns {}", "time", "", self.elapsed_ns)?;
-        writeln!(f, "  {:<34}  {:016x}", "result hash", compared.hash)?;
+        writeln!(f, "  {:<34}  {}", "result hash", compared.hash)?;
         for mismatch in &self.mismatches {
             writeln!(f, "  mismatch: {mismatch}")?;
         }

@@ -152,26 +152,22 @@ impl<'a> LoginRequest<'a> {
 
     /// The body of the command that a verified login becomes. `connection` is the gateway's handle.
     ///
-    /// A number that cannot be read is above any next number: the answer is `J` `S`, after the
-    /// password was verified, so that strangers learn nothing.
-    pub fn to_command(
-        &self,
-        connection: u64,
-        peer: SocketAddr,
-    ) -> Result<command::Login, NumberError> {
+    /// A number that cannot be read becomes the largest, which is above any next number: the answer is
+    /// `J` `S`, after the password was verified, so that strangers learn nothing.
+    pub fn to_command(&self, connection: u64, peer: SocketAddr) -> command::Login {
         let address = match peer.ip() {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
             IpAddr::V6(v6) => v6,
         };
-        Ok(command::Login {
+        command::Login {
             connection,
-            requested_number: self.number()?,
+            requested_number: self.number().unwrap_or(u64::MAX),
             peer_address: address.octets(),
             peer_port: peer.port(),
             user: *self.user().padded(),
             requested_session: self.session(),
             _reserved: [0; 14],
-        })
+        }
     }
 }
 
@@ -245,9 +241,7 @@ mod tests {
     #[test]
     fn command_carries_handle_peer_and_wishes() {
         let login = LoginRequest::new(PAYLOAD).unwrap();
-        let command = login
-            .to_command(77, "10.1.2.3:4001".parse().unwrap())
-            .unwrap();
+        let command = login.to_command(77, "10.1.2.3:4001".parse().unwrap());
         assert_eq!(command.connection, 77);
         assert_eq!(command.requested_number, 7);
         assert_eq!(
@@ -265,8 +259,10 @@ mod tests {
         payload[NUMBER_AT] = b'x';
         let login = LoginRequest::new(&payload).unwrap();
         assert_eq!(
-            login.to_command(1, "[::1]:1".parse().unwrap()),
-            Err(NumberError::NotADigit(b'x'))
+            login
+                .to_command(1, "[::1]:1".parse().unwrap())
+                .requested_number,
+            u64::MAX
         );
     }
 

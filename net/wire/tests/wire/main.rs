@@ -1,11 +1,27 @@
 //! What the crate promises, seen from outside: one file a promise.
 
+mod events;
 mod golden_inbound;
 mod golden_outbound;
+mod illegal;
 mod records;
+mod round_trip;
+mod sessions;
+mod splits;
+mod violations;
 
 use lockstep_record::{ConnectionEpoch, Gateway, RECORD_LENGTH_MAX, Record, SessionId, Source};
 use lockstep_wire::ouch::Inbound;
+use proptest::prelude::ProptestConfig;
+
+/// More cases than proptest's own number: they are cheap here. `PROPTEST_CASES` asks for more still.
+fn many_cases() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(4096),
+        ..default
+    }
+}
 
 /// Bytes written by hand, field by field.
 fn concat(fields: &[&[u8]]) -> Vec<u8> {

@@ -7,5 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod echo;
 pub mod market;
 pub mod measure;

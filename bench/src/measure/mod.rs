@@ -5,3 +5,4 @@ pub mod hash;
 pub mod hgrm;
 pub mod latency;
 pub mod setting;
+pub mod thread;

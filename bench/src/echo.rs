@@ -206,9 +206,10 @@ impl Echo {
 
     /// Reads again from the clients that have made room.
     fn resume(&mut self, connections: &mut Connections) {
+        let enough = connections.limits().send_buffer_bytes as usize / 2;
         self.paused.retain(|connection| {
-            let waits = connections.is_open(*connection)
-                && connections.send_room(*connection) < ANSWERS_LENGTH_MAX;
+            let waits =
+                connections.is_open(*connection) && connections.send_room(*connection) < enough;
             if !waits {
                 connections.resume(*connection);
             }

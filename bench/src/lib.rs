@@ -8,5 +8,7 @@
 
 pub mod client;
 pub mod echo;
+pub mod load;
 pub mod market;
 pub mod measure;
+pub mod random;

@@ -172,6 +172,18 @@ impl<D: Driver> Client<D> {
         self.sessions.sessions[session].next_number
     }
 
+    /// Longest message that `send` would take now; 0 unless logged in.
+    pub fn send_room(&mut self, session: usize) -> usize {
+        let entry = &self.sessions.sessions[session];
+        match (entry.soup.state(), entry.connection) {
+            (ClientState::LoggedIn, Some(connection)) => self
+                .driver
+                .send_room(connection)
+                .saturating_sub(FRAME_HEADER_LENGTH),
+            _ => 0,
+        }
+    }
+
     /// Queues one OUCH message; it leaves with the next `flush`. `now_ns` counts for heartbeats.
     #[inline]
     pub fn send(&mut self, session: usize, message: &[u8], now_ns: u64) -> Result<(), SendError> {

@@ -6,6 +6,7 @@
 //! orders      what the answers say of a session's orders
 //! memory      what was heard, by number        outbox  what is in doubt
 //! trader      orders + memory + outbox: a session that survives kills, with exact accounts
+//! traders     many of them over sockets
 //! ```
 //! It believes nothing but the venue's answers. It must never count an order that the venue did not
 //! acknowledge, nor forget one that it did.
@@ -15,3 +16,5 @@ pub mod memory;
 pub mod orders;
 pub mod outbox;
 pub mod request;
+pub mod trader;
+pub mod traders;

@@ -21,5 +21,5 @@ pub use batch::BatchInfo;
 pub use ids::*;
 pub use record::{
     Body, Gateway, Kind, PART_HEADER_LENGTH, Part, PartTag, Parts, Policy, RECORD_HEADER_LENGTH,
-    RECORD_LENGTH_MAX, Record, RecordError, RecordHeader, RecordWriter, Source,
+    RECORD_LENGTH_MAX, Record, RecordError, RecordHeader, RecordWriter, Source, write_part,
 };

@@ -356,6 +356,18 @@ impl<'a> Parts<'a> {
         self.rest.is_empty()
     }
 
+    /// Parts that stand in `bytes`, written by [`write_part`]; the form is checked.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        Self::check(bytes)?;
+        Ok(Self { rest: bytes })
+    }
+
+    /// The parts as stored, headers and padding included.
+    #[inline(always)]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// First part with this tag.
     pub fn find(mut self, tag: PartTag) -> Option<Part<'a>> {
         Iterator::find(&mut self, |part| part.tag == tag)
@@ -405,6 +417,22 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// Writes one part at the start of `out` and returns its length in bytes, padding included.
+///
+/// Panics if `out` is shorter than that.
+pub fn write_part(out: &mut [u8], tag: PartTag, policy: Policy, value: &[u8]) -> usize {
+    let padded = PART_HEADER_LENGTH + value.len().next_multiple_of(8);
+    let part = &mut out[..padded];
+    part[0..2].copy_from_slice(&tag.0.to_le_bytes());
+    part[2] = policy as u8;
+    part[3] = 0;
+    part[4..8].copy_from_slice(&(value.len() as u32).to_le_bytes());
+    let (copy, padding) = part[PART_HEADER_LENGTH..].split_at_mut(value.len());
+    copy.copy_from_slice(value);
+    padding.fill(0);
+    padded
+}
+
 /// Writes one record into a caller's buffer, front to back, without allocating.
 ///
 /// Panics if the record would not fit `out`: sizes are known to callers, `RECORD_LENGTH_MAX` always
@@ -437,16 +465,7 @@ impl<'a> RecordWriter<'a> {
 
     /// Appends an extension part.
     pub fn part(&mut self, tag: PartTag, policy: Policy, value: &[u8]) -> &mut Self {
-        let padded = PART_HEADER_LENGTH + value.len().next_multiple_of(8);
-        let part = &mut self.out[self.length..self.length + padded];
-        part[0..2].copy_from_slice(&tag.0.to_le_bytes());
-        part[2] = policy as u8;
-        part[3] = 0;
-        part[4..8].copy_from_slice(&(value.len() as u32).to_le_bytes());
-        let (copy, padding) = part[PART_HEADER_LENGTH..].split_at_mut(value.len());
-        copy.copy_from_slice(value);
-        padding.fill(0);
-        self.length += padded;
+        self.length += write_part(&mut self.out[self.length..], tag, policy, value);
         self
     }
 
@@ -525,6 +544,9 @@ mod tests {
         assert_eq!(parts[0].u8(), Some(4));
         assert_eq!(parts[1].value, b"123456789");
         assert_eq!(record.parts().find(PartTag(77)).unwrap().policy, Policy::Ignore);
+        let again = Parts::parse(record.parts().bytes()).unwrap();
+        assert!(again.eq(record.parts()));
+        assert_eq!(Parts::parse(&record.parts().bytes()[1..]).map(|_| ()), Err(RecordError::Part));
     }
 
     /// A body of another length is another schema: rkyv's root sits at the end of the slice, so a

@@ -3,13 +3,23 @@
 //! Elements are checked once, when a message is parsed; afterwards iteration cannot fail.
 
 use super::error::OuchError;
-use super::option::OptionTag;
+use super::option::{OPTIONS, OptionTag};
 use crate::Field;
 use core::fmt;
 use thiserror::Error;
 
-/// Longest appendage taken from a client. All assigned options together need 146 bytes.
+/// Longest appendage taken from a client; every option of the tag table fits it twice.
 pub const APPENDAGE_LENGTH_MAX: usize = 512;
+
+const _: () = {
+    let mut length = 0;
+    let mut row = 0;
+    while row < OPTIONS.len() {
+        length += ELEMENT_HEADER + OPTIONS[row].width as usize;
+        row += 1;
+    }
+    assert!(2 * length <= APPENDAGE_LENGTH_MAX);
+};
 
 /// Bytes of the length field before an appendage.
 pub(super) const LENGTH_FIELD: usize = 2;

@@ -77,7 +77,7 @@ pub fn encode_unsequenced(payload: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// `+` with the text of `reason`, cut to [`DEBUG_TEXT_LENGTH_MAX`] bytes. Returns the packet's length,
-/// at most [`DEBUG_PACKET_LENGTH_MAX`]. Never on the hot path: it formats.
+/// at most [`DEBUG_PACKET_LENGTH_MAX`], which `out` must hold. Never on the hot path: it formats.
 pub fn encode_debug(reason: &dyn fmt::Display, out: &mut [u8]) -> usize {
     let mut text = Text {
         out: &mut out[FRAME_HEADER_LENGTH..DEBUG_PACKET_LENGTH_MAX],

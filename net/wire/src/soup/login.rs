@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_number_is_no_command() {
+    fn unreadable_number_is_above_every_number() {
         let mut payload = *PAYLOAD;
         payload[NUMBER_AT] = b'x';
         let login = LoginRequest::new(&payload).unwrap();

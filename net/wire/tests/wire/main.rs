@@ -1,5 +1,6 @@
 //! What the crate promises, seen from outside: one file a promise.
 
+mod document;
 mod events;
 mod golden_inbound;
 mod golden_outbound;

@@ -1,0 +1,643 @@
+//! Price levels of many books in one pool, ordered best first, found by tick.
+//!
+//! A *ladder* is one side of one book. Its levels hang in a 64-way trie over a 31-bit *key* in which the
+//! best price is the lowest key (`Key::of`). The trie's bottom is a leaf of 16 neighbouring levels with
+//! an occupancy bitmap; inner nodes skip the digits in which all that is below them agree, so a book
+//! whose orders lie near the touch is one node deep however wide its price domain is, and a wide one
+//! gets deeper by a step for each factor of 64. The shape depends on which levels are occupied and on
+//! nothing else.
+//!
+//! Bounds: a leaf holds at least one occupied level and an inner node at least two children, so as many
+//! leaves and nodes as levels always suffice. Nothing here allocates after [`LevelPool::grow`].
+//!
+//! This module must not know of orders beyond the first and last of a level.
+
+use crate::{NONE, grown};
+use alloc::vec::Vec;
+use lockstep_record::Side;
+
+/// Ticks that a key can express.
+pub const TICK_MAX: u32 = (1 << 31) - 1;
+
+const LEAF_BITS: u32 = 4;
+const LEAF_LEVELS: u32 = 1 << LEAF_BITS;
+const NODE_BITS: u32 = 6;
+const NODE_SLOTS: usize = 1 << NODE_BITS;
+/// Marks a child reference as a leaf. `NONE` carries it too, so a descent stops there.
+const LEAF: u32 = 1 << 31;
+/// Most levels: a level's id is `leaf × 16 + slot`, and `NONE` is no id.
+pub const LEVELS_MAX: u32 = (1 << 27) - 1;
+
+/// A price in the ladder's own order: the best price of its side is the lowest key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key(pub u32);
+
+impl Key {
+    #[inline(always)]
+    pub fn of(side: Side, tick: u32) -> Self {
+        debug_assert!(tick <= TICK_MAX);
+        match side {
+            Side::Buy => Self(TICK_MAX - tick),
+            Side::Sell => Self(tick),
+        }
+    }
+
+    #[inline(always)]
+    pub fn tick(self, side: Side) -> u32 {
+        // The mapping is its own inverse.
+        Self::of(side, self.0).0
+    }
+
+    #[inline(always)]
+    fn base(self) -> u32 {
+        self.0 >> LEAF_BITS
+    }
+}
+
+/// One price level. Invariant: `head == NONE` iff `tail == NONE` iff `quantity == 0` iff the level's bit
+/// in its leaf is clear.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Level {
+    pub head: u32,
+    pub tail: u32,
+    /// Open shares of all its orders.
+    pub quantity: u64,
+}
+const _: () = assert!(size_of::<Level>() == 16);
+
+const EMPTY_LEVEL: Level = Level {
+    head: NONE,
+    tail: NONE,
+    quantity: 0,
+};
+
+/// Sixteen levels' place and occupancy; in a free leaf `base` is the next free one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Leaf {
+    /// `key >> 4` of its levels.
+    base: u32,
+    /// Bit *i*: level *i* holds an order.
+    bits: u32,
+}
+
+/// Inner node over keys that agree above `shift + 6`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Node {
+    bits: u64,
+    /// `key >> (shift + 6)` of all keys below; in a free node the next free one.
+    prefix: u32,
+    /// 4, 10, 16, 22 or 28: the digit that selects the slot is `key >> shift & 63`.
+    shift: u32,
+    slots: [u32; NODE_SLOTS],
+}
+const _: () = assert!(size_of::<Node>() == 272);
+
+const FREE_NODE: Node = Node {
+    bits: 0,
+    prefix: NONE,
+    shift: LEAF_BITS,
+    slots: [NONE; NODE_SLOTS],
+};
+
+impl Node {
+    #[inline(always)]
+    fn digit(&self, key: Key) -> usize {
+        (key.0 >> self.shift) as usize % NODE_SLOTS
+    }
+
+    #[inline(always)]
+    fn covers(&self, key: Key) -> bool {
+        prefix(key, self.shift) == self.prefix
+    }
+
+    fn first(&self) -> u32 {
+        self.slots[self.bits.trailing_zeros() as usize % NODE_SLOTS]
+    }
+
+    fn put(&mut self, digit: usize, child: u32) {
+        self.slots[digit] = child;
+        self.bits |= 1 << digit;
+    }
+}
+
+/// The part of a key above the digit at `shift`. The highest digit reaches beyond 32 bits.
+#[inline(always)]
+fn prefix(key: Key, shift: u32) -> u32 {
+    (u64::from(key.0) >> (shift + NODE_BITS)) as u32
+}
+
+/// The id of a leaf's level; the slot is the last digit of `key`. With a base for the leaf: the key.
+#[inline(always)]
+const fn level_id(leaf: u32, key: u32) -> u32 {
+    (leaf << LEAF_BITS) | (key % LEAF_LEVELS)
+}
+
+/// One side of one book.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ladder {
+    root: u32,
+    /// Level of the best price, or `NONE`.
+    pub best: u32,
+    pub best_key: Key,
+}
+
+impl Ladder {
+    pub const EMPTY: Self = Self {
+        root: NONE,
+        best: NONE,
+        best_key: Key(NONE),
+    };
+
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.best == NONE
+    }
+}
+
+/// The levels of all ladders.
+#[derive(Debug)]
+pub(crate) struct LevelPool {
+    levels: Vec<Level>,
+    leaves: Vec<Leaf>,
+    nodes: Vec<Node>,
+    free_leaf: u32,
+    free_node: u32,
+    occupied: u32,
+    levels_max: u32,
+}
+
+impl LevelPool {
+    pub fn new() -> Self {
+        Self {
+            levels: Vec::new(),
+            leaves: Vec::new(),
+            nodes: Vec::new(),
+            free_leaf: NONE,
+            free_node: NONE,
+            occupied: 0,
+            levels_max: 0,
+        }
+    }
+
+    /// Makes room for `levels_max` occupied levels and touches all of it. Allocates; not on the hot path.
+    pub fn grow(&mut self, levels_max: u32) {
+        assert!(levels_max >= self.levels_max && levels_max <= LEVELS_MAX);
+        let from = self.levels_max;
+        self.levels_max = levels_max;
+        grown(
+            &mut self.levels,
+            levels_max as usize * LEAF_LEVELS as usize,
+            EMPTY_LEVEL,
+        );
+        grown(
+            &mut self.leaves,
+            levels_max as usize,
+            Leaf {
+                base: NONE,
+                bits: 0,
+            },
+        );
+        grown(&mut self.nodes, levels_max as usize, FREE_NODE);
+        // Lowest index on top of the free lists.
+        for index in (from..levels_max).rev() {
+            self.leaves[index as usize].base = self.free_leaf;
+            self.free_leaf = index;
+            self.nodes[index as usize].prefix = self.free_node;
+            self.free_node = index;
+        }
+    }
+
+    /// Occupied levels over all ladders.
+    #[inline(always)]
+    pub fn occupied(&self) -> u32 {
+        self.occupied
+    }
+
+    #[inline(always)]
+    pub fn is_full(&self) -> bool {
+        self.occupied == self.levels_max
+    }
+
+    #[inline(always)]
+    pub fn level(&self, id: u32) -> &Level {
+        &self.levels[id as usize]
+    }
+
+    #[inline(always)]
+    pub fn level_mut(&mut self, id: u32) -> &mut Level {
+        &mut self.levels[id as usize]
+    }
+
+    #[inline(always)]
+    pub fn key(&self, id: u32) -> Key {
+        Key(level_id(self.leaves[(id >> LEAF_BITS) as usize].base, id))
+    }
+
+    /// The id of the level at `key`, occupied or not, if its leaf exists.
+    #[inline(always)]
+    fn find(&self, ladder: &Ladder, key: Key) -> u32 {
+        let mut child = ladder.root;
+        while child & LEAF == 0 {
+            let node = &self.nodes[child as usize];
+            child = node.slots[node.digit(key)];
+        }
+        if child != NONE {
+            let leaf = child & !LEAF;
+            // The nodes' prefixes were skipped: the leaf's base settles all digits at once.
+            if self.leaves[leaf as usize].base == key.base() {
+                return level_id(leaf, key.0);
+            }
+        }
+        NONE
+    }
+
+    /// The id of the occupied level at `key`, or `NONE`.
+    #[inline(always)]
+    pub fn find_occupied(&self, ladder: &Ladder, key: Key) -> u32 {
+        let id = self.find(ladder, key);
+        if id != NONE && self.level(id).head == NONE {
+            NONE
+        } else {
+            id
+        }
+    }
+
+    /// The level at `key`, which the caller will occupy at once; marks it occupied if it was not.
+    ///
+    /// The caller has seen that the pool is not full, or that the level is occupied.
+    #[inline(always)]
+    pub fn occupy(&mut self, ladder: &mut Ladder, key: Key) -> u32 {
+        let id = self.find(ladder, key);
+        if id != NONE && self.levels[id as usize].head != NONE {
+            return id;
+        }
+        self.occupy_empty(ladder, key, id)
+    }
+
+    fn occupy_empty(&mut self, ladder: &mut Ladder, key: Key, found: u32) -> u32 {
+        let id = if found == NONE {
+            self.add_leaf(ladder, key)
+        } else {
+            found
+        };
+        self.leaves[(id >> LEAF_BITS) as usize].bits |= 1 << (id % LEAF_LEVELS);
+        self.occupied += 1;
+        if key < ladder.best_key || ladder.best == NONE {
+            ladder.best = id;
+            ladder.best_key = key;
+        }
+        id
+    }
+
+    /// Takes an empty level (no orders left) out of its ladder.
+    pub fn vacate(&mut self, ladder: &mut Ladder, id: u32) {
+        debug_assert!(self.level(id).head == NONE && self.level(id).quantity == 0);
+        let leaf = id >> LEAF_BITS;
+        let entry = &mut self.leaves[leaf as usize];
+        entry.bits &= !(1 << (id % LEAF_LEVELS));
+        self.occupied -= 1;
+        if entry.bits == 0 {
+            self.remove_leaf(ladder, leaf);
+            if id == ladder.best {
+                self.find_best(ladder);
+            }
+        } else if id == ladder.best {
+            // The best leaf still holds levels: the next best is the lowest of them.
+            ladder.best = level_id(leaf, entry.bits.trailing_zeros());
+            ladder.best_key = Key(level_id(entry.base, entry.bits.trailing_zeros()));
+        }
+    }
+
+    fn find_best(&self, ladder: &mut Ladder) {
+        ladder.best = self.first_below(ladder.root);
+        ladder.best_key = if ladder.best == NONE {
+            Key(NONE)
+        } else {
+            self.key(ladder.best)
+        };
+    }
+
+    /// Lowest occupied level below a child reference.
+    fn first_below(&self, mut child: u32) -> u32 {
+        while child & LEAF == 0 {
+            child = self.nodes[child as usize].first();
+        }
+        if child == NONE {
+            return NONE;
+        }
+        let leaf = child & !LEAF;
+        level_id(leaf, self.leaves[leaf as usize].bits.trailing_zeros())
+    }
+
+    /// The best occupied level at `key` or behind it (a worse price), or `NONE`.
+    pub fn at_or_behind(&self, ladder: &Ladder, key: Key) -> u32 {
+        // The nearest subtree known to lie wholly behind `key`.
+        let mut behind = NONE;
+        let mut child = ladder.root;
+        while child & LEAF == 0 {
+            let node = &self.nodes[child as usize];
+            let wanted = prefix(key, node.shift);
+            if node.prefix != wanted {
+                return self.first_below(if node.prefix > wanted { child } else { behind });
+            }
+            let digit = node.digit(key);
+            let greater = node.bits & (u64::MAX << digit) & !(1 << digit);
+            if greater != 0 {
+                behind = node.slots[greater.trailing_zeros() as usize];
+            }
+            child = node.slots[digit];
+        }
+        if child != NONE {
+            let leaf = child & !LEAF;
+            let entry = self.leaves[leaf as usize];
+            let bits = match entry.base.cmp(&key.base()) {
+                core::cmp::Ordering::Less => 0,
+                core::cmp::Ordering::Equal => entry.bits & (u32::MAX << (key.0 % LEAF_LEVELS)),
+                core::cmp::Ordering::Greater => entry.bits,
+            };
+            if bits != 0 {
+                return level_id(leaf, bits.trailing_zeros());
+            }
+        }
+        self.first_below(behind)
+    }
+
+    /// The next occupied level behind an occupied one.
+    pub fn behind(&self, ladder: &Ladder, id: u32) -> u32 {
+        let leaf = self.leaves[(id >> LEAF_BITS) as usize];
+        let bits = leaf.bits & (u32::MAX << (id % LEAF_LEVELS)) & !(1 << (id % LEAF_LEVELS));
+        if bits != 0 {
+            return level_id(id >> LEAF_BITS, bits.trailing_zeros());
+        }
+        self.at_or_behind(ladder, Key((leaf.base + 1) << LEAF_BITS))
+    }
+
+    /// Hangs a new leaf into the trie; returns the id of the level at `key`.
+    #[inline(never)]
+    fn add_leaf(&mut self, ladder: &mut Ladder, key: Key) -> u32 {
+        let leaf = self.free_leaf;
+        let entry = &mut self.leaves[leaf as usize];
+        self.free_leaf = entry.base;
+        *entry = Leaf {
+            base: key.base(),
+            bits: 0,
+        };
+        self.hang(ladder, key, leaf | LEAF);
+        level_id(leaf, key.0)
+    }
+
+    fn hang(&mut self, ladder: &mut Ladder, key: Key, new: u32) {
+        let mut parent = NONE;
+        let mut child = ladder.root;
+        loop {
+            if child == NONE {
+                self.set_child(ladder, parent, key, new);
+                return;
+            }
+            let other = if child & LEAF != 0 {
+                Key(self.leaves[(child & !LEAF) as usize].base << LEAF_BITS)
+            } else {
+                let node = &self.nodes[child as usize];
+                if node.covers(key) {
+                    parent = child;
+                    child = node.slots[node.digit(key)];
+                    continue;
+                }
+                Key((u64::from(node.prefix) << (node.shift + NODE_BITS)) as u32)
+            };
+            let fork = self.take_node(key, other);
+            let node = &mut self.nodes[fork as usize];
+            node.put(node.digit(other), child);
+            node.put(node.digit(key), new);
+            self.set_child(ladder, parent, key, fork);
+            return;
+        }
+    }
+
+    /// A node at the highest digit in which the keys differ.
+    fn take_node(&mut self, key: Key, other: Key) -> u32 {
+        let highest = (key.0 ^ other.0).ilog2();
+        let shift = LEAF_BITS + (highest - LEAF_BITS) / NODE_BITS * NODE_BITS;
+        let index = self.free_node;
+        let node = &mut self.nodes[index as usize];
+        self.free_node = node.prefix;
+        node.shift = shift;
+        node.prefix = prefix(key, shift);
+        index
+    }
+
+    fn set_child(&mut self, ladder: &mut Ladder, parent: u32, key: Key, child: u32) {
+        if parent == NONE {
+            ladder.root = child;
+        } else {
+            let node = &mut self.nodes[parent as usize];
+            node.put(node.digit(key), child);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_leaf(&mut self, ladder: &mut Ladder, leaf: u32) {
+        let key = Key(self.leaves[leaf as usize].base << LEAF_BITS);
+        self.leaves[leaf as usize].base = self.free_leaf;
+        self.free_leaf = leaf;
+        if ladder.root == leaf | LEAF {
+            ladder.root = NONE;
+            return;
+        }
+        let mut grandparent = NONE;
+        let mut parent = ladder.root;
+        loop {
+            let node = &self.nodes[parent as usize];
+            let child = node.slots[node.digit(key)];
+            if child == leaf | LEAF {
+                break;
+            }
+            grandparent = parent;
+            parent = child;
+        }
+        let node = &mut self.nodes[parent as usize];
+        let digit = node.digit(key);
+        node.slots[digit] = NONE;
+        node.bits &= !(1 << digit);
+        if node.bits.is_power_of_two() {
+            // One child left: it takes the node's place, so that no node has fewer than two.
+            let only = node.first();
+            *node = Node {
+                prefix: self.free_node,
+                ..FREE_NODE
+            };
+            self.free_node = parent;
+            self.set_child(ladder, grandparent, key, only);
+        }
+    }
+
+    /// Checks the trie of one ladder; returns its number of occupied levels, or what is wrong.
+    pub fn check(&self, ladder: &Ladder) -> Result<u32, &'static str> {
+        let first = self.first_below(ladder.root);
+        if first != ladder.best {
+            return Err("the best price is not the lowest key");
+        }
+        if first != NONE && self.key(first) != ladder.best_key {
+            return Err("the best key is not the best level's");
+        }
+        if ladder.root == NONE {
+            Ok(0)
+        } else {
+            self.check_child(ladder.root)
+        }
+    }
+
+    fn check_child(&self, child: u32) -> Result<u32, &'static str> {
+        if child == NONE {
+            return Err("an occupied slot holds no child");
+        }
+        if child & LEAF != 0 {
+            return self.check_leaf(child & !LEAF);
+        }
+        let node = &self.nodes[child as usize];
+        if node.bits.count_ones() < 2 {
+            return Err("an inner node has fewer than two children");
+        }
+        let mut occupied = 0;
+        for digit in 0..NODE_SLOTS {
+            let below = node.slots[digit];
+            if (node.bits >> digit & 1 == 0) != (below == NONE) {
+                return Err("a node's bitmap and slots disagree");
+            }
+            if below == NONE {
+                continue;
+            }
+            let key = if below & LEAF != 0 {
+                Key(self.leaves[(below & !LEAF) as usize].base << LEAF_BITS)
+            } else {
+                let inner = &self.nodes[below as usize];
+                if inner.shift >= node.shift {
+                    return Err("a node's digit is not below its parent's");
+                }
+                Key((u64::from(inner.prefix) << (inner.shift + NODE_BITS)) as u32)
+            };
+            if !node.covers(key) || node.digit(key) != digit {
+                return Err("a child hangs in the wrong slot");
+            }
+            occupied += self.check_child(below)?;
+        }
+        Ok(occupied)
+    }
+
+    fn check_leaf(&self, leaf: u32) -> Result<u32, &'static str> {
+        let entry = &self.leaves[leaf as usize];
+        if entry.bits == 0 || entry.bits >> LEAF_LEVELS != 0 {
+            return Err("a leaf's bitmap is empty or too wide");
+        }
+        for slot in 0..LEAF_LEVELS {
+            let level = self.level(level_id(leaf, slot));
+            let occupied = entry.bits >> slot & 1 != 0;
+            if occupied != (level.head != NONE)
+                || occupied != (level.tail != NONE)
+                || occupied != (level.quantity != 0)
+            {
+                return Err("a level and its bit disagree");
+            }
+        }
+        Ok(entry.bits.count_ones())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
+
+    fn occupy(pool: &mut LevelPool, ladder: &mut Ladder, key: u32) {
+        let id = pool.occupy(ladder, Key(key));
+        *pool.level_mut(id) = Level {
+            head: 0,
+            tail: 0,
+            quantity: 1,
+        };
+    }
+
+    fn vacate(pool: &mut LevelPool, ladder: &mut Ladder, key: u32) {
+        let id = pool.find_occupied(ladder, Key(key));
+        *pool.level_mut(id) = EMPTY_LEVEL;
+        pool.vacate(ladder, id);
+    }
+
+    /// Keys that collide in many digits, and some that do not.
+    fn key() -> impl Strategy<Value = u32> {
+        prop_oneof![
+            0..200u32,
+            (0..40u32).prop_map(|i| i * 1024),
+            (0..40u32).prop_map(|i| i * 65_536 + 3),
+            (0..=30u32).prop_map(|i| (1 << i) | 5),
+            0..=TICK_MAX,
+        ]
+    }
+
+    proptest! {
+        /// The trie against an ordered set: same members, same best, same order, after every step; and
+        /// the pool never holds more leaves and nodes than levels.
+        #[test]
+        fn agrees_with_an_ordered_set(keys in proptest::collection::vec(key(), 1..300)) {
+            let mut pool = LevelPool::new();
+            pool.grow(300);
+            let mut ladder = Ladder::EMPTY;
+            let mut set = BTreeSet::new();
+            for key in keys {
+                if set.remove(&key) {
+                    vacate(&mut pool, &mut ladder, key);
+                } else {
+                    set.insert(key);
+                    occupy(&mut pool, &mut ladder, key);
+                }
+                prop_assert_eq!(pool.check(&ladder), Ok(set.len() as u32));
+                prop_assert_eq!(pool.occupied() as usize, set.len());
+                for probe in [key, key.saturating_sub(1), key.wrapping_add(1) & TICK_MAX, 0] {
+                    let id = pool.at_or_behind(&ladder, Key(probe));
+                    let found = (id != NONE).then(|| pool.key(id).0);
+                    prop_assert_eq!(found, set.range(probe..).next().copied());
+                    prop_assert_eq!(pool.find_occupied(&ladder, Key(probe)) != NONE, set.contains(&probe));
+                }
+            }
+            let mut walked = Vec::new();
+            let mut id = ladder.best;
+            while id != NONE {
+                walked.push(pool.key(id).0);
+                id = pool.behind(&ladder, id);
+            }
+            prop_assert!(walked.iter().eq(set.iter()));
+            for key in set {
+                vacate(&mut pool, &mut ladder, key);
+            }
+            prop_assert!(ladder.root == NONE && ladder.is_empty());
+            // Everything is back on the free lists.
+            let free = |mut at: u32, next: &dyn Fn(u32) -> u32| {
+                let mut count = 0;
+                while at != NONE {
+                    count += 1;
+                    at = next(at);
+                }
+                count
+            };
+            prop_assert_eq!(free(pool.free_leaf, &|i| pool.leaves[i as usize].base), 300);
+            prop_assert_eq!(free(pool.free_node, &|i| pool.nodes[i as usize].prefix), 300);
+        }
+    }
+
+    #[test]
+    fn best_is_the_highest_bid_and_the_lowest_ask() {
+        for (side, best) in [(Side::Buy, 9), (Side::Sell, 3)] {
+            let mut pool = LevelPool::new();
+            pool.grow(4);
+            let mut ladder = Ladder::EMPTY;
+            for tick in [7, 3, 9] {
+                occupy(&mut pool, &mut ladder, Key::of(side, tick).0);
+            }
+            assert_eq!(ladder.best_key.tick(side), best);
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! Live orders of many books in one slab, in price-time order through their levels.
+//!
+//! An order is 32 bytes and known by its *slot* in the slab. Links are u32 slots; free slots form a LIFO
+//! list, so that the slot just freed, still in the cache, is taken next. Adding, reducing and removing an
+//! order cost the same however many there are.
+//!
+//! This module knows prices as ticks and clients as an opaque (owner, number); it must not know of
+//! sessions, days or protocols.
+
+use super::index::OrderIndex;
+use super::ladder::{Key, Ladder, Level, LevelPool};
+use crate::{NONE, grown};
+use alloc::vec::Vec;
+use lockstep_record::Side;
+
+/// Most live orders: slots and the free list are u32, `NONE` is none.
+pub const ORDERS_MAX: u32 = 1 << 30;
+
+/// A live order. In a free slot `next` is the next free one and `open` is 0.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Order {
+    /// Behind it on its level.
+    pub next: u32,
+    /// Before it on its level.
+    pub prev: u32,
+    pub level: u32,
+    /// Shares that can still trade; never 0 in a live order.
+    pub open: u32,
+    /// Shares of the whole chain of replacements that have traded.
+    pub executed: u32,
+    pub number: u32,
+    pub owner: u32,
+    /// Book and side: `book << 1 | side`.
+    pub place: u32,
+}
+const _: () = assert!(size_of::<Order>() == 32);
+
+const FREE_ORDER: Order = Order {
+    next: NONE,
+    prev: NONE,
+    level: NONE,
+    open: 0,
+    executed: 0,
+    number: 0,
+    owner: 0,
+    place: 0,
+};
+
+impl Order {
+    #[inline(always)]
+    pub fn side(&self) -> Side {
+        if self.place & 1 == 0 {
+            Side::Buy
+        } else {
+            Side::Sell
+        }
+    }
+
+    #[inline(always)]
+    pub fn book(&self) -> u32 {
+        self.place >> 1
+    }
+}
+
+/// An order about to rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewOrder {
+    pub owner: u32,
+    pub number: u32,
+    pub open: u32,
+    pub executed: u32,
+}
+
+/// Both sides of one instrument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Book {
+    pub ladders: [Ladder; 2],
+    /// Its index among the books of the pool.
+    pub id: u32,
+}
+
+impl Book {
+    pub const fn new(id: u32) -> Self {
+        Self {
+            ladders: [Ladder::EMPTY; 2],
+            id,
+        }
+    }
+
+    #[inline(always)]
+    pub fn ladder(&self, side: Side) -> &Ladder {
+        &self.ladders[side as usize]
+    }
+
+    /// Price of the best level, in ticks.
+    pub fn best(&self, side: Side) -> Option<u32> {
+        let ladder = self.ladder(side);
+        (!ladder.is_empty()).then(|| ladder.best_key.tick(side))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ladders[0].is_empty() && self.ladders[1].is_empty()
+    }
+}
+
+/// One fill of a resting order, said before the order leaves the book if it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fill {
+    pub slot: u32,
+    pub owner: u32,
+    pub number: u32,
+    pub quantity: u32,
+    /// The resting order's price.
+    pub tick: u32,
+    /// What is left of the resting order.
+    pub resting_open: u32,
+    /// What is left of the aggressor.
+    pub aggressor_open: u32,
+}
+
+/// Hears of fills while an aggressor walks the book. Must not touch the book.
+pub(crate) trait FillSink {
+    fn filled(&mut self, fill: &Fill);
+}
+
+/// All live orders, their levels and their index.
+#[derive(Debug)]
+pub(crate) struct OrderPool {
+    orders: Vec<Order>,
+    free: u32,
+    live: u32,
+    orders_max: u32,
+    index: OrderIndex,
+    pub levels: LevelPool,
+}
+
+impl OrderPool {
+    pub fn new() -> Self {
+        Self {
+            orders: Vec::new(),
+            free: NONE,
+            live: 0,
+            orders_max: 0,
+            index: OrderIndex::new(),
+            levels: LevelPool::new(),
+        }
+    }
+
+    /// Bytes held for each order that the pool has room for, its index included.
+    pub const fn bytes_per_order() -> usize {
+        size_of::<Order>() + OrderIndex::bytes_per_order()
+    }
+
+    /// Makes room, touches all of it, and keys the index. Allocates; not on the hot path.
+    pub fn grow(&mut self, orders_max: u32, levels_max: u32, seed: u64) {
+        assert!(orders_max >= self.orders_max && orders_max <= ORDERS_MAX);
+        let from = self.orders_max;
+        self.orders_max = orders_max;
+        grown(&mut self.orders, orders_max as usize, FREE_ORDER);
+        for slot in (from..orders_max).rev() {
+            self.orders[slot as usize].next = self.free;
+            self.free = slot;
+        }
+        let live = self
+            .orders
+            .iter()
+            .zip(0..)
+            .filter(|(order, _)| order.open != 0);
+        self.index.grow(
+            orders_max,
+            seed,
+            live.map(|(order, slot)| (order.owner, order.number, slot)),
+        );
+        self.levels.grow(levels_max);
+    }
+
+    #[inline(always)]
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+
+    #[inline(always)]
+    pub fn is_full(&self) -> bool {
+        self.live == self.orders_max
+    }
+
+    #[inline(always)]
+    pub fn order(&self, slot: u32) -> &Order {
+        &self.orders[slot as usize]
+    }
+
+    /// Price of a live order, in ticks.
+    #[inline(always)]
+    pub fn tick(&self, order: &Order) -> u32 {
+        self.levels.key(order.level).tick(order.side())
+    }
+
+    /// Slot of the live order of this key, or `NONE`.
+    #[inline(always)]
+    pub fn find(&self, owner: u32, number: u32) -> u32 {
+        self.index
+            .find(owner, number, |slot| self.orders[slot as usize].owner)
+    }
+
+    /// Whether an order at this price needs a level that is not there while all are taken.
+    #[inline(always)]
+    pub fn lacks_level(&self, book: &Book, side: Side, tick: u32) -> bool {
+        self.levels.is_full()
+            && self
+                .levels
+                .find_occupied(book.ladder(side), Key::of(side, tick))
+                == NONE
+    }
+
+    /// Lets an order take what it can from the opposite side, up to `limit`, best price first and first
+    /// come first served; returns what is left of it.
+    #[inline]
+    pub fn take<S: FillSink>(
+        &mut self,
+        book: &mut Book,
+        side: Side,
+        limit: Limit,
+        mut open: u32,
+        sink: &mut S,
+    ) -> u32 {
+        let against = side.opposite();
+        let limit = limit.key(against);
+        // An empty ladder's best key lies behind every limit.
+        while open != 0 && book.ladders[against as usize].best_key <= limit {
+            open = self.take_level(&mut book.ladders[against as usize], against, open, sink);
+        }
+        open
+    }
+
+    fn take_level<S: FillSink>(
+        &mut self,
+        ladder: &mut Ladder,
+        against: Side,
+        mut open: u32,
+        sink: &mut S,
+    ) -> u32 {
+        let level = ladder.best;
+        let tick = ladder.best_key.tick(against);
+        let wanted = open;
+        let mut slot = self.levels.level(level).head;
+        while slot != NONE && open != 0 {
+            let order = &mut self.orders[slot as usize];
+            let quantity = open.min(order.open);
+            order.open -= quantity;
+            order.executed += quantity;
+            open -= quantity;
+            let (owner, number, next) = (order.owner, order.number, order.next);
+            let resting_open = order.open;
+            sink.filled(&Fill {
+                slot,
+                owner,
+                number,
+                quantity,
+                tick,
+                resting_open,
+                aggressor_open: open,
+            });
+            if resting_open != 0 {
+                break;
+            }
+            self.index.remove(owner, number, slot);
+            self.release(slot);
+            slot = next;
+        }
+        let entry = self.levels.level_mut(level);
+        entry.head = slot;
+        entry.quantity -= u64::from(wanted - open);
+        if slot == NONE {
+            entry.tail = NONE;
+            self.levels.vacate(ladder, level);
+        } else {
+            self.orders[slot as usize].prev = NONE;
+        }
+        open
+    }
+
+    /// Whether `wanted` shares can be taken up to `limit`. Looks at levels, not at orders.
+    pub fn can_take(&self, book: &Book, side: Side, limit: Limit, wanted: u32) -> bool {
+        let against = side.opposite();
+        let ladder = book.ladder(against);
+        let limit = limit.key(against);
+        let mut found = 0;
+        let mut level = ladder.best;
+        while level != NONE && self.levels.key(level) <= limit {
+            found += self.levels.level(level).quantity;
+            if found >= u64::from(wanted) {
+                return true;
+            }
+            level = self.levels.behind(ladder, level);
+        }
+        wanted == 0
+    }
+
+    /// Puts an order behind all others of its price; returns its slot.
+    ///
+    /// The caller has seen that neither orders nor levels are full and that the key is not live.
+    #[inline(always)]
+    pub fn rest(&mut self, book: &mut Book, side: Side, tick: u32, new: &NewOrder) -> u32 {
+        debug_assert!(new.open != 0);
+        let slot = self.free;
+        let order = &mut self.orders[slot as usize];
+        self.free = order.next;
+        *order = Order {
+            next: NONE,
+            prev: NONE,
+            level: NONE,
+            open: new.open,
+            executed: new.executed,
+            number: new.number,
+            owner: new.owner,
+            place: (book.id << 1) | side as u32,
+        };
+        self.live += 1;
+        self.index.insert(new.owner, new.number, slot);
+        self.link(book, side, tick, slot);
+        slot
+    }
+
+    #[inline(always)]
+    fn link(&mut self, book: &mut Book, side: Side, tick: u32, slot: u32) {
+        let level = self
+            .levels
+            .occupy(&mut book.ladders[side as usize], Key::of(side, tick));
+        let entry = self.levels.level_mut(level);
+        let last = entry.tail;
+        entry.tail = slot;
+        let order = &mut self.orders[slot as usize];
+        entry.quantity += u64::from(order.open);
+        order.level = level;
+        order.prev = last;
+        if last == NONE {
+            entry.head = slot;
+        } else {
+            self.orders[last as usize].next = slot;
+        }
+    }
+
+    /// Takes an order out of the book, its level and the index.
+    #[inline(always)]
+    pub fn remove(&mut self, book: &mut Book, slot: u32) -> Order {
+        let order = self.orders[slot as usize];
+        debug_assert!(order.open != 0 && order.book() == book.id);
+        self.index.remove(order.owner, order.number, slot);
+        let entry = self.levels.level_mut(order.level);
+        entry.quantity -= u64::from(order.open);
+        if order.prev == NONE {
+            entry.head = order.next;
+        } else {
+            self.orders[order.prev as usize].next = order.next;
+        }
+        if order.next == NONE {
+            entry.tail = order.prev;
+        } else {
+            self.orders[order.next as usize].prev = order.prev;
+        }
+        if order.prev == NONE && order.next == NONE {
+            self.levels
+                .vacate(&mut book.ladders[order.side() as usize], order.level);
+        }
+        self.release(slot);
+        order
+    }
+
+    #[inline(always)]
+    fn release(&mut self, slot: u32) {
+        let order = &mut self.orders[slot as usize];
+        order.open = 0;
+        order.next = self.free;
+        self.free = slot;
+        self.live -= 1;
+    }
+
+    /// Lowers an order's open quantity, priority kept. `open` is above 0 and below what it is.
+    #[inline(always)]
+    pub fn reduce(&mut self, slot: u32, open: u32) {
+        let order = &mut self.orders[slot as usize];
+        debug_assert!(open != 0 && open < order.open);
+        self.levels.level_mut(order.level).quantity -= u64::from(order.open - open);
+        order.open = open;
+    }
+
+    /// The best level behind `level` (or the best of all, from `None`) with its price in ticks.
+    pub fn next_level(&self, book: &Book, side: Side, level: Option<u32>) -> Option<(u32, u32)> {
+        let ladder = book.ladder(side);
+        let next = match level {
+            None => ladder.best,
+            Some(level) => self.levels.behind(ladder, level),
+        };
+        (next != NONE).then(|| (next, self.levels.key(next).tick(side)))
+    }
+
+    pub fn level(&self, level: u32) -> &Level {
+        self.levels.level(level)
+    }
+
+    /// Slots of a level's orders, first served first.
+    pub fn level_orders(&self, level: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut slot = self.levels.level(level).head;
+        core::iter::from_fn(move || {
+            let this = slot;
+            if this == NONE {
+                return None;
+            }
+            slot = self.orders[this as usize].next;
+            Some(this)
+        })
+    }
+
+    /// Checks one book; returns its number of orders and levels, or what is wrong.
+    pub fn check_book(&self, book: &Book) -> Result<(u32, u32), &'static str> {
+        let mut counts = (0, 0);
+        for side in [Side::Buy, Side::Sell] {
+            let occupied = self.levels.check(book.ladder(side))?;
+            let mut levels = 0;
+            let mut at = None;
+            while let Some((level, tick)) = self.next_level(book, side, at) {
+                at = Some(level);
+                levels += 1;
+                counts.0 += self.check_level(book, side, level, tick)?;
+            }
+            if levels != occupied {
+                return Err("walking the levels does not visit each once");
+            }
+            counts.1 += levels;
+        }
+        Ok(counts)
+    }
+
+    fn check_level(
+        &self,
+        book: &Book,
+        side: Side,
+        id: u32,
+        tick: u32,
+    ) -> Result<u32, &'static str> {
+        let level = self.level(id);
+        let (mut count, mut quantity, mut last) = (0, 0u64, NONE);
+        for slot in self.level_orders(id) {
+            let order = self.order(slot);
+            if order.open == 0 {
+                return Err("a resting order has nothing open");
+            }
+            if order.level != id || order.book() != book.id || order.side() != side {
+                return Err("an order is not on the level that holds it");
+            }
+            if self.tick(order) != tick || order.prev != last {
+                return Err("an order's price or link is wrong");
+            }
+            if self.find(order.owner, order.number) != slot {
+                return Err("the index does not find a live order");
+            }
+            count += 1;
+            quantity += u64::from(order.open);
+            last = slot;
+        }
+        if level.tail != last || level.quantity != quantity {
+            return Err("a level's tail or quantity is not that of its orders");
+        }
+        Ok(count)
+    }
+}
+
+/// How far an aggressor goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// No worse than this price, in ticks.
+    Tick(u32),
+    /// Whatever there is.
+    Market,
+}
+
+impl Limit {
+    #[inline(always)]
+    fn key(self, against: Side) -> Key {
+        match self {
+            Self::Tick(tick) => Key::of(against, tick),
+            Self::Market => Key(super::ladder::TICK_MAX),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Cancel, Modify, Account Query, and the mass requests.
+
+use crate::NONE;
+use crate::book::pool::Order;
+use crate::machine::StateMachine;
+use crate::option::Options;
+use crate::outbox::Outbox;
+use crate::session::{owner, owner_ref, owner_session};
+use lockstep_record::command::{
+    ArchivedAccountQuery, ArchivedCancelOrder, ArchivedDisableEntry, ArchivedEnableEntry,
+    ArchivedMassCancel, ArchivedModifyOrder,
+};
+use lockstep_record::event::{
+    AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, RejectReason, UserRef,
+};
+use lockstep_record::{InstrumentId, SessionId};
+
+impl StateMachine {
+    #[inline(always)]
+    pub(crate) fn cancel_order<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedCancelOrder,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let owner = owner(session, options.user_ref_idx);
+        let slot = self.pool.find(owner, body.user_ref_num.to_native());
+        if slot == NONE || options.faulty {
+            self.counters.silent += 1;
+            return;
+        }
+        let order = self.pool.order(slot);
+        match self.new_open(order, body.quantity.to_native()) {
+            Some(0) => self.cancel_live(slot, CancelReason::User, out),
+            Some(open) => {
+                let canceled = Canceled {
+                    user_ref: owner_ref(owner, order.number),
+                    quantity: order.open - open,
+                    reason: CancelReason::User,
+                };
+                self.pool.reduce(slot, open);
+                out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
+            }
+            None => self.counters.silent += 1,
+        }
+    }
+
+    /// What is open when the chain's total becomes `total`; `None` if it would not fall or not be in lots.
+    #[inline(always)]
+    fn new_open(&self, order: &Order, total: u32) -> Option<u32> {
+        if total <= order.executed {
+            return Some(0);
+        }
+        let open = total - order.executed;
+        let lot = self.instruments.get(InstrumentId(order.book())).lot_size;
+        (open < order.open && total.is_multiple_of(lot)).then_some(open)
+    }
+
+    pub(crate) fn modify_order<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedModifyOrder,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let owner = owner(session, options.user_ref_idx);
+        let slot = self.pool.find(owner, body.user_ref_num.to_native());
+        if slot == NONE || options.faulty {
+            self.counters.silent += 1;
+            return;
+        }
+        let order = *self.pool.order(slot);
+        let side = self.details[slot as usize].side;
+        let new_open = self.new_open(&order, body.quantity.to_native());
+        let changes_side = match (side, body.side) {
+            (b'S', b'E' | b'T') | (b'E', b'T') => true,
+            (now, wanted) if now == wanted => false,
+            _ => {
+                self.counters.silent += 1;
+                return;
+            }
+        };
+        match new_open {
+            Some(0) => return self.cancel_live(slot, CancelReason::User, out),
+            Some(open) => self.pool.reduce(slot, open),
+            None if changes_side => {}
+            None => {
+                self.counters.silent += 1;
+                return;
+            }
+        }
+        self.details[slot as usize].side = body.side;
+        let modified = Modified {
+            user_ref: owner_ref(owner, order.number),
+            side: body.side,
+            quantity: new_open.unwrap_or(order.open),
+        };
+        out.deliver(&mut self.sessions, session, Event::Modified(&modified));
+    }
+
+    pub(crate) fn account_query<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        _: &ArchivedAccountQuery,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let index = options.user_ref_idx;
+        // 0 when the channel has used the last number there is.
+        let number = self
+            .sessions
+            .last_number(owner(session, index))
+            .wrapping_add(1);
+        let response = AccountQueryResponse {
+            next: UserRef { number, index },
+        };
+        out.deliver(
+            &mut self.sessions,
+            session,
+            Event::AccountQueryResponse(&response),
+        );
+    }
+
+    pub(crate) fn mass_cancel<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedMassCancel,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.not_built(session, body.user_ref_num.to_native(), options, out);
+    }
+
+    pub(crate) fn disable_entry<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedDisableEntry,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.not_built(session, body.user_ref_num.to_native(), options, out);
+    }
+
+    pub(crate) fn enable_entry<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedEnableEntry,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.not_built(session, body.user_ref_num.to_native(), options, out);
+    }
+
+    /// A numbered request that the venue does not offer.
+    fn not_built<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        number: u32,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let owner = owner(session, options.user_ref_idx);
+        if !self.sessions.is_new(owner, number) {
+            self.counters.silent += 1;
+            return;
+        }
+        self.sessions.consume(owner, number);
+        self.reject(owner, number, RejectReason::Other, [b' '; 14], out);
+    }
+
+    /// Cancels what is open of a live order and says so.
+    #[inline(always)]
+    pub(crate) fn cancel_live<S: EventSink>(
+        &mut self,
+        slot: u32,
+        reason: CancelReason,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let order = self.remove_live(slot);
+        let canceled = Canceled {
+            user_ref: owner_ref(order.owner, order.number),
+            quantity: order.open,
+            reason,
+        };
+        out.deliver(
+            &mut self.sessions,
+            owner_session(order.owner),
+            Event::Canceled(&canceled),
+        );
+    }
+
+    /// Takes a live order out of its book and its session's list.
+    #[inline(always)]
+    pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
+        let instrument = InstrumentId(self.pool.order(slot).book());
+        let order = self
+            .pool
+            .remove(&mut self.instruments.get_mut(instrument).book, slot);
+        self.sessions
+            .unlink(&mut self.details, owner_session(order.owner), slot);
+        order
+    }
+}

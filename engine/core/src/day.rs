@@ -1,0 +1,230 @@
+//! The trading day and the connections within it.
+
+use crate::machine::{Day, Done, StateMachine};
+use crate::outbox::Outbox;
+use lockstep_record::command::{
+    ArchivedDayClose, ArchivedDayOpen, ArchivedDisconnect, ArchivedLogin, ArchivedLogout,
+};
+use lockstep_record::event::{
+    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, SystemEventCode,
+};
+use lockstep_record::{ConnectionEpoch, Record, SessionId, Side, StreamNumber};
+
+/// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
+const NODE_STOP: u8 = 5;
+
+impl StateMachine {
+    pub(crate) fn open_day<S: EventSink>(
+        &mut self,
+        _: &Record<'_>,
+        body: &ArchivedDayOpen,
+        out: &mut Outbox<'_, S>,
+    ) -> Done {
+        let (date, midnight) = (body.date.to_native(), body.midnight.to_native());
+        let blank = trim(&body.session_name).is_empty();
+        if self.day.open || date <= self.day.date || midnight > out.timestamp.0 || blank {
+            return Done::Refused;
+        }
+        self.day = Day {
+            open: true,
+            date,
+            midnight,
+            session_name: body.session_name,
+        };
+        self.sessions.begin_day();
+        out.set_midnight(midnight);
+        out.control(&Control::DayOpened {
+            date,
+            midnight,
+            session_name: body.session_name,
+        });
+        self.tell_all(SystemEventCode::StartOfDay, out);
+        Done::Yes
+    }
+
+    pub(crate) fn close_day<S: EventSink>(
+        &mut self,
+        _: &Record<'_>,
+        _: &ArchivedDayClose,
+        out: &mut Outbox<'_, S>,
+    ) -> Done {
+        if !self.day.open {
+            return Done::Refused;
+        }
+        self.expire_day_orders(out);
+        self.tell_all(SystemEventCode::EndOfDay, out);
+        self.day.open = false;
+        self.sessions.disconnect_all();
+        out.control(&Control::DayClosed {
+            session_name: self.day.session_name,
+        });
+        Done::Yes
+    }
+
+    /// One system event on every stream, by session id.
+    fn tell_all<S: EventSink>(&mut self, code: SystemEventCode, out: &mut Outbox<'_, S>) {
+        for id in 1..self.sessions.id_end() {
+            if self.sessions.get(SessionId(id)).defined {
+                out.deliver(&mut self.sessions, SessionId(id), Event::System(code));
+            }
+        }
+    }
+
+    /// By instrument id; bids, then asks; best price first, then first come.
+    fn expire_day_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        for id in 1..self.instruments.id_end() {
+            for side in [Side::Buy, Side::Sell] {
+                loop {
+                    let book = &self.instruments.get(lockstep_record::InstrumentId(id)).book;
+                    let Some((level, _)) = self.pool.next_level(book, side, None) else {
+                        break;
+                    };
+                    let first = self.pool.level(level).head;
+                    self.cancel_live(first, CancelReason::Closed, out);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn login<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        body: &ArchivedLogin,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let source = record.header().source;
+        let (gateway, connection) = (source.gateway, body.connection.to_native());
+        let number = body.requested_number.to_native();
+        let id = source.session;
+        if let Err(reason) = self.check_login(id, body, number) {
+            out.control(&Control::LoginRejected {
+                gateway,
+                connection,
+                reason,
+            });
+            return;
+        }
+        if self.sessions.get(id).connected {
+            self.end_connection(id, ConnectionEnd::Superseded, out);
+        }
+        let session = self.sessions.get_mut(id);
+        session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
+        session.connected = true;
+        session.gateway = gateway;
+        session.connection = connection;
+        let next = session.next_outbound;
+        out.control(&Control::LoginAccepted {
+            gateway,
+            connection,
+            session: id,
+            epoch: session.epoch,
+            session_name: self.day.session_name,
+            first_number: StreamNumber(if number == 0 { next } else { number }),
+            next_number: StreamNumber(next),
+        });
+    }
+
+    fn check_login(
+        &self,
+        id: SessionId,
+        body: &ArchivedLogin,
+        number: u64,
+    ) -> Result<(), LoginRejectReason> {
+        let user = body.user.map(|letter| letter.to_ascii_uppercase());
+        let session = self
+            .sessions
+            .find(id)
+            .filter(|session| session.user == user);
+        let Some(session) = session else {
+            return Err(LoginRejectReason::NotAuthorized);
+        };
+        let wanted = trim(&body.requested_session);
+        let other_day = !wanted.is_empty() && wanted != trim(&self.day.session_name);
+        if !self.day.open || other_day || number > session.next_outbound {
+            return Err(LoginRejectReason::SessionNotAvailable);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn logout<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        _: &ArchivedLogout,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let Some(id) = self.current(record) else {
+            return;
+        };
+        self.end_connection(id, ConnectionEnd::Logout, out);
+        self.cancel_on_disconnect(id, out);
+    }
+
+    pub(crate) fn disconnect<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        body: &ArchivedDisconnect,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let Some(id) = self.current(record) else {
+            return;
+        };
+        self.sessions.get_mut(id).connected = false;
+        if body.reason != NODE_STOP {
+            self.cancel_on_disconnect(id, out);
+        }
+    }
+
+    /// The session whose current connection a record is about; counts the record as stale otherwise.
+    fn current(&mut self, record: &Record<'_>) -> Option<SessionId> {
+        let source = record.header().source;
+        let session = self.sessions.find(source.session);
+        if session.is_some_and(|session| session.connected && session.epoch == source.epoch) {
+            return Some(source.session);
+        }
+        self.counters.stale += 1;
+        None
+    }
+
+    fn end_connection<S: EventSink>(
+        &mut self,
+        id: SessionId,
+        why: ConnectionEnd,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let session = self.sessions.get_mut(id);
+        session.connected = false;
+        let (gateway, connection, epoch) = (session.gateway, session.connection, session.epoch);
+        out.control(&Control::ConnectionEnded {
+            gateway,
+            connection,
+            session: id,
+            epoch,
+            why,
+        });
+    }
+
+    /// The session's orders, oldest order reference first.
+    fn cancel_on_disconnect<S: EventSink>(&mut self, id: SessionId, out: &mut Outbox<'_, S>) {
+        if !self.sessions.get(id).cancel_on_disconnect {
+            return;
+        }
+        while self.sessions.get(id).open_orders != 0 {
+            let first = self.sessions.get(id).first_order;
+            self.cancel_live(first, CancelReason::System, out);
+        }
+    }
+}
+
+/// Without spaces and NULs on either side.
+fn trim(text: &[u8; 10]) -> &[u8] {
+    let padding = |&letter: &u8| letter == b' ' || letter == 0;
+    let start = text
+        .iter()
+        .position(|letter| !padding(letter))
+        .unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(|letter| !padding(letter))
+        .map_or(start, |last| last + 1);
+    &text[start..end]
+}

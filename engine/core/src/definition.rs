@@ -1,0 +1,158 @@
+//! Definitions by the operator: bounds, firms, sessions, instruments and their trading state.
+//!
+//! Each defines or changes in place. What is out of bounds or contradicts the state is refused as a whole
+//! and counted; nothing is half done.
+
+use crate::book::ladder::TICK_MAX;
+use crate::bounds::Bounds;
+use crate::grown;
+use crate::instrument::{BLANK_FIRM, TradingState};
+use crate::machine::{Done, StateMachine};
+use crate::order::FREE_DETAIL;
+use crate::outbox::Outbox;
+use crate::session::PERMITTED_FIRMS_MAX;
+use lockstep_record::command::{
+    ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
+};
+use lockstep_record::event::{Event, EventSink, SystemEventCode};
+use lockstep_record::{FirmId, InstrumentId, PartTag, Record, SessionId};
+
+impl StateMachine {
+    /// Takes and touches the memory that new bounds need; the only place that allocates.
+    pub(crate) fn grow(&mut self, bounds: &Bounds) {
+        self.bounds = *bounds;
+        self.firms.grow(bounds.firms_max);
+        self.sessions.grow(bounds.sessions_max);
+        self.instruments.grow(bounds.instruments_max);
+        // The hash's key: the same on every node, and nothing a client could have known or chosen.
+        let seed = self.position.timestamp.0;
+        self.pool
+            .grow(bounds.open_orders_max, bounds.price_levels_max, seed);
+        grown(
+            &mut self.details,
+            bounds.open_orders_max as usize,
+            FREE_DETAIL,
+        );
+    }
+
+    pub(crate) fn define_firm<S: EventSink>(
+        &mut self,
+        _: &Record<'_>,
+        body: &ArchivedDefineFirm,
+        _: &mut Outbox<'_, S>,
+    ) -> Done {
+        let firm = FirmId(body.firm.to_native());
+        let taken = self
+            .firms
+            .defined()
+            .any(|(id, code)| id != firm && code == body.code);
+        if !self.firms.in_bounds(firm) || body.code == BLANK_FIRM || taken {
+            return Done::Refused;
+        }
+        *self.firms.code_mut(firm) = body.code;
+        Done::Yes
+    }
+
+    pub(crate) fn define_session<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        body: &ArchivedDefineSession,
+        out: &mut Outbox<'_, S>,
+    ) -> Done {
+        let id = SessionId(body.session.to_native());
+        let firm = FirmId(body.firm.to_native());
+        let user = body.user.map(|letter| letter.to_ascii_uppercase());
+        let taken = |other| other != id && self.sessions.get(other).user == user;
+        if !self.sessions.in_bounds(id)
+            || !self.firms.is_defined(firm)
+            || user == [b' '; 6]
+            || body.cancel_on_disconnect > 1
+            || body.order_entry > 1
+            || self.sessions.defined().any(taken)
+        {
+            return Done::Refused;
+        }
+        let Some((permitted, permitted_count)) = self.permitted_firms(record) else {
+            return Done::Refused;
+        };
+        let session = self.sessions.get_mut(id);
+        let is_new = !session.defined;
+        session.defined = true;
+        session.firm = firm;
+        session.user = user;
+        session.cancel_on_disconnect = body.cancel_on_disconnect == 1;
+        session.order_entry = body.order_entry == 1;
+        session.permitted = permitted;
+        session.permitted_count = permitted_count;
+        if is_new && self.day.open {
+            // Its stream of this day begins as all others did.
+            out.deliver(
+                &mut self.sessions,
+                id,
+                Event::System(SystemEventCode::StartOfDay),
+            );
+        }
+        Done::Yes
+    }
+
+    /// The firms of a session's definition, in its order; `None` if one is not defined or too many.
+    fn permitted_firms(&self, record: &Record<'_>) -> Option<([FirmId; PERMITTED_FIRMS_MAX], u8)> {
+        let mut permitted = [FirmId(0); PERMITTED_FIRMS_MAX];
+        let mut count = 0;
+        for part in record
+            .parts()
+            .filter(|part| part.tag == PartTag::PERMITTED_FIRM)
+        {
+            let firm = FirmId(part.u32()?);
+            *permitted.get_mut(count)? = self.firms.is_defined(firm).then_some(firm)?;
+            count += 1;
+        }
+        Some((permitted, count as u8))
+    }
+
+    /// A redefinition must leave prices and symbol of live orders what they are.
+    pub(crate) fn define_instrument<S: EventSink>(
+        &mut self,
+        _: &Record<'_>,
+        body: &ArchivedDefineInstrument,
+        _: &mut Outbox<'_, S>,
+    ) -> Done {
+        let id = InstrumentId(body.instrument.to_native());
+        let (tick_size, lot_size) = (body.tick_size.to_native(), body.lot_size.to_native());
+        if !self.instruments.in_bounds(id)
+            || body.symbol == [b' '; 8]
+            || !(1..=TICK_MAX).contains(&tick_size)
+            || !(1..=self.features.quantity_max).contains(&lot_size)
+            || self
+                .instruments
+                .find(body.symbol)
+                .is_some_and(|other| other != id)
+        {
+            return Done::Refused;
+        }
+        let now = self.instruments.get(id);
+        if !now.book.is_empty() && (now.tick_size != tick_size || now.symbol != body.symbol) {
+            return Done::Refused;
+        }
+        self.instruments
+            .define(id, body.symbol, tick_size, lot_size);
+        Done::Yes
+    }
+
+    pub(crate) fn set_instrument_state<S: EventSink>(
+        &mut self,
+        _: &Record<'_>,
+        body: &ArchivedSetInstrumentState,
+        _: &mut Outbox<'_, S>,
+    ) -> Done {
+        let id = InstrumentId(body.instrument.to_native());
+        let Some(state) = TradingState::from_u8(body.state) else {
+            return Done::Refused;
+        };
+        if !self.instruments.in_bounds(id) || !self.instruments.get(id).is_defined() {
+            return Done::Refused;
+        }
+        self.instruments.get_mut(id).state = state;
+        Done::Yes
+    }
+}

@@ -1,0 +1,389 @@
+//! Enter Order: the checks in their order, acceptance, and what does not rest.
+//!
+//! The first failing check decides (`docs/matching.md`, "Order entry", a row a check).
+
+use crate::book::Limit;
+use crate::book::pool::NewOrder;
+use crate::execution::Aggressor;
+use crate::instrument::{BLANK_FIRM, Instrument, TradingState};
+use crate::machine::StateMachine;
+use crate::option::{ECHO_LENGTH_MAX, Options};
+use crate::order::Detail;
+use crate::outbox::Outbox;
+use crate::session::{owner, owner_ref, owner_session};
+use lockstep_record::command::ArchivedEnterOrder;
+use lockstep_record::event::{
+    Accepted, CancelReason, Canceled, Event, EventSink, OrderState, OrderTerms, RejectReason,
+    Rejected,
+};
+use lockstep_record::{
+    FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId, Side,
+};
+
+/// The values of an order or of a replacement that are checked alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub price: u64,
+    /// Of the whole chain.
+    pub quantity: u32,
+    pub side: u8,
+    pub time_in_force: u8,
+    pub display: u8,
+    pub capacity: u8,
+    pub intermarket_sweep: u8,
+    pub cross_type: u8,
+}
+
+/// What the checks make of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub side: Side,
+    pub limit: Limit,
+    /// At this tick, if anything is left.
+    pub rests_at: Option<u32>,
+}
+
+impl StateMachine {
+    #[inline(always)]
+    pub(crate) fn enter_order<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedEnterOrder,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let owner = owner(session, options.user_ref_idx);
+        let number = body.user_ref_num.to_native();
+        if !self.sessions.is_new(owner, number) {
+            self.counters.silent += 1;
+            return;
+        }
+        self.sessions.consume(owner, number);
+        let wanted = Wanted {
+            price: body.price.to_native(),
+            quantity: body.quantity.to_native(),
+            side: body.side,
+            time_in_force: body.time_in_force,
+            display: body.display,
+            capacity: body.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: body.cross_type,
+        };
+        match self.check_entry(session, body.symbol, &wanted, options) {
+            Ok((instrument, firm, admitted)) => {
+                let detail = Detail::new(&wanted, firm, body.client_order_id);
+                self.accept(
+                    instrument, owner, number, &wanted, &admitted, detail, options, out,
+                );
+            }
+            Err(reason) => self.reject(owner, number, reason, body.client_order_id, out),
+        }
+    }
+
+    #[inline(always)]
+    fn check_entry(
+        &self,
+        session: SessionId,
+        symbol: [u8; 8],
+        wanted: &Wanted,
+        options: &Options,
+    ) -> Result<(InstrumentId, FirmId, Admitted), RejectReason> {
+        let instrument = self.instruments.find(symbol);
+        let state = instrument.map(|id| self.instruments.get(id).state);
+        if !self.day.open || state == Some(TradingState::Closed) {
+            return Err(RejectReason::DestinationClosed);
+        }
+        if !self.sessions.get(session).order_entry {
+            return Err(RejectReason::Other);
+        }
+        if options.faulty || options.has(PartTag::SIDE) || options.unsupported() {
+            return Err(RejectReason::Other);
+        }
+        let firm = self
+            .entry_firm(session, options)
+            .ok_or(RejectReason::FirmNotAuthorized)?;
+        let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
+        if state == Some(TradingState::Halted) {
+            return Err(RejectReason::Halted);
+        }
+        let place = self.instruments.get(instrument);
+        let admitted = self.check_wanted(place, wanted, options)?;
+        let full = admitted.rests_at.is_some_and(|tick| {
+            self.pool.is_full() || self.pool.lacks_level(&place.book, admitted.side, tick)
+        });
+        if full {
+            Err(RejectReason::Other)
+        } else {
+            Ok((instrument, firm, admitted))
+        }
+    }
+
+    /// The firm an order is entered for: the session's own unless it names a permitted one.
+    #[inline(always)]
+    fn entry_firm(&self, session: SessionId, options: &Options) -> Option<FirmId> {
+        let session = self.sessions.get(session);
+        if options.firm == BLANK_FIRM {
+            return Some(session.firm);
+        }
+        session
+            .firms()
+            .find(|&firm| self.firms.code(firm) == options.firm)
+    }
+
+    /// Checks the values that orders and replacements share.
+    #[inline(always)]
+    pub(crate) fn check_wanted(
+        &self,
+        instrument: &Instrument,
+        wanted: &Wanted,
+        options: &Options,
+    ) -> Result<Admitted, RejectReason> {
+        let side = match wanted.side {
+            b'B' => Side::Buy,
+            b'S' | b'T' | b'E' => Side::Sell,
+            _ => return Err(RejectReason::InvalidSide),
+        };
+        let lot = instrument.lot_size;
+        let in_range = (1..=self.features.quantity_max).contains(&wanted.quantity);
+        if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
+            return Err(RejectReason::InvalidQuantity);
+        }
+        if !matches!(wanted.time_in_force, b'0' | b'3') {
+            return Err(RejectReason::Other);
+        }
+        if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
+            return Err(RejectReason::Other);
+        }
+        if wanted.cross_type != b'N' {
+            return Err(RejectReason::InvalidCrossOrder);
+        }
+        if !matches!(wanted.display, b'Y' | b'A') {
+            return Err(RejectReason::InvalidDisplay);
+        }
+        if wanted.intermarket_sweep != b'N' || options.any() {
+            check_options(wanted, options, lot)?;
+        }
+        self.check_price(instrument, wanted, side)
+    }
+
+    #[inline(always)]
+    fn check_price(
+        &self,
+        instrument: &Instrument,
+        wanted: &Wanted,
+        side: Side,
+    ) -> Result<Admitted, RejectReason> {
+        if wanted.price >= self.features.market_price_min {
+            return Ok(Admitted {
+                side,
+                limit: Limit::Market,
+                rests_at: None,
+            });
+        }
+        let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
+        if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
+            return Err(RejectReason::InvalidPrice);
+        }
+        // price_max is within a tick's range (features.rs).
+        let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
+        let rests_at = (wanted.time_in_force == b'0').then_some(tick);
+        Ok(Admitted {
+            side,
+            limit: Limit::Tick(tick),
+            rests_at,
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn accept<S: EventSink>(
+        &mut self,
+        instrument: InstrumentId,
+        owner: u32,
+        number: u32,
+        wanted: &Wanted,
+        admitted: &Admitted,
+        mut detail: Detail,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.last_reference += 1;
+        detail.reference = self.last_reference;
+        options.keep(&mut detail);
+        let mut echo = [0; ECHO_LENGTH_MAX];
+        let symbol = self.instruments.get(instrument).symbol;
+        let echoed = echo_of(options, &mut echo);
+        let terms = detail.terms(owner, number, wanted.quantity, wanted.price, symbol, echoed);
+        let accepted = Accepted { instrument, terms };
+        out.deliver(
+            &mut self.sessions,
+            owner_session(owner),
+            Event::Accepted(&accepted),
+        );
+        let aggressor = Aggressor {
+            instrument,
+            owner,
+            number,
+            admitted: *admitted,
+            open: wanted.quantity,
+            executed: 0,
+            min_quantity: options.min_quantity,
+        };
+        self.trade_and_rest(&aggressor, detail, out);
+    }
+
+    /// Lets an order trade; what is left rests or is cancelled.
+    #[inline(always)]
+    pub(crate) fn trade_and_rest<S: EventSink>(
+        &mut self,
+        order: &Aggressor,
+        detail: Detail,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let left = self.execute(order, out);
+        if left == 0 {
+            return;
+        }
+        let session = owner_session(order.owner);
+        let Some(tick) = order.admitted.rests_at else {
+            let canceled = Canceled {
+                user_ref: owner_ref(order.owner, order.number),
+                quantity: left,
+                reason: CancelReason::ImmediateOrCancel,
+            };
+            out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
+            return;
+        };
+        let executed = order.executed + (order.open - left);
+        let new = NewOrder {
+            owner: order.owner,
+            number: order.number,
+            open: left,
+            executed,
+        };
+        let book = &mut self.instruments.get_mut(order.instrument).book;
+        let slot = self.pool.rest(book, order.admitted.side, tick, &new);
+        self.details[slot as usize] = detail;
+        self.sessions.link(&mut self.details, session, slot);
+    }
+
+    #[cold]
+    pub(crate) fn reject<S: EventSink>(
+        &mut self,
+        owner: u32,
+        number: u32,
+        reason: RejectReason,
+        client_order_id: [u8; 14],
+        out: &mut Outbox<'_, S>,
+    ) {
+        let user_ref = owner_ref(owner, number);
+        let rejected = Rejected {
+            user_ref,
+            reason,
+            client_order_id,
+        };
+        out.deliver(
+            &mut self.sessions,
+            owner_session(owner),
+            Event::Rejected(&rejected),
+        );
+    }
+}
+
+/// The checks that only options and the sweep flag can fail.
+fn check_options(wanted: &Wanted, options: &Options, lot: u32) -> Result<(), RejectReason> {
+    if options.max_floor != 0 {
+        return Err(RejectReason::InvalidMaxFloor);
+    }
+    if options.price_type != b'L' || options.peg_offset != 0 {
+        return Err(RejectReason::PeggingNotAllowed);
+    }
+    if options.has(PartTag::ROUTE) {
+        return Err(RejectReason::RoutingNotAllowed);
+    }
+    if wanted.intermarket_sweep != b'N' {
+        return Err(RejectReason::IsoNotAllowed);
+    }
+    let min = options.min_quantity;
+    if min != 0
+        && (wanted.time_in_force != b'3' || min > wanted.quantity || !min.is_multiple_of(lot))
+    {
+        return Err(RejectReason::InvalidMinQuantity);
+    }
+    Ok(())
+}
+
+/// The options as they are echoed.
+#[inline(always)]
+pub(crate) fn echo_of<'a>(options: &Options, echo: &'a mut [u8; ECHO_LENGTH_MAX]) -> Parts<'a> {
+    if !options.any() {
+        return Parts::NONE;
+    }
+    let length = options.write(echo);
+    let parts = Parts::parse(&echo[..length]);
+    debug_assert!(parts.is_ok());
+    parts.unwrap_or(Parts::NONE)
+}
+
+impl Options {
+    /// Whether an option wants something that is not built.
+    pub(crate) fn unsupported(&self) -> bool {
+        self.any()
+            && (self.discretion_price != 0
+                || self.discretion_price_type != b'L'
+                || self.discretion_peg_offset != 0
+                || self.post_only != b'N'
+                || self.random_reserves != 0
+                || self.expire_time != 0
+                || self.handle_inst != b' '
+                || !matches!(self.customer_type, b'R' | b'N' | b' ')
+                || !matches!(self.trade_now, b'Y' | b'N' | b' ')
+                || !matches!(self.shares_located, b'Y' | b'N')
+                || self.has_venue_tag())
+    }
+}
+
+impl Detail {
+    #[inline(always)]
+    pub(crate) fn new(wanted: &Wanted, firm: FirmId, client_order_id: [u8; 14]) -> Self {
+        Self {
+            client_order_id,
+            // Firm ids are bounded by 16 bits (bounds.rs).
+            firm: firm.0 as u16,
+            side: wanted.side,
+            time_in_force: wanted.time_in_force,
+            display: wanted.display,
+            capacity: wanted.capacity,
+            intermarket_sweep: wanted.intermarket_sweep,
+            ..crate::order::FREE_DETAIL
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn terms<'a>(
+        &self,
+        owner: u32,
+        number: u32,
+        quantity: u32,
+        price: u64,
+        symbol: [u8; 8],
+        options: Parts<'a>,
+    ) -> OrderTerms<'a> {
+        OrderTerms {
+            user_ref: owner_ref(owner, number),
+            side: self.side,
+            quantity,
+            symbol,
+            price: Price(price),
+            time_in_force: self.time_in_force,
+            display: self.display,
+            order_reference: OrderReference(self.reference),
+            capacity: self.capacity,
+            intermarket_sweep: self.intermarket_sweep,
+            cross_type: b'N',
+            state: OrderState::Live,
+            client_order_id: self.client_order_id,
+            options,
+        }
+    }
+}

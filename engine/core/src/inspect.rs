@@ -1,0 +1,259 @@
+//! Read-only views of the state, for tools, tests and administration. Never on the hot path.
+
+use crate::bounds::Bounds;
+use crate::features::Features;
+pub use crate::instrument::TradingState;
+use crate::machine::{Counters, StateMachine};
+use crate::session::{owner_ref, owner_session};
+use lockstep_record::event::UserRef;
+use lockstep_record::{
+    ConnectionEpoch, FirmId, InstrumentId, OrderReference, Price, SessionId, Side, StreamNumber,
+    Term, Timestamp,
+};
+
+/// The trading day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DayView {
+    pub open: bool,
+    /// YYYYMMDD of the open day, or of the last one; 0 = none yet.
+    pub date: u32,
+    /// ns since the Unix epoch.
+    pub midnight: u64,
+    pub session_name: [u8; 10],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FirmView {
+    pub firm: FirmId,
+    pub code: [u8; 4],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionView {
+    pub session: SessionId,
+    pub firm: FirmId,
+    pub user: [u8; 6],
+    pub connected: bool,
+    pub epoch: ConnectionEpoch,
+    /// Number that the outbound stream gives its next message.
+    pub next_outbound: StreamNumber,
+    pub open_orders: u32,
+    pub order_entry: bool,
+    pub cancel_on_disconnect: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InstrumentView {
+    pub instrument: InstrumentId,
+    pub symbol: [u8; 8],
+    /// In 1/10,000.
+    pub tick_size: u32,
+    pub lot_size: u32,
+    pub state: TradingState,
+}
+
+/// One price level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LevelView {
+    pub price: Price,
+    /// Open shares.
+    pub quantity: u64,
+    pub order_count: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderView {
+    pub session: SessionId,
+    pub user_ref: UserRef,
+    pub instrument: InstrumentId,
+    pub reference: OrderReference,
+    /// As on the wire: `B`, `S`, `T`, `E`.
+    pub side: u8,
+    pub price: Price,
+    pub open: u32,
+    /// Shares of its chain that have traded.
+    pub executed: u32,
+    pub time_in_force: u8,
+    pub display: u8,
+    pub firm: FirmId,
+    pub client_order_id: [u8; 14],
+}
+
+impl StateMachine {
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub fn last_term(&self) -> Term {
+        self.position.term
+    }
+
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.position.timestamp
+    }
+
+    /// Live orders over all books.
+    pub fn open_order_count(&self) -> u32 {
+        self.pool.live()
+    }
+
+    /// Memory held for each order that the bounds allow, its index included, price levels not.
+    pub const fn bytes_per_order() -> usize {
+        crate::book::OrderBook::bytes_per_order() + size_of::<crate::order::Detail>()
+    }
+
+    pub fn day(&self) -> DayView {
+        let crate::machine::Day {
+            open,
+            date,
+            midnight,
+            session_name,
+        } = self.day;
+        DayView {
+            open,
+            date,
+            midnight,
+            session_name,
+        }
+    }
+
+    /// Defined firms by id.
+    pub fn firms(&self) -> impl Iterator<Item = FirmView> + '_ {
+        self.firms
+            .defined()
+            .map(|(firm, code)| FirmView { firm, code })
+    }
+
+    /// Defined sessions by id.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionView> + '_ {
+        self.sessions.defined().filter_map(|id| self.session(id))
+    }
+
+    pub fn session(&self, id: SessionId) -> Option<SessionView> {
+        self.sessions.find(id).map(|session| SessionView {
+            session: id,
+            firm: session.firm,
+            user: session.user,
+            connected: session.connected,
+            epoch: session.epoch,
+            next_outbound: StreamNumber(session.next_outbound),
+            open_orders: session.open_orders,
+            order_entry: session.order_entry,
+            cancel_on_disconnect: session.cancel_on_disconnect,
+        })
+    }
+
+    /// Last user reference number of a session's channel today; 0 = none.
+    pub fn last_user_ref(&self, id: SessionId, channel: u8) -> u32 {
+        let defined = self.sessions.find(id).is_some();
+        if defined {
+            self.sessions
+                .last_number(crate::session::owner(id, channel))
+        } else {
+            0
+        }
+    }
+
+    /// Defined instruments by id.
+    pub fn instruments(&self) -> impl Iterator<Item = InstrumentView> + '_ {
+        self.instruments.defined().map(|id| {
+            let instrument = self.instruments.get(id);
+            InstrumentView {
+                instrument: id,
+                symbol: instrument.symbol,
+                tick_size: instrument.tick_size,
+                lot_size: instrument.lot_size,
+                state: instrument.state,
+            }
+        })
+    }
+
+    /// The instrument of a symbol (padded right with spaces).
+    pub fn find_instrument(&self, symbol: [u8; 8]) -> Option<InstrumentId> {
+        self.instruments.find(symbol)
+    }
+
+    /// Price levels of one side, best first; nothing if the instrument is not defined.
+    pub fn depth(&self, id: InstrumentId, side: Side) -> impl Iterator<Item = LevelView> + '_ {
+        let defined = self
+            .instruments
+            .in_bounds(id)
+            .then(|| self.instruments.get(id));
+        defined.into_iter().flat_map(move |instrument| {
+            let levels = crate::book::depth(&self.pool, &instrument.book, side);
+            levels.map(|(tick, quantity, order_count)| LevelView {
+                price: Price(u64::from(tick) * u64::from(instrument.tick_size)),
+                quantity,
+                order_count,
+            })
+        })
+    }
+
+    /// Live orders of one side in priority; nothing if the instrument is not defined.
+    pub fn book_orders(
+        &self,
+        id: InstrumentId,
+        side: Side,
+    ) -> impl Iterator<Item = OrderView> + '_ {
+        let defined = self
+            .instruments
+            .in_bounds(id)
+            .then(|| self.instruments.get(id));
+        defined.into_iter().flat_map(move |instrument| {
+            let mut at = None;
+            let levels = core::iter::from_fn(move || {
+                let (level, _) = self.pool.next_level(&instrument.book, side, at)?;
+                at = Some(level);
+                Some(level)
+            });
+            levels
+                .flat_map(|level| self.pool.level_orders(level))
+                .map(|slot| self.order_view(slot))
+        })
+    }
+
+    /// A session's live orders, oldest order reference first.
+    pub fn open_orders(&self, id: SessionId) -> impl Iterator<Item = OrderView> + '_ {
+        let mut slot = self
+            .sessions
+            .find(id)
+            .map_or(crate::NONE, |session| session.first_order);
+        core::iter::from_fn(move || {
+            if slot == crate::NONE {
+                return None;
+            }
+            let view = self.order_view(slot);
+            slot = self.details[slot as usize].next;
+            Some(view)
+        })
+    }
+
+    fn order_view(&self, slot: u32) -> OrderView {
+        let order = self.pool.order(slot);
+        let detail = &self.details[slot as usize];
+        let instrument = InstrumentId(order.book());
+        let tick_size = self.instruments.get(instrument).tick_size;
+        OrderView {
+            session: owner_session(order.owner),
+            user_ref: owner_ref(order.owner, order.number),
+            instrument,
+            reference: OrderReference(detail.reference),
+            side: detail.side,
+            price: Price(u64::from(self.pool.tick(order)) * u64::from(tick_size)),
+            open: order.open,
+            executed: order.executed,
+            time_in_force: detail.time_in_force,
+            display: detail.display,
+            firm: detail.firm(),
+            client_order_id: detail.client_order_id,
+        }
+    }
+}

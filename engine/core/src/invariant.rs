@@ -1,0 +1,144 @@
+//! The whole-state check that tests and the simulator run after every step.
+
+use crate::NONE;
+use crate::error::InvariantError;
+use crate::instrument::Instrument;
+use crate::machine::StateMachine;
+use crate::session::owner_session;
+use lockstep_record::{InstrumentId, SessionId, Side};
+
+type Check = Result<(), InvariantError>;
+
+fn state(what: &'static str) -> InvariantError {
+    InvariantError::State { what }
+}
+
+impl StateMachine {
+    /// Checks every book, every session's list of orders, and the totals between them. Reads everything;
+    /// not for the hot path.
+    pub fn check_invariants(&self) -> Result<(), InvariantError> {
+        let (mut orders, mut levels) = (0, 0);
+        for id in self.instruments.defined() {
+            let (in_book, on_levels) = self.check_book(id)?;
+            orders += in_book;
+            levels += on_levels;
+        }
+        if orders != self.pool.live() {
+            return Err(state(
+                "the books and the pool disagree on the number of live orders",
+            ));
+        }
+        if levels != self.pool.levels.occupied() {
+            return Err(state(
+                "the books and the pool disagree on the number of price levels",
+            ));
+        }
+        let mut listed = 0;
+        for id in self.sessions.defined() {
+            listed += self.check_session(id)?;
+        }
+        if listed != orders {
+            return Err(state(
+                "the sessions and the books disagree on the number of live orders",
+            ));
+        }
+        if orders > self.bounds.open_orders_max || levels > self.bounds.price_levels_max {
+            return Err(state("a bound is exceeded"));
+        }
+        Ok(())
+    }
+
+    fn check_book(&self, id: InstrumentId) -> Result<(u32, u32), InvariantError> {
+        let instrument = self.instruments.get(id);
+        let wrong = |what| InvariantError::Book {
+            instrument: id,
+            what,
+        };
+        let counts = self.pool.check_book(&instrument.book).map_err(wrong)?;
+        let best = |side| instrument.book.best(side);
+        if let (Some(bid), Some(ask)) = (best(Side::Buy), best(Side::Sell))
+            && bid >= ask
+        {
+            return Err(wrong("the book is crossed"));
+        }
+        if self.instruments.find(instrument.symbol) != Some(id) {
+            return Err(wrong("the symbol does not lead to the instrument"));
+        }
+        for side in [Side::Buy, Side::Sell] {
+            self.check_orders(instrument, side).map_err(wrong)?;
+        }
+        Ok(counts)
+    }
+
+    fn check_orders(&self, instrument: &Instrument, side: Side) -> Result<(), &'static str> {
+        let mut at = None;
+        while let Some((level, tick)) = self.pool.next_level(&instrument.book, side, at) {
+            at = Some(level);
+            let price = u64::from(tick) * u64::from(instrument.tick_size);
+            if price == 0 || price > self.features.price_max {
+                return Err("an order rests at no legal price");
+            }
+            let mut last_reference = 0;
+            for slot in self.pool.level_orders(level) {
+                let order = self.pool.order(slot);
+                let detail = &self.details[slot as usize];
+                if detail.reference <= last_reference || detail.reference > self.last_reference {
+                    return Err("time priority is not by order reference");
+                }
+                last_reference = detail.reference;
+                if (detail.side == b'B') != (side == Side::Buy) {
+                    return Err("an order's side is not the book's");
+                }
+                if detail.time_in_force != b'0' {
+                    return Err("an order rests that may not");
+                }
+                let total = u64::from(order.open) + u64::from(order.executed);
+                if total > u64::from(self.features.quantity_max) {
+                    return Err("a chain is larger than an order may be");
+                }
+                if order.number > self.sessions.last_number(order.owner) {
+                    return Err("a live order's number was never used");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks a session's list; returns its number of orders.
+    fn check_session(&self, id: SessionId) -> Result<u32, InvariantError> {
+        let session = self.sessions.get(id);
+        let (mut count, mut last, mut last_reference) = (0, NONE, 0);
+        let mut slot = session.first_order;
+        while slot != NONE {
+            let detail = &self.details[slot as usize];
+            let order = self.pool.order(slot);
+            if order.open == 0 || owner_session(order.owner) != id {
+                return Err(state("a session's list holds what is not its live order"));
+            }
+            if detail.prev != last || detail.reference <= last_reference {
+                return Err(state("a session's list is not by order reference"));
+            }
+            count += 1;
+            if count > session.open_orders {
+                return Err(state("a session's list is longer than its count"));
+            }
+            (last, last_reference, slot) = (slot, detail.reference, detail.next);
+        }
+        if session.last_order != last || session.open_orders != count {
+            return Err(state("a session's list and its count disagree"));
+        }
+        self.check_connection(id)?;
+        Ok(count)
+    }
+
+    fn check_connection(&self, id: SessionId) -> Check {
+        let session = self.sessions.get(id);
+        if session.connected && !self.day.open {
+            return Err(state("a session is connected outside the day"));
+        }
+        if session.next_outbound == 0 {
+            return Err(state("an outbound number is 0"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,432 @@
+//! The state and the application of committed batches to it.
+//!
+//! This file decides what a record is and who may send it; what it means stands in the file of its kind.
+
+use crate::book::pool::OrderPool;
+use crate::bounds::{Bounds, Capacity};
+use crate::digest::Digest;
+use crate::error::ApplyError;
+use crate::features::Features;
+use crate::instrument::{Firms, Instruments};
+use crate::option::{Halt, Options};
+use crate::order::Detail;
+use crate::outbox::Outbox;
+use crate::session::Sessions;
+use alloc::vec::Vec;
+use lockstep_record::batch::BatchKind;
+use lockstep_record::command::{
+    AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
+    DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
+    ReplaceOrder, SetBounds, SetInstrumentState,
+};
+use lockstep_record::event::EventSink;
+use lockstep_record::{
+    BatchInfo, Body, Kind, LogIndex, PartTag, Partition, Policy, Record, Sequence, SessionId, Term,
+    Timestamp,
+};
+
+/// Where in the log the state is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Position {
+    pub term: Term,
+    pub index: LogIndex,
+    pub sequence: Sequence,
+    pub timestamp: Timestamp,
+}
+
+/// The trading day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Day {
+    pub open: bool,
+    /// Of the open day, or of the last; 0 = none yet.
+    pub date: u32,
+    /// ns since the Unix epoch.
+    pub midnight: u64,
+    pub session_name: [u8; 10],
+}
+
+/// Records that had no other effect than to be counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Of a session or connection that is not there (any more).
+    pub stale: u64,
+    /// Definitions and commands of operators that are out of bounds or contradict the state, and records
+    /// of unknown kind that ask for a reject.
+    pub refused: u64,
+    /// Requests of clients that the rules answer with silence.
+    pub silent: u64,
+}
+
+/// The deterministic state machine: committed batches in, events out.
+#[derive(Debug)]
+pub struct StateMachine {
+    pub(crate) capacity: Capacity,
+    pub(crate) bounds: Bounds,
+    pub(crate) features: Features,
+    pub(crate) position: Position,
+    pub(crate) day: Day,
+    pub(crate) firms: Firms,
+    pub(crate) sessions: Sessions,
+    pub(crate) instruments: Instruments,
+    pub(crate) pool: OrderPool,
+    /// By slot of the pool.
+    pub(crate) details: Vec<Detail>,
+    /// Last order reference given.
+    pub(crate) last_reference: u64,
+    /// Last match number given.
+    pub(crate) last_match: u64,
+    pub(crate) counters: Counters,
+    pub(crate) digest: Digest,
+    /// A batch failed half-way: the state is not to be used.
+    pub(crate) stopped: bool,
+}
+
+impl StateMachine {
+    /// A state before any log. Memory is taken when `SetBounds` is applied, the first record of each log.
+    pub fn new(capacity: Capacity) -> Self {
+        Self {
+            capacity,
+            bounds: Bounds::default(),
+            features: Features::default(),
+            position: Position {
+                term: Term(0),
+                index: LogIndex(0),
+                sequence: Sequence(0),
+                timestamp: Timestamp(0),
+            },
+            day: Day {
+                open: false,
+                date: 0,
+                midnight: 0,
+                session_name: [b' '; 10],
+            },
+            firms: Firms::new(),
+            sessions: Sessions::new(),
+            instruments: Instruments::new(),
+            pool: OrderPool::new(),
+            details: Vec::new(),
+            last_reference: 0,
+            last_match: 0,
+            counters: Counters::default(),
+            digest: Digest::START,
+            stopped: false,
+        }
+    }
+
+    /// Applies one committed batch: `records` are the bytes of its records, 8-aligned, without gaps.
+    ///
+    /// On an error the node must stop: the state is between two batches and refuses all that follows.
+    pub fn apply<S: EventSink>(
+        &mut self,
+        batch: &BatchInfo,
+        records: &[u8],
+        sink: &mut S,
+    ) -> Result<(), ApplyError> {
+        if self.stopped {
+            return Err(ApplyError::Stopped);
+        }
+        self.stopped = true;
+        self.check_batch(batch)?;
+        let mut out = Outbox {
+            sink,
+            digest: self.digest,
+            time_ns: batch.timestamp.0.saturating_sub(self.day.midnight),
+            timestamp: batch.timestamp,
+        };
+        self.position.term = batch.term;
+        self.position.index = batch.index;
+        self.position.timestamp = batch.timestamp;
+        if batch.kind == BatchKind::TermStart {
+            // Connections end with the leader that held them; cancel-on-disconnect does not fire.
+            self.sessions.disconnect_all();
+        }
+        let mut rest = records;
+        for _ in 0..batch.record_count {
+            let sequence = Sequence(self.position.sequence.0 + 1);
+            let parsed = Record::parse(rest);
+            let (record, after) =
+                parsed.map_err(|error| ApplyError::Malformed { sequence, error })?;
+            self.position.sequence = sequence;
+            self.apply_record(&record, &mut out)?;
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(ApplyError::TrailingBytes {
+                index: batch.index,
+                bytes: rest.len(),
+            });
+        }
+        self.digest = out.digest;
+        self.stopped = false;
+        Ok(())
+    }
+
+    fn check_batch(&self, batch: &BatchInfo) -> Result<(), ApplyError> {
+        let index = batch.index;
+        let last = &self.position;
+        let expected = LogIndex(last.index.0.saturating_add(1));
+        if index != expected {
+            return Err(ApplyError::IndexOutOfOrder {
+                expected,
+                found: index,
+            });
+        }
+        let expected = Sequence(last.sequence.0.saturating_add(1));
+        // Room for the batch's own numbers.
+        let ends = batch
+            .first_sequence
+            .0
+            .checked_add(u64::from(batch.record_count));
+        if batch.first_sequence != expected || ends.is_none() {
+            let found = batch.first_sequence;
+            return Err(ApplyError::SequenceOutOfOrder {
+                index,
+                expected,
+                found,
+            });
+        }
+        if batch.term < last.term {
+            return Err(ApplyError::TermOutOfOrder {
+                index,
+                last: last.term,
+                found: batch.term,
+            });
+        }
+        if batch.timestamp <= last.timestamp {
+            let (last, found) = (last.timestamp, batch.timestamp);
+            return Err(ApplyError::TimestampOutOfOrder { index, last, found });
+        }
+        if batch.feature_set_version != self.features.set_version {
+            let (expected, found) = (self.features.set_version, batch.feature_set_version);
+            return Err(ApplyError::FeatureSet {
+                index,
+                expected,
+                found,
+            });
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn apply_record<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+    ) -> Result<(), ApplyError> {
+        let header = record.header();
+        if header.partition != Partition(0) {
+            let (sequence, partition) = (self.position.sequence, header.partition);
+            return Err(ApplyError::Partition {
+                sequence,
+                partition,
+            });
+        }
+        // In the order of their frequency.
+        match header.kind {
+            Kind::ENTER_ORDER => self.client::<EnterOrder, S>(record, out, Self::enter_order),
+            Kind::CANCEL_ORDER => self.client::<CancelOrder, S>(record, out, Self::cancel_order),
+            Kind::REPLACE_ORDER => self.client::<ReplaceOrder, S>(record, out, Self::replace_order),
+            Kind::MODIFY_ORDER => self.client::<ModifyOrder, S>(record, out, Self::modify_order),
+            _ => self.apply_rare(record, out),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_rare<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+    ) -> Result<(), ApplyError> {
+        match record.header().kind {
+            Kind::ACCOUNT_QUERY => self.client::<AccountQuery, S>(record, out, Self::account_query),
+            Kind::MASS_CANCEL => self.client::<MassCancel, S>(record, out, Self::mass_cancel),
+            Kind::DISABLE_ENTRY => self.client::<DisableEntry, S>(record, out, Self::disable_entry),
+            Kind::ENABLE_ENTRY => self.client::<EnableEntry, S>(record, out, Self::enable_entry),
+            Kind::LOGIN => self.system::<Login, S>(record, out, Self::login),
+            Kind::LOGOUT => self.system::<Logout, S>(record, out, Self::logout),
+            Kind::DISCONNECT => self.system::<Disconnect, S>(record, out, Self::disconnect),
+            Kind::SET_BOUNDS => self.set_bounds(record),
+            Kind::DEFINE_FIRM => self.operator::<DefineFirm, S>(record, out, Self::define_firm),
+            Kind::DEFINE_SESSION => {
+                self.operator::<DefineSession, S>(record, out, Self::define_session)
+            }
+            Kind::DEFINE_INSTRUMENT => {
+                self.operator::<DefineInstrument, S>(record, out, Self::define_instrument)
+            }
+            Kind::SET_INSTRUMENT_STATE => {
+                self.operator::<SetInstrumentState, S>(record, out, Self::set_instrument_state)
+            }
+            Kind::DAY_OPEN => self.operator::<DayOpen, S>(record, out, Self::open_day),
+            Kind::DAY_CLOSE => self.operator::<DayClose, S>(record, out, Self::close_day),
+            _ => self.unknown(record),
+        }
+    }
+
+    /// A record of a kind or version that has no meaning here: its policy decides.
+    fn unknown(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
+        let header = record.header();
+        match header.policy {
+            Policy::Ignore => Ok(()),
+            Policy::Reject => {
+                self.counters.refused += 1;
+                Ok(())
+            }
+            Policy::Halt => Err(ApplyError::HaltPolicy {
+                sequence: self.position.sequence,
+                kind: header.kind,
+                version: header.version,
+            }),
+        }
+    }
+
+    /// What a record of kind `B` that has no such body is.
+    #[cold]
+    fn no_body<B: Body>(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
+        let header = record.header();
+        if header.version != B::VERSION {
+            return self.unknown(record);
+        }
+        Err(ApplyError::BodyLength {
+            sequence: self.position.sequence,
+            kind: header.kind,
+            version: header.version,
+            length: header.body_length,
+        })
+    }
+
+    /// A request of a client on its current connection, with its options.
+    #[inline(always)]
+    fn client<B: Body, S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+        handle: impl FnOnce(&mut Self, SessionId, &B::Archived, &Options, &mut Outbox<'_, S>),
+    ) -> Result<(), ApplyError> {
+        let Some(body) = record.body::<B>() else {
+            return self.no_body::<B>(record);
+        };
+        let parsed = Options::parse(record.parts());
+        let options = parsed.map_err(|halt| self.halt(record, halt))?;
+        let source = record.header().source;
+        let current =
+            |session: &crate::session::Session| session.connected && session.epoch == source.epoch;
+        if !self.sessions.find(source.session).is_some_and(current) {
+            self.counters.stale += 1;
+            return Ok(());
+        }
+        handle(self, source.session, body, &options, out);
+        Ok(())
+    }
+
+    /// A record of the gateway about a connection.
+    fn system<B: Body, S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+        handle: impl FnOnce(&mut Self, &Record<'_>, &B::Archived, &mut Outbox<'_, S>),
+    ) -> Result<(), ApplyError> {
+        let Some(body) = record.body::<B>() else {
+            return self.no_body::<B>(record);
+        };
+        self.check_parts(record, &[])?;
+        handle(self, record, body, out);
+        Ok(())
+    }
+
+    /// A record of the operator; `handle` says whether it was done.
+    fn operator<B: Body, S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+        handle: impl FnOnce(&mut Self, &Record<'_>, &B::Archived, &mut Outbox<'_, S>) -> Done,
+    ) -> Result<(), ApplyError> {
+        let Some(body) = record.body::<B>() else {
+            return self.no_body::<B>(record);
+        };
+        let known = self.check_parts(record, &[PartTag::OPERATOR, PartTag::PERMITTED_FIRM])?;
+        // A client's session cannot be the source of an operator's record.
+        let allowed = known && record.header().source.session == SessionId::NONE;
+        if !allowed || handle(self, record, body, out) == Done::Refused {
+            self.counters.refused += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a record's parts are all known or may be ignored.
+    pub(crate) fn check_parts(
+        &self,
+        record: &Record<'_>,
+        known: &[PartTag],
+    ) -> Result<bool, ApplyError> {
+        let mut readable = true;
+        for part in record.parts().filter(|part| !known.contains(&part.tag)) {
+            match part.policy {
+                Policy::Ignore => {}
+                Policy::Reject => readable = false,
+                Policy::Halt => return Err(self.halt(record, Halt(part.tag))),
+            }
+        }
+        Ok(readable)
+    }
+
+    #[cold]
+    fn halt(&self, record: &Record<'_>, halt: Halt) -> ApplyError {
+        let (sequence, kind) = (self.position.sequence, record.header().kind);
+        ApplyError::HaltPart {
+            sequence,
+            kind,
+            tag: halt.0.0,
+        }
+    }
+
+    fn set_bounds(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
+        let Some(body) = record.body::<SetBounds>() else {
+            return self.no_body::<SetBounds>(record);
+        };
+        let known = self.check_parts(record, &[PartTag::OPERATOR])?;
+        let bounds = Bounds::of(body);
+        let source = record.header().source.session;
+        if !known || source != SessionId::NONE || !bounds.may_follow(&self.bounds) {
+            self.counters.refused += 1;
+            return Ok(());
+        }
+        if let Some((bound, wanted, held)) = bounds.beyond(&self.capacity) {
+            let sequence = self.position.sequence;
+            return Err(ApplyError::BoundsExceedNode {
+                sequence,
+                bound,
+                wanted,
+                held,
+            });
+        }
+        self.grow(&bounds);
+        Ok(())
+    }
+
+    /// The digest of all that has been said so far.
+    pub fn digest(&self) -> u64 {
+        self.digest.0
+    }
+
+    /// Sequence of the last record applied; 0 = none.
+    pub fn last_sequence(&self) -> Sequence {
+        self.position.sequence
+    }
+
+    /// Index of the last batch applied; 0 = none.
+    pub fn last_index(&self) -> LogIndex {
+        self.position.index
+    }
+
+    /// When something falls due without a record: an idle leader makes an empty batch then.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// Outcome of an operator's record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Done {
+    Yes,
+    Refused,
+}

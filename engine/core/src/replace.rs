@@ -1,0 +1,182 @@
+//! Replace Order.
+//!
+//! In order (OUCH 5.0's four answers, `docs/matching.md` "Replace"): the original is not live or the new
+//! number is used: silence; the original cannot be cancelled now: Rejected, number consumed, original
+//! intact; the new values are invalid: the original is cancelled, number not consumed; Replaced.
+
+use crate::NONE;
+use crate::book::pool::Order;
+use crate::entry::{Admitted, Wanted, echo_of};
+use crate::execution::Aggressor;
+use crate::instrument::{Instrument, TradingState};
+use crate::machine::StateMachine;
+use crate::option::{ECHO_LENGTH_MAX, Options};
+use crate::order::Detail;
+use crate::outbox::Outbox;
+use crate::session::{owner, owner_session};
+use lockstep_record::command::ArchivedReplaceOrder;
+use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
+use lockstep_record::{InstrumentId, PartTag, SessionId};
+
+impl StateMachine {
+    pub(crate) fn replace_order<S: EventSink>(
+        &mut self,
+        session: SessionId,
+        body: &ArchivedReplaceOrder,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let owner = owner(session, options.user_ref_idx);
+        let number = body.user_ref_num.to_native();
+        let slot = self
+            .pool
+            .find(owner, body.original_user_ref_num.to_native());
+        if slot == NONE || !self.sessions.is_new(owner, number) {
+            self.counters.silent += 1;
+            return;
+        }
+        let order = *self.pool.order(slot);
+        let original = self.details[slot as usize];
+        let instrument = InstrumentId(order.book());
+        let place = self.instruments.get(instrument);
+        if let Err(reason) = self.may_replace(session, place) {
+            self.sessions.consume(owner, number);
+            self.reject(owner, number, reason, body.client_order_id, out);
+            return;
+        }
+        let mut options = *options;
+        options.inherit(&original, self.firms.code(original.firm()));
+        let wanted = Wanted {
+            price: body.price.to_native(),
+            quantity: body.quantity.to_native(),
+            side: if options.has(PartTag::SIDE) {
+                options.side
+            } else {
+                original.side
+            },
+            time_in_force: body.time_in_force,
+            display: body.display,
+            capacity: original.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: b'N',
+        };
+        let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
+            self.cancel_live(slot, CancelReason::User, out);
+            return;
+        };
+        self.sessions.consume(owner, number);
+        if self.lacks_room(place, &order, &admitted) {
+            self.reject(
+                owner,
+                number,
+                RejectReason::Other,
+                body.client_order_id,
+                out,
+            );
+            return;
+        }
+        self.remove_live(slot);
+        let detail = Detail::new(&wanted, original.firm(), body.client_order_id);
+        let replacing = Replacing {
+            original: order.number,
+            executed: order.executed,
+            instrument,
+        };
+        self.enter_replacement(
+            &replacing, owner, number, &wanted, &admitted, detail, &options, out,
+        );
+    }
+
+    /// Whether the original could be cancelled in favour of another order now.
+    fn may_replace(&self, session: SessionId, place: &Instrument) -> Result<(), RejectReason> {
+        match place.state {
+            TradingState::Closed => Err(RejectReason::DestinationClosed),
+            _ if !self.sessions.get(session).order_entry => Err(RejectReason::Other),
+            TradingState::Halted => Err(RejectReason::Halted),
+            TradingState::Trading => Ok(()),
+        }
+    }
+
+    /// What the new values are; `None` if they are invalid.
+    fn check_replacement(
+        &self,
+        place: &Instrument,
+        order: &Order,
+        wanted: &Wanted,
+        options: &Options,
+    ) -> Option<Admitted> {
+        if options.faulty || options.unsupported() || wanted.quantity <= order.executed {
+            return None;
+        }
+        let admitted = self.check_wanted(place, wanted, options).ok()?;
+        // A sell may become another kind of sell, never a buy.
+        let open = wanted.quantity - order.executed;
+        let valid = admitted.side == order.side() && options.min_quantity <= open;
+        valid.then_some(admitted)
+    }
+
+    /// Whether the new order would need a price level that is neither free nor freed by the original.
+    fn lacks_room(&self, place: &Instrument, order: &Order, admitted: &Admitted) -> bool {
+        let alone = order.prev == NONE && order.next == NONE;
+        admitted
+            .rests_at
+            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.side, tick))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn enter_replacement<S: EventSink>(
+        &mut self,
+        replacing: &Replacing,
+        owner: u32,
+        number: u32,
+        wanted: &Wanted,
+        admitted: &Admitted,
+        mut detail: Detail,
+        options: &Options,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let Replacing {
+            original,
+            executed,
+            instrument,
+        } = *replacing;
+        self.last_reference += 1;
+        detail.reference = self.last_reference;
+        options.keep(&mut detail);
+        let open = wanted.quantity - executed;
+        let mut echo = [0; ECHO_LENGTH_MAX];
+        let symbol = self.instruments.get(instrument).symbol;
+        let echoed = echo_of(options, &mut echo);
+        let terms = detail.terms(owner, number, open, wanted.price, symbol, echoed);
+        let replaced = Replaced {
+            instrument,
+            original,
+            terms,
+        };
+        out.deliver(
+            &mut self.sessions,
+            owner_session(owner),
+            Event::Replaced(&replaced),
+        );
+        let aggressor = Aggressor {
+            instrument,
+            owner,
+            number,
+            admitted: *admitted,
+            open,
+            executed,
+            min_quantity: options.min_quantity,
+        };
+        self.trade_and_rest(&aggressor, detail, out);
+    }
+}
+
+/// What a replacement takes over from the order that it replaces.
+#[derive(Clone, Copy, Debug)]
+struct Replacing {
+    /// Its number.
+    original: u32,
+    /// Shares of the chain that have traded.
+    executed: u32,
+    instrument: InstrumentId,
+}

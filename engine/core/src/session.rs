@@ -1,0 +1,217 @@
+//! Sessions (OUCH ports), their numbers both ways, their connections and their live orders.
+//!
+//! Dense tables by session id; nothing here is looked up by hash on the hot path.
+
+use crate::order::Detail;
+use crate::{NONE, grown};
+use alloc::vec::Vec;
+use lockstep_record::event::UserRef;
+use lockstep_record::{ConnectionEpoch, FirmId, Gateway, SessionId};
+
+/// Firms that a session may enter orders for beside its own.
+pub const PERMITTED_FIRMS_MAX: usize = 16;
+const CHANNELS: usize = 256;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session {
+    pub defined: bool,
+    /// A connection of the current epoch is there.
+    pub connected: bool,
+    pub cancel_on_disconnect: bool,
+    /// May enter and replace orders.
+    pub order_entry: bool,
+    pub gateway: Gateway,
+    /// Counts logins.
+    pub epoch: ConnectionEpoch,
+    /// The gateway's handle of the current connection.
+    pub connection: u64,
+    /// Number that the outbound stream gives its next event.
+    pub next_outbound: u64,
+    pub firm: FirmId,
+    /// Live orders, oldest order reference first.
+    pub first_order: u32,
+    pub last_order: u32,
+    pub open_orders: u32,
+    pub user: [u8; 6],
+    pub permitted: [FirmId; PERMITTED_FIRMS_MAX],
+    pub permitted_count: u8,
+}
+
+const UNDEFINED: Session = Session {
+    defined: false,
+    connected: false,
+    cancel_on_disconnect: false,
+    order_entry: false,
+    gateway: Gateway(0),
+    epoch: ConnectionEpoch(0),
+    connection: 0,
+    next_outbound: 1,
+    firm: FirmId(0),
+    first_order: NONE,
+    last_order: NONE,
+    open_orders: 0,
+    user: [b' '; 6],
+    permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
+    permitted_count: 0,
+};
+
+impl Session {
+    /// Own firm and permitted ones.
+    pub fn firms(&self) -> impl Iterator<Item = FirmId> + '_ {
+        let permitted = &self.permitted[..usize::from(self.permitted_count)];
+        core::iter::once(self.firm).chain(permitted.iter().copied())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    /// By session id; entry 0 is never used.
+    table: Vec<Session>,
+    /// Last user reference number by session and channel; 0 = none yet today.
+    numbers: Vec<u32>,
+}
+
+/// What an order carries of its client: session and channel.
+#[inline(always)]
+pub(crate) fn owner(session: SessionId, channel: u8) -> u32 {
+    session.0 << 8 | u32::from(channel)
+}
+
+/// The session of an order's owner.
+#[inline(always)]
+pub(crate) fn owner_session(owner: u32) -> SessionId {
+    SessionId(owner >> 8)
+}
+
+/// An order as its client knows it.
+#[inline(always)]
+pub(crate) fn owner_ref(owner: u32, number: u32) -> UserRef {
+    UserRef {
+        number,
+        index: owner as u8,
+    }
+}
+
+impl Sessions {
+    pub fn new() -> Self {
+        Self {
+            table: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    pub fn grow(&mut self, sessions_max: u32) {
+        let length = sessions_max as usize + 1;
+        grown(&mut self.table, length, UNDEFINED);
+        grown(&mut self.numbers, length * CHANNELS, 0);
+    }
+
+    /// A session that is defined.
+    #[inline(always)]
+    pub fn find(&self, id: SessionId) -> Option<&Session> {
+        self.table
+            .get(id.0 as usize)
+            .filter(|session| session.defined)
+    }
+
+    /// A session that the caller knows to be within the bounds.
+    #[inline(always)]
+    pub fn get(&self, id: SessionId) -> &Session {
+        &self.table[id.0 as usize]
+    }
+
+    #[inline(always)]
+    pub fn get_mut(&mut self, id: SessionId) -> &mut Session {
+        &mut self.table[id.0 as usize]
+    }
+
+    /// Whether an id lies within the bounds.
+    pub fn in_bounds(&self, id: SessionId) -> bool {
+        id != SessionId::NONE && (id.0 as usize) < self.table.len()
+    }
+
+    /// Ids of the defined sessions, ascending.
+    pub fn defined(&self) -> impl Iterator<Item = SessionId> + '_ {
+        let table = self.table.iter().zip(0..);
+        table
+            .filter(|(session, _)| session.defined)
+            .map(|(_, id)| SessionId(id))
+    }
+
+    /// Number of ids, 0 included.
+    pub fn id_end(&self) -> u32 {
+        self.table.len() as u32
+    }
+
+    /// Last number of each channel of a session.
+    pub fn numbers(&self, id: SessionId) -> &[u32] {
+        &self.numbers[id.0 as usize * CHANNELS..][..CHANNELS]
+    }
+
+    /// Last number of an owner's channel.
+    #[inline(always)]
+    pub fn last_number(&self, owner: u32) -> u32 {
+        self.numbers[owner as usize]
+    }
+
+    /// Whether a number has not been used on its channel and may be.
+    #[inline(always)]
+    pub fn is_new(&self, owner: u32, number: u32) -> bool {
+        number > self.numbers[owner as usize]
+    }
+
+    #[inline(always)]
+    pub fn consume(&mut self, owner: u32, number: u32) {
+        self.numbers[owner as usize] = number;
+    }
+
+    /// Numbers both ways begin again.
+    pub fn begin_day(&mut self) {
+        self.numbers.fill(0);
+        for session in &mut self.table {
+            session.next_outbound = 1;
+        }
+    }
+
+    /// No connection is left; epochs stay.
+    pub fn disconnect_all(&mut self) {
+        for session in &mut self.table {
+            session.connected = false;
+        }
+    }
+
+    /// Appends an order that has just got the highest order reference to its session's list.
+    #[inline(always)]
+    pub fn link(&mut self, details: &mut [Detail], id: SessionId, slot: u32) {
+        let session = &mut self.table[id.0 as usize];
+        let last = session.last_order;
+        session.last_order = slot;
+        session.open_orders += 1;
+        let detail = &mut details[slot as usize];
+        detail.prev = last;
+        detail.next = NONE;
+        if last == NONE {
+            session.first_order = slot;
+        } else {
+            details[last as usize].next = slot;
+        }
+    }
+
+    /// Takes an order out of its session's list.
+    #[inline(always)]
+    pub fn unlink(&mut self, details: &mut [Detail], id: SessionId, slot: u32) {
+        let session = &mut self.table[id.0 as usize];
+        session.open_orders -= 1;
+        let Detail { next, prev, .. } = details[slot as usize];
+        if prev == NONE {
+            session.first_order = next;
+        } else {
+            details[prev as usize].next = next;
+        }
+        if next == NONE {
+            session.last_order = prev;
+        } else {
+            details[next as usize].prev = prev;
+        }
+    }
+}

@@ -9,6 +9,7 @@
 pub mod client;
 pub mod echo;
 pub mod load;
+pub mod local;
 pub mod market;
 pub mod measure;
 pub mod random;

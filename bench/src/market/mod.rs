@@ -11,6 +11,8 @@
 
 pub mod book;
 pub mod counts;
+#[cfg(test)]
+mod engine_tests;
 pub mod expected;
 pub mod levels;
 pub mod link;

@@ -174,6 +174,15 @@ impl<D: Driver> Traders<D> {
         Ok(self.traders[trader].take_user_ref())
     }
 
+    /// Asks for the trader's next number. Once that is answered, so is everything before it: what has
+    /// no answer by then was answered by silence (a cancel of nothing) and leaves the outbox.
+    pub fn settle(&mut self, trader: usize) -> Result<(), RequestError> {
+        self.ready(trader)?;
+        let mut message = [0; REQUEST_LENGTH_MAX];
+        let length = encode_account_query(&mut message);
+        self.send(trader, &message[..length])
+    }
+
     /// Hands queued requests to the kernel.
     pub fn flush(&mut self) {
         self.client.flush();

@@ -20,6 +20,9 @@ pub struct ServeArguments {
     /// Make the journal folder if it does not exist (never in an existing one)
     #[arg(long)]
     format: bool,
+    /// End at once, as by SIGKILL, when the process that started this one ends
+    #[arg(long)]
+    end_with_parent: bool,
 }
 
 #[derive(Args)]
@@ -33,6 +36,11 @@ pub struct FormatArguments {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Lower-case hexadecimal, as state hashes are printed everywhere.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn format(arguments: &FormatArguments) -> Result<(), Fatal> {
@@ -57,6 +65,10 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
     // A second initialisation cannot happen in a process that serves once.
     let _ = log.try_init();
     signals::install().map_err(|e| Fatal::new(ExitCode::Setup, format!("signal handlers: {e}")))?;
+    if arguments.end_with_parent {
+        signals::end_with_parent()
+            .map_err(|e| Fatal::new(ExitCode::Setup, format!("parent's end: {e}")))?;
+    }
     if arguments.format && !node::journal_folder(&config).exists() {
         node::format_journal(&config)?;
     }
@@ -73,7 +85,9 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
         }
         std::thread::sleep(Duration::from_millis(if listening { 20 } else { 1 }));
     }
-    node.stop()?;
+    if let Some(state) = node.stop()? {
+        say(&format!("state hash {} sequence {}", hex(&state.hash), state.sequence.0));
+    }
     say("stopped in order");
     Ok(())
 }

@@ -156,9 +156,9 @@ impl Default for BoundsConfig {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum DayOpening {
-    /// Open today's trading day at start, if none is open and the date is new.
+    /// Open today's trading day when none is open and the date is new; close one of an earlier date.
     #[default]
-    AtStart,
+    Automatic,
     /// Only by the operator.
     Operator,
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod allocation;
+mod demo;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Make the journal folder that a configuration names, once
     Format(serve::FormatArguments),
+    /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
+    Demo(demo::DemoArguments),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -38,6 +41,7 @@ fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
+        Command::Demo(a) => demo::run(&a),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

@@ -5,6 +5,7 @@ use lockstep_node::config::Config;
 use lockstep_node::fatal::{ExitCode, Fatal};
 use lockstep_node::node::{self, Node, NodeOptions};
 use lockstep_node::signals;
+use lockstep_node::status::hash_text;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,11 +37,6 @@ pub struct FormatArguments {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-}
-
-/// Lower-case hexadecimal, as state hashes are printed everywhere.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn format(arguments: &FormatArguments) -> Result<(), Fatal> {
@@ -86,7 +82,11 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
         std::thread::sleep(Duration::from_millis(if listening { 20 } else { 1 }));
     }
     if let Some(state) = node.stop()? {
-        say(&format!("state hash {} sequence {}", hex(&state.hash), state.sequence.0));
+        say(&format!(
+            "state hash {} sequence {}",
+            hash_text(&state.hash),
+            state.sequence.0
+        ));
     }
     say("stopped in order");
     Ok(())

@@ -20,6 +20,11 @@ pub struct FinalState {
     pub sequence: Sequence,
 }
 
+/// A state hash as it is printed everywhere: 64 hexadecimal digits.
+pub fn hash_text(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Written by the engine (applied, deadline) and by consensus (commit index).
 #[derive(Debug)]
 pub struct Status {

@@ -413,6 +413,10 @@ impl Config {
                  log_buffer_bytes and of segment_bytes"
             ));
         }
+        // One stream file a session; id 0 is nobody's.
+        if self.bounds.sessions_max as usize >= lockstep_journal::stream::STREAM_SESSIONS_MAX {
+            return Err("bounds.sessions_max: must be below 4096".into());
+        }
         if self.journal.batch_records_max == 0 {
             return Err("journal.batch_records_max = 0: must be at least 1".into());
         }

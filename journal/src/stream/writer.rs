@@ -50,6 +50,11 @@ pub enum Appended {
 pub struct StreamSlot(usize);
 
 impl StreamSlot {
+    /// The slot whose [`Self::index`] another thread was told.
+    pub fn from_index(index: usize) -> Self {
+        Self(index)
+    }
+
     /// Index for [`StreamProgress::written`].
     pub fn index(self) -> usize {
         self.0

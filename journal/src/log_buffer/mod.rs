@@ -14,7 +14,7 @@ mod reader;
 pub use appender::{Appender, BatchFull, Full, Published, SealFields};
 pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
-pub use previous::PreviousLogBuffer;
+pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 
 use crate::position::{BLOCK_LENGTH, RING_LENGTH_MAX, RING_LENGTH_MIN};

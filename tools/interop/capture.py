@@ -85,9 +85,13 @@ def _complaint(packet):
     return "malformed" if malformed else None
 
 
+def _payload(packet):
+    return bytes.fromhex((_show(packet, "tcp.payload") or "").replace(":", ""))
+
+
 def _is_right_padded_login(packet):
     """The one packet that may be flagged: a login whose number the PyPI client padded right."""
-    payload = bytes.fromhex((_show(packet, "tcp.payload") or "").replace(":", ""))
+    payload = _payload(packet)
     number = payload[29:49].rstrip(b"\0")
     return len(payload) == 49 and payload[2:3] == b"L" and number.rstrip(b" ") != number
 
@@ -98,6 +102,39 @@ def _kind(soup):
     return shown[1] if shown.startswith("'") else chr(int(shown, 0))
 
 
+def _frames(data):
+    """Types of the whole SoupBinTCP packets in `data`, and the bytes left over."""
+    kinds = []
+    while len(data) >= 3 and len(data) >= (length := 2 + int.from_bytes(data[:2], "big")):
+        kinds.append(chr(data[2]))
+        data = data[length:]
+    return kinds, data
+
+
+class _Cut:
+    """What the dissector cannot see.
+
+    It begins a new conversation at each Login Accepted. When the TCP segment that holds it ends in the
+    middle of a packet, tshark's reassembly has lost the beginning, and it shows no packet of that
+    connection any more. Those are counted here, from the payload bytes.
+    """
+
+    def __init__(self):
+        self.open = {}
+        self.kinds = Counter()
+
+    def accepted(self, connection, payload):
+        _, rest = _frames(payload)
+        self.open.pop(connection, None)
+        if rest:
+            self.open[connection] = rest
+
+    def follow(self, connection, payload):
+        if connection in self.open:
+            kinds, self.open[connection] = _frames(self.open[connection] + payload)
+            self.kinds.update(kinds)
+
+
 class Verdict:
     """What the dissector made of a capture."""
 
@@ -105,11 +142,12 @@ class Verdict:
         self.wrong = []
         self.packets = Counter()
         self.padded_logins = 0
+        self.unseen = Counter()
 
 
 def judge(capture):
     """Decodes a capture: complaints, broken numbering, packets by type."""
-    verdict, expected = Verdict(), {}
+    verdict, expected, cut = Verdict(), {}, _Cut()
     for packet in _packets(capture):
         where = f"{capture.file.name} frame {_show(packet, 'frame.number')}"
         complaint = _complaint(packet)
@@ -117,16 +155,23 @@ def judge(capture):
             verdict.padded_logins += 1
         elif complaint:
             verdict.wrong.append(f"{where}: {complaint}")
-        stream = _show(packet, "tcp.stream")
-        for soup in packet.findall("proto[@name='soupbintcp']"):
-            kind = _kind(soup)
-            verdict.packets[kind] += 1
+        # Not tcp.stream: it changes where the dissector begins a conversation.
+        connection = _show(packet, "tcp.dstport")
+        payload, soups = _payload(packet), packet.findall("proto[@name='soupbintcp']")
+        kinds = [_kind(soup) for soup in soups]
+        verdict.packets.update(kinds)
+        if "A" in kinds:
+            cut.accepted(connection, payload)
+        elif not kinds:
+            cut.follow(connection, payload)
+        for kind, soup in zip(kinds, soups):
             if kind == "A":
-                expected[stream] = _shown_number(soup, "soupbintcp.next_seq_num")
+                expected[connection] = _shown_number(soup, "soupbintcp.next_seq_num")
             elif kind == "S":
                 number = _shown_number(soup, "soupbintcp.seq_num")
-                if number is None or number != expected.get(stream):
+                if number is None or number != expected.get(connection):
                     verdict.wrong.append(
-                        f"{where}: sequence {number}, expected {expected.get(stream)}")
-                expected[stream] = (number or 0) + 1
+                        f"{where}: sequence {number}, expected {expected.get(connection)}")
+                expected[connection] = (number or 0) + 1
+    verdict.unseen = cut.kinds
     return verdict

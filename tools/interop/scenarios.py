@@ -378,7 +378,8 @@ async def the_day_ends(desk):
     for client in (alice, bob):
         await client.expect("S", event="E")
         await client.closed()
-        assert client.ended and client.messages.empty(), "Z, then close"
+        assert client.ended and client.messages.empty(), \
+            f"Z, then close: Z {client.ended}, {client.messages.qsize()} messages"
     await desk.refused("SESSION_NOT_AVAILABLE", "ALICE")
     raw = await desk.raw()
     raw.send_login("RAW", 1)

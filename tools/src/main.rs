@@ -7,6 +7,7 @@ mod allocation;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use lockstep_node::fatal::{ExitCode, Fatal};
 
 #[derive(Parser)]
 #[command(
@@ -26,6 +27,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Make the journal folder that a configuration names, once
     Format(serve::FormatArguments),
+    /// Load generator, floors, market replay
+    #[command(subcommand)]
+    Bench(lockstep_bench::cli::BenchCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -38,6 +42,7 @@ fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
+        Command::Bench(c) => bench(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };
@@ -46,6 +51,16 @@ fn main() -> std::process::ExitCode {
         Err(fatal) => {
             eprintln!("lockstep: {fatal}");
             std::process::ExitCode::from(fatal.code as u8)
+        }
+    }
+}
+
+fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
+    match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
+        lockstep_bench::cli::Verdict::Good => Ok(()),
+        lockstep_bench::cli::Verdict::Bad => {
+            Err(failed("bench: the outcome is not good; see above".into()))
         }
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use lockstep_node::fatal::{ExitCode, Fatal};
 
 #[derive(Parser)]
 #[command(
@@ -29,6 +30,9 @@ enum Command {
     Format(serve::FormatArguments),
     /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
     Demo(demo::DemoArguments),
+    /// Load generator, floors, market replay
+    #[command(subcommand)]
+    Bench(lockstep_bench::cli::BenchCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -42,6 +46,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
         Command::Demo(a) => demo::run(&a),
+        Command::Bench(c) => bench(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };
@@ -50,6 +55,16 @@ fn main() -> std::process::ExitCode {
         Err(fatal) => {
             eprintln!("lockstep: {fatal}");
             std::process::ExitCode::from(fatal.code as u8)
+        }
+    }
+}
+
+fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
+    match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
+        lockstep_bench::cli::Verdict::Good => Ok(()),
+        lockstep_bench::cli::Verdict::Bad => {
+            Err(failed("bench: the outcome is not good; see above".into()))
         }
     }
 }

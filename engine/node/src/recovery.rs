@@ -9,12 +9,12 @@ use crate::journal::{journal_policy, log_buffer_fatal, open_fatal, read_fatal, s
 use crate::node::{journal_folder, stream_folder};
 use crate::replay::Replayer;
 use crate::stream::{StreamSink, StreamStore};
+use crate::streams::{DayReaders, DayStreams};
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::{HardState, OpenOptions};
 use lockstep_journal::journal::{Journal, StartOptions};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::DirectStorage;
-use lockstep_journal::stream::{StreamReader, StreamWriter};
 use lockstep_journal::writer::JournalWriter;
 use lockstep_journal::{Appender, LogBuffer, LogBufferReader, LogTail};
 use lockstep_record::{Kind, Record};
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Recovered {
     pub machine: StateMachine,
     pub log: OpenLog,
-    pub streams: StreamWriter,
-    pub reader: StreamReader,
+    pub streams: DayStreams,
+    pub reader: DayReaders,
     pub finish: Finish,
 }
 
@@ -85,13 +85,9 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     for finding in &journal.recovery.findings {
         report(&format!("recovery: {finding}"));
     }
-    let mut streams = StreamWriter::new(
-        &stream_folder(config),
-        Capacity::default().sessions_max as usize + 1,
-    )
-    .map_err(|e| storage_fatal(&e))?;
+    let mut streams = DayStreams::new(&stream_folder(config))?;
     let machine = replay(&journal, &mut streams, report, begun)?;
-    let reader = streams.reader();
+    let reader = streams.readers();
     let (log, finish) = open_log(journal)?;
     Ok(Recovered {
         machine,
@@ -105,7 +101,7 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
 /// Replays everything and makes the current day's stream files again.
 fn replay(
     journal: &Journal<DirectStorage>,
-    streams: &mut StreamWriter,
+    streams: &mut DayStreams,
     report: fn(&str),
     begun: Instant,
 ) -> Result<StateMachine, Fatal> {

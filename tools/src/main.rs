@@ -4,6 +4,7 @@
 
 mod admin;
 mod allocation;
+mod demo;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +31,8 @@ enum Command {
     /// Load generator, floors, market replay
     #[command(subcommand)]
     Bench(lockstep_bench::cli::BenchCommand),
+    /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
+    Demo(demo::DemoArguments),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -43,6 +46,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
         Command::Bench(c) => bench(&c),
+        Command::Demo(a) => demo::run(&a),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

@@ -8,13 +8,15 @@ mod appender;
 mod error;
 mod layout;
 mod mapping;
+mod observed;
 mod previous;
 mod reader;
 
 pub use appender::{Appender, BatchFull, Full, Published, SealFields};
 pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
-pub use previous::PreviousLogBuffer;
+pub use observed::ObservedLogBuffer;
+pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 
 use crate::position::{BLOCK_LENGTH, RING_LENGTH_MAX, RING_LENGTH_MIN};

@@ -10,10 +10,12 @@ mod checksum;
 pub mod folder;
 mod header_block;
 mod ids;
+mod journal;
 pub mod log_buffer;
 mod os;
 mod position;
 pub mod reader;
+pub mod recovery;
 pub mod segment;
 pub mod storage;
 #[cfg(test)]
@@ -24,6 +26,7 @@ pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, BatchView, LogTail
 pub use checksum::Checksum;
 pub use header_block::HeaderBlockError;
 pub use ids::{BootId, ClusterId, JournalId, Lineage, LogBufferId};
+pub use journal::{Journal, OpenError, StartOptions};
 pub use log_buffer::{
     Appender, BatchFull, Full, LogBuffer, LogBufferError, LogBufferOptions, LogBufferReader,
     Published, SealFields,

@@ -53,7 +53,7 @@ pub struct Bench<S: Storage> {
     pub appended: Vec<(Published, Vec<u8>)>,
     pub term: u64,
     _folder: JournalFolder<S>,
-    pub _ring_folder: TempDir,
+    pub ring_folder: TempDir,
 }
 
 impl<S: Storage> Bench<S> {
@@ -93,7 +93,7 @@ impl<S: Storage> Bench<S> {
             appended: Vec::new(),
             term: 1,
             _folder: folder,
-            _ring_folder: ring_folder,
+            ring_folder,
         }
     }
 
@@ -124,6 +124,11 @@ impl<S: Storage> Bench<S> {
         });
         self.appended.push((published, body));
         published
+    }
+
+    /// The file of the log buffer, as it is now.
+    pub fn ring_file(&self) -> Vec<u8> {
+        std::fs::read(self.ring_folder.path().join("buffer")).unwrap()
     }
 
     /// Runs writer and preparer until everything published is durable.

@@ -73,6 +73,15 @@ impl<S: Storage> HardStateFile<S> {
         })
     }
 
+    /// As [`Self::open`]; makes the file if it is not there, which only recovery may allow.
+    pub fn open_or_create(storage: &S, meta: &JournalMeta) -> Result<Self, HardStateError> {
+        if !storage.list()?.iter().any(|name| name == HARD_STATE_NAME) {
+            create(storage, meta)?;
+            storage.sync_folder()?;
+        }
+        Self::open(storage, meta)
+    }
+
     pub fn state(&self) -> &HardState {
         &self.state
     }

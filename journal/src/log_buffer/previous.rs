@@ -34,6 +34,24 @@ pub struct LogBufferImage<'a> {
     pub ring: &'a [u8],
 }
 
+#[cfg(test)]
+impl<'a> LogBufferImage<'a> {
+    /// Of a log buffer's whole file, for tests that damage it.
+    pub(crate) fn of_file(file: &'a [u8]) -> Result<Self, HeaderBlockError> {
+        let counter = |offset| crate::bytes::get_u64(file, offset);
+        Ok(Self {
+            identity: check(
+                Identity::decode(&file[..IDENTITY_LENGTH])?,
+                file.len() as u64,
+            )?,
+            published_position: LogPosition(counter(PUBLISHED_POSITION)),
+            durable_position: LogPosition(counter(DURABLE_POSITION)),
+            commit_index: counter(COMMIT_INDEX),
+            ring: &file[BLOCK_LENGTH as usize..],
+        })
+    }
+}
+
 impl PreviousLogBuffer {
     /// `None` if there is no file. Locks it; the lock is kept until this value is dropped or re-used.
     pub fn open(path: &Path) -> Result<Option<Self>, LogBufferError> {
@@ -115,7 +133,7 @@ impl PreviousLogBuffer {
         })
     }
 
-    pub(super) fn refuse_foreign(&self, journal_id: JournalId) -> Result<(), LogBufferError> {
+    pub(crate) fn refuse_foreign(&self, journal_id: JournalId) -> Result<(), LogBufferError> {
         let Ok(identity) = self.identity else {
             return Ok(());
         };

@@ -63,6 +63,18 @@ impl SegmentHeader {
         LogPosition(self.number * self.data_length)
     }
 
+    /// The same with what may differ between segments of one journal taken from `other`.
+    pub(crate) fn with_first(self, other: &Self) -> Self {
+        let (first_term, first_index, lineage) =
+            (other.first_term, other.first_index, other.lineage);
+        Self {
+            first_term,
+            first_index,
+            lineage,
+            ..self
+        }
+    }
+
     pub fn encode(&self) -> [u8; BLOCK_LENGTH as usize] {
         let mut bytes = [0; BLOCK_LENGTH as usize];
         header_block::start(

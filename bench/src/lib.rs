@@ -1,1 +1,15 @@
-//! See docs/ARCHITECTURE.md.
+//! Client side and measurement: market replay, OUCH client, load generator, echo floor, flow model,
+//! histograms and reports.
+//!
+//! Everything here stands outside the venue: it speaks OUCH over sockets like any client and learns
+//! only what the venue answers. It must never reach into the engine's memory or files to make a figure
+//! or a comparison come out.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod echo;
+pub mod load;
+pub mod local;
+pub mod market;
+pub mod measure;
+pub mod random;

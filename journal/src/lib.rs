@@ -18,6 +18,7 @@ pub mod reader;
 pub mod recovery;
 pub mod segment;
 pub mod storage;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod writer;

@@ -4,7 +4,10 @@ use crate::agent::{Agent, Now, Stop};
 use crate::config::AcknowledgePolicy;
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
-use lockstep_journal::LogBuffer;
+use lockstep_journal::journal::OpenError;
+use lockstep_journal::reader::ReadError;
+use lockstep_journal::recovery::RecoveryError;
+use lockstep_journal::{HeaderBlockError, LogBuffer, LogBufferError};
 use lockstep_journal::folder::{AcknowledgementPolicy, FolderError, HardStateError};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::{Storage, StorageError};
@@ -133,18 +136,59 @@ pub fn folder_fatal(error: &FolderError) -> Fatal {
     Fatal::new(code, error.to_string())
 }
 
-pub fn hard_state_fatal(error: &HardStateError) -> Fatal {
+pub fn storage_fatal(error: &StorageError) -> Fatal {
+    Fatal::new(storage_code(error), error.to_string())
+}
+
+pub fn log_buffer_fatal(error: &LogBufferError) -> Fatal {
     let code = match error {
-        HardStateError::Damaged { .. } => ExitCode::JournalDamaged,
-        HardStateError::Unusable(source) => header_code(source),
-        HardStateError::Storage(source) => storage_code(source),
+        LogBufferError::Locked { .. } => ExitCode::JournalLocked,
+        _ => ExitCode::Setup,
     };
     Fatal::new(code, error.to_string())
 }
 
-fn header_code(error: &lockstep_journal::HeaderBlockError) -> ExitCode {
+pub fn read_fatal(error: &ReadError) -> Fatal {
+    let code = match error {
+        ReadError::Damaged { .. } => ExitCode::JournalDamaged,
+        ReadError::Storage(source) => storage_code(source),
+    };
+    Fatal::new(code, error.to_string())
+}
+
+/// Why a journal did not open, with its exit code.
+pub fn open_fatal(error: &OpenError) -> Fatal {
+    let code = match error {
+        OpenError::Folder(source) => folder_fatal(source).code,
+        OpenError::LogBuffer(source) => log_buffer_fatal(source).code,
+        OpenError::Recovery(source) => recovery_code(source),
+        OpenError::HardState(source) => hard_state_code(source),
+        OpenError::Storage(source) => storage_code(source),
+        OpenError::BootId(_) => ExitCode::Setup,
+    };
+    Fatal::new(code, error.to_string())
+}
+
+fn recovery_code(error: &RecoveryError) -> ExitCode {
     match error {
-        lockstep_journal::HeaderBlockError::NewerFormat { .. } => ExitCode::NewerFormat,
+        RecoveryError::NewerFormat { .. } => ExitCode::NewerFormat,
+        RecoveryError::HardState(source) => hard_state_code(source),
+        RecoveryError::Storage(source) => storage_code(source),
+        _ => ExitCode::JournalDamaged,
+    }
+}
+
+fn hard_state_code(error: &HardStateError) -> ExitCode {
+    match error {
+        HardStateError::Damaged { .. } => ExitCode::JournalDamaged,
+        HardStateError::Unusable(source) => header_code(source),
+        HardStateError::Storage(source) => storage_code(source),
+    }
+}
+
+fn header_code(error: &HeaderBlockError) -> ExitCode {
+    match error {
+        HeaderBlockError::NewerFormat { .. } => ExitCode::NewerFormat,
         _ => ExitCode::JournalDamaged,
     }
 }

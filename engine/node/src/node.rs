@@ -240,7 +240,7 @@ impl<'a> Assembly<'a> {
             machine,
             log,
             streams,
-            mut reader,
+            reader,
             finish,
             ..
         } = recovered;
@@ -313,7 +313,6 @@ impl<'a> Assembly<'a> {
             Arc::clone(&self.status),
             counters,
         ));
-        reader.expect_sessions(next_numbers.len());
         let parts = GatewayParts {
             timing: timing(config),
             connections_max: config.network.connections_max as usize,

@@ -1,30 +1,33 @@
 //! From folder and log buffer to a state machine and an open log.
+//!
+//! The journal decides what the log is (docs/journal-format.md, "Torn or corrupt"); here it is replayed,
+//! the day's stream files are made again, and a new term begins.
 
 use crate::config::Config;
 use crate::fatal::{ExitCode, Fatal};
-use crate::journal::{folder_fatal, hard_state_fatal, journal_policy, storage_code};
-use crate::node::journal_folder;
+use crate::journal::{journal_policy, log_buffer_fatal, open_fatal, read_fatal, storage_fatal};
+use crate::node::{journal_folder, stream_folder};
 use crate::replay::Replayer;
-use crate::stream::StreamSink;
-use crate::streams::{DayStreams, StreamReaders};
+use crate::stream::{StreamSink, StreamStore};
 use lockstep_core::{Capacity, StateMachine};
-use lockstep_journal::folder::{HardState, HardStateFile, JournalFolder, OpenOptions};
-use lockstep_journal::log_buffer::LogBufferOptions;
-use lockstep_journal::reader::{JournalReader, ReadOptions};
-use lockstep_journal::segment::{SegmentPreparer, SegmentSupply};
-use lockstep_journal::storage::{DirectStorage, Storage};
+use lockstep_journal::folder::{HardState, OpenOptions};
+use lockstep_journal::journal::{Journal, StartOptions};
+use lockstep_journal::segment::SegmentPreparer;
+use lockstep_journal::storage::DirectStorage;
+use lockstep_journal::stream::{StreamReader, StreamWriter};
 use lockstep_journal::writer::JournalWriter;
-use lockstep_journal::{Appender, BootId, LogBuffer, LogBufferReader, LogTail};
+use lockstep_journal::{Appender, LogBuffer, LogBufferReader, LogTail};
+use lockstep_record::{Kind, Record};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A recovered node, before any thread.
 #[derive(Debug)]
 pub struct Recovered {
     pub machine: StateMachine,
     pub log: OpenLog,
-    pub streams: DayStreams,
-    pub reader: StreamReaders,
+    pub streams: StreamWriter,
+    pub reader: StreamReader,
     pub finish: Finish,
 }
 
@@ -44,137 +47,149 @@ pub struct OpenLog {
 /// What is left to do when everything has stopped in order. Holds the journal's lock until then.
 #[derive(Debug)]
 pub struct Finish {
-    hard_state: HardStateFile<DirectStorage>,
-    state: HardState,
-    buffer: Arc<LogBuffer>,
-    _folder: JournalFolder<DirectStorage>,
+    journal: Journal<DirectStorage>,
 }
 
 impl Finish {
-    /// After an orderly stop nothing depends on the log buffer any more: say so.
+    /// After an orderly stop nothing depends on the log buffer any more: say so, and remove it.
     pub fn orderly(mut self) -> Result<(), Fatal> {
-        let state = HardState {
-            commit_index: self.buffer.commit_index(),
-            log_buffer_id: lockstep_journal::LogBufferId::default(),
-            boot_id: BootId::default(),
-            ..self.state
-        };
-        self.hard_state
-            .store(&state)
-            .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
-        let _ = std::fs::remove_file(self.buffer.path());
+        let commit_index = self.journal.buffer.commit_index();
+        self.journal.stopped(commit_index).map_err(|e| storage_fatal(&e))?;
+        // Only memory is wasted if that fails; the next start takes it over.
+        let _ = std::fs::remove_file(self.journal.buffer.path());
         Ok(())
     }
 }
 
+/// Recovers the journal of a configuration; `report` is told what an operator should know.
 pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
-    let storage = DirectStorage::open(&journal_folder(config)).map_err(|e| {
-        let hint = "make the journal with `lockstep format --config FILE`, once";
-        Fatal::new(storage_code(&e), format!("{e}; {hint}"))
-    })?;
-    let options = OpenOptions {
-        policy: journal_policy(config.acknowledge.policy),
-        allow_volatile: config.acknowledge.allow_volatile,
-    };
-    let folder = JournalFolder::open(storage.clone(), options).map_err(|e| folder_fatal(&e))?;
-    let meta = *folder.meta();
     let begun = Instant::now();
-    let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
-    let mut streams = DayStreams {};
-    let mut sink = StreamSink::new(&mut streams);
-    let mut reader = JournalReader::new(storage.clone(), &meta, ReadOptions::ALL);
-    while let Some(batch) = reader
-        .next_batch()
-        .map_err(|e| Fatal::new(ExitCode::JournalDamaged, e.to_string()))?
-    {
-        replayer.apply(&batch, &mut sink)?;
+    let storage = DirectStorage::open(&journal_folder(config)).map_err(|e| {
+        let fatal = storage_fatal(&e);
+        let hint = "`lockstep format --config FILE` makes a journal, once";
+        Fatal::new(fatal.code, format!("{}; {hint}", fatal.message))
+    })?;
+    let options = StartOptions {
+        open: OpenOptions {
+            policy: journal_policy(config.acknowledge.policy),
+            allow_volatile: config.acknowledge.allow_volatile,
+        },
+        log_buffer_path: config.data.log_buffer.clone(),
+        ring_length: config.journal.log_buffer_bytes,
+        from: LogTail::EMPTY,
+        witness_index: 0,
+    };
+    let journal = Journal::open(&storage, &options).map_err(|e| open_fatal(&e))?;
+    for finding in &journal.recovery.findings {
+        report(&format!("recovery: {finding}"));
     }
-    let tail = *reader.tail();
+    let mut streams =
+        StreamWriter::new(&stream_folder(config), Capacity::default().sessions_max as usize + 1)
+            .map_err(|e| storage_fatal(&e))?;
+    let machine = replay(&journal, &mut streams, report, begun)?;
+    let reader = streams.reader();
+    let (log, finish) = open_log(journal)?;
+    Ok(Recovered { machine, log, streams, reader, finish })
+}
+
+/// Replays everything and makes the current day's stream files again.
+fn replay(
+    journal: &Journal<DirectStorage>,
+    streams: &mut StreamWriter,
+    report: fn(&str),
+    begun: Instant,
+) -> Result<StateMachine, Fatal> {
+    let day_index = last_day_open(journal)?;
+    let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
+    let mut sink = StreamSink::new(streams);
+    let mut reader = journal.reader(LogTail::EMPTY);
+    let mut progress = Progress::new(begun, journal.recovery.record_count, report);
+    while let Some(batch) = reader.next_batch().map_err(|e| read_fatal(&e))? {
+        // Nobody can ask for an earlier day's messages: only the last day's are written.
+        sink.writing = day_index.is_some_and(|index| batch.header.index >= index);
+        replayer.apply(&batch, &mut sink)?;
+        if let Some(fatal) = sink.failure.take() {
+            return Err(fatal);
+        }
+        progress.advance(replayer.records);
+    }
+    StreamStore::flush(streams)?;
     report(&format!(
-        "recovered {} batches, {} records in {:?}",
-        replayer.batches,
+        "recovered {} records in {} batches in {} ms; {} digests compared",
         replayer.records,
-        begun.elapsed()
+        replayer.batches,
+        begun.elapsed().as_millis(),
+        replayer.digests_compared
     ));
-    let names = storage
-        .list()
-        .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
-    let prepared = names.iter().filter(|n| n.ends_with(".segment")).count() as u64;
-    let mut hard_state = HardStateFile::open(&storage, &meta).map_err(|e| hard_state_fatal(&e))?;
-    let path = config
-        .data
-        .log_buffer
-        .clone()
-        .unwrap_or_else(|| LogBuffer::default_path(meta.journal_id));
-    let position = tail.position;
-    let within = (position.0 - position.block_floor().0) as usize;
-    let prefix = if within == 0 {
-        Vec::new()
-    } else {
-        let segment = position.block_floor().segment(meta.segment_data_length);
-        let name = lockstep_journal::segment::segment_name(segment);
-        let bytes = storage
-            .map(&name)
-            .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
-        let at = 4096
-            + position
-                .block_floor()
-                .offset_in_segment(meta.segment_data_length) as usize;
-        bytes[at..at + within].to_vec()
+    Ok(replayer.machine)
+}
+
+/// Index of the batch that holds the last `DayOpen`.
+fn last_day_open(journal: &Journal<DirectStorage>) -> Result<Option<u64>, Fatal> {
+    let mut reader = journal.reader(LogTail::EMPTY);
+    let mut last = None;
+    while let Some(batch) = reader.next_batch().map_err(|e| read_fatal(&e))? {
+        let mut rest = batch.body();
+        while let Ok((record, more)) = Record::parse(rest) {
+            if record.header().kind == Kind::DAY_OPEN {
+                last = Some(batch.header.index);
+            }
+            rest = more;
+        }
+    }
+    Ok(last)
+}
+
+/// Begins a term that no earlier run has had, and hands out the log's ends.
+fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fatal> {
+    let tail = journal.recovery.tail;
+    let before = *journal.hard_state.state();
+    let term = before.term.max(tail.term) + 1;
+    // Synced before it is spoken of: no two runs ever seal batches in one term.
+    let state = HardState { term, commit_index: tail.index, ..before };
+    journal.hard_state.store(&state).map_err(|e| storage_fatal(&e))?;
+    let buffer = Arc::clone(&journal.buffer);
+    let consensus_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
+    let engine_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
+    let lineage = journal.folder.meta().lineage;
+    let appender = buffer.appender(lineage).map_err(|e| log_buffer_fatal(&e))?;
+    let log = OpenLog {
+        term,
+        tail,
+        buffer,
+        appender,
+        consensus_reader,
+        engine_reader,
+        writer: journal.writer(),
+        preparer: journal.preparer(),
     };
-    let buffer = LogBuffer::create(
-        &LogBufferOptions {
-            path,
-            ring_length: config.journal.log_buffer_bytes,
-            cluster_id: meta.cluster_id,
-            journal_id: meta.journal_id,
-            segment_data_length: meta.segment_data_length,
-        },
-        &tail,
-        &prefix,
-    )
-    .map_err(|e| Fatal::new(ExitCode::Setup, e.to_string()))?;
-    let state = HardState {
-        term: hard_state.state().term.max(tail.term) + 1,
-        vote: 0,
-        commit_index: tail.index,
-        log_buffer_id: buffer.identity().log_buffer_id,
-        boot_id: buffer.identity().boot_id,
-    };
-    hard_state
-        .store(&state)
-        .map_err(|e| Fatal::new(storage_code(&e), e.to_string()))?;
-    let setup = |e: lockstep_journal::LogBufferError| Fatal::new(ExitCode::Setup, e.to_string());
-    let consensus_reader = buffer.reader().map_err(setup)?;
-    let engine_reader = buffer.reader().map_err(setup)?;
-    let supply = SegmentSupply::new(prepared);
-    let writer = JournalWriter::new(
-        &folder,
-        Arc::clone(&buffer),
-        journal_policy(config.acknowledge.policy),
-        Arc::clone(&supply),
-    );
-    let preparer = SegmentPreparer::new(storage, meta, supply);
-    let appender = buffer.appender(meta.lineage).map_err(setup)?;
-    Ok(Recovered {
-        machine: replayer.machine,
-        log: OpenLog {
-            term: state.term,
-            tail,
-            buffer: Arc::clone(&buffer),
-            appender,
-            consensus_reader,
-            engine_reader,
-            writer,
-            preparer,
-        },
-        streams,
-        reader: StreamReaders {},
-        finish: Finish {
-            hard_state,
-            state,
-            buffer,
-            _folder: folder,
-        },
-    })
+    Ok((log, Finish { journal }))
+}
+
+/// A line now and then on long recoveries.
+struct Progress {
+    begun: Instant,
+    total: u64,
+    report: fn(&str),
+    next: Duration,
+}
+
+impl Progress {
+    const PERIOD: Duration = Duration::from_secs(2);
+
+    fn new(begun: Instant, total: u64, report: fn(&str)) -> Self {
+        Self { begun, total, report, next: Self::PERIOD }
+    }
+
+    fn advance(&mut self, records: u64) {
+        // Looking at the clock costs less than a batch, but not nothing.
+        if !records.is_multiple_of(64) {
+            return;
+        }
+        let elapsed = self.begun.elapsed();
+        if elapsed >= self.next {
+            self.next = elapsed + Self::PERIOD;
+            (self.report)(&format!("replaying: {records} of {} records", self.total));
+        }
+    }
 }

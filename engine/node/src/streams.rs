@@ -1,31 +1,46 @@
-//! placeholder until the journal's stream files land
+//! The journal's stream files as the stream agent and the gateway use them.
+
 use crate::fatal::Fatal;
 use crate::gateway::StreamSource;
+use crate::journal::storage_code;
 use crate::stream::StreamStore;
+use lockstep_journal::storage::StorageError;
+use lockstep_journal::stream::{StreamReader, StreamWriter};
 use lockstep_record::SessionId;
-#[derive(Debug)]
-pub struct DayStreams {}
-#[derive(Debug)]
-pub struct StreamReaders {}
-impl StreamReaders {
-    pub fn expect_sessions(&mut self, _: usize) {}
+
+fn fatal(error: &StorageError) -> Fatal {
+    Fatal::new(storage_code(error), format!("stream files: {error}"))
 }
-impl StreamStore for DayStreams {
-    fn begin_day(&mut self, _: &[u8; 10]) -> Result<(), Fatal> {
-        Ok(())
+
+impl StreamStore for StreamWriter {
+    fn begin_day(&mut self, session_name: &[u8; 10]) -> Result<(), Fatal> {
+        Self::begin_day(self, session_name).map_err(|e| fatal(&e))
     }
-    fn append(&mut self, _: SessionId, _: u64, _: &[u8]) -> Result<(), Fatal> {
-        Ok(())
+
+    fn append(&mut self, session: SessionId, number: u64, packet: &[u8]) -> Result<(), Fatal> {
+        Self::append(self, session.0, number, packet).map_err(|e| fatal(&e))
     }
+
     fn flush(&mut self) -> Result<(), Fatal> {
-        Ok(())
+        Self::flush(self).map_err(|e| fatal(&e))
     }
+
     fn holds_unwritten(&self) -> bool {
-        false
+        Self::holds_unwritten(self)
     }
 }
-impl StreamSource for StreamReaders {
-    fn read(&mut self, _: SessionId, _: u64, _: &mut [u8]) -> (usize, u64) {
-        (0, 0)
+
+impl StreamSource for StreamReader {
+    fn begin_day(&mut self, session_name: &[u8; 10]) {
+        Self::begin_day(self, session_name);
+    }
+
+    fn read(
+        &mut self,
+        session: SessionId,
+        from: u64,
+        out: &mut [u8],
+    ) -> Result<(usize, u64), Fatal> {
+        Self::read(self, session.0, from, out).map_err(|e| fatal(&e))
     }
 }

@@ -3,6 +3,7 @@
 use super::login::AcceptedLogin;
 use super::{Connection, Gateway, Out, StreamSource};
 use crate::egress::{self, Message, TAG_CONTROL, TAG_MESSAGE};
+use crate::fatal::Fatal;
 use lockstep_net::ConnectionId;
 use lockstep_record::SessionId;
 use lockstep_record::event::{ConnectionEnd, Control};
@@ -83,7 +84,7 @@ impl<S: StreamSource> Gateway<S> {
             } if gateway == self.id => {
                 self.end_connection(ConnectionId(connection), why, out);
             }
-            Control::DayOpened { .. } => self.open_streams(out),
+            Control::DayOpened { session_name, .. } => self.open_streams(&session_name, out),
             Control::DayClosed { .. } => self.close_streams(out),
             // Another gateway's connection.
             _ => {}
@@ -111,7 +112,8 @@ impl<S: StreamSource> Gateway<S> {
     }
 
     /// New streams begin at 1. A connection still reading the old day's stream can read no further.
-    fn open_streams(&mut self, out: &mut impl Out) {
+    fn open_streams(&mut self, session_name: &[u8; 10], out: &mut impl Out) {
+        self.streams.begin_day(session_name);
         for slot in 0..self.connections.len() {
             if let Some(id) = self.connections[slot]
                 .as_ref()
@@ -148,15 +150,15 @@ impl<S: StreamSource> Gateway<S> {
     }
 
     /// Sends stored messages to connections that are behind, as far as their buffers have room.
-    pub(super) fn serve_behind(&mut self, out: &mut impl Out) -> usize {
+    pub(super) fn serve_behind(&mut self, out: &mut impl Out) -> Result<usize, Fatal> {
         if self.behind.is_empty() {
-            return 0;
+            return Ok(0);
         }
         let mut work = 0;
         let mut i = 0;
         while i < self.behind.len() {
             let slot = self.behind[i] as usize;
-            match self.replay_to(slot, out) {
+            match self.replay_to(slot, out)? {
                 Replay::Done => {
                     self.behind.swap_remove(i);
                     work += 1;
@@ -169,44 +171,46 @@ impl<S: StreamSource> Gateway<S> {
             }
         }
         self.counters.behind.set(self.behind.len() as u64);
-        work
+        Ok(work)
     }
 
-    fn replay_to(&mut self, slot: usize, out: &mut impl Out) -> Replay {
+    fn replay_to(&mut self, slot: usize, out: &mut impl Out) -> Result<Replay, Fatal> {
         let now_ns = self.now_ns;
         let Some(connection) = self.connections[slot].as_mut().filter(|c| c.behind) else {
-            return Replay::Done;
+            return Ok(Replay::Done);
         };
         let (id, session) = (connection.id, connection.session);
         let Some(entry) = self.sessions.get(session.0 as usize) else {
-            return Replay::Done;
+            return Ok(Replay::Done);
         };
         if session == SessionId::NONE {
-            return Replay::Done;
+            return Ok(Replay::Done);
         }
         if connection.next_to_send >= entry.next_number {
             connection.behind = false;
             if connection.ending {
                 self.end_connection(id, ConnectionEnd::Superseded, out);
             }
-            return Replay::Done;
+            return Ok(Replay::Done);
         }
         let room = out.send_room(id).min(self.scratch.len());
         if room < soup::SERVER_FRAME_LENGTH_MAX {
-            return Replay::Waits;
+            return Ok(Replay::Waits);
         }
         let from = connection.next_to_send;
-        let (bytes, packets) = self.streams.read(session, from, &mut self.scratch[..room]);
+        let (bytes, packets) = self
+            .streams
+            .read(session, from, &mut self.scratch[..room])?;
         if packets == 0 {
             self.flush_wanted.store(true, Ordering::Release);
-            return Replay::Waits;
+            return Ok(Replay::Waits);
         }
         let sent = out.send_all(id, &self.scratch[..bytes]);
         assert!(sent, "the driver took less than the room it stated");
         connection.next_to_send += packets;
         connection.soup.handle_sent(now_ns);
         self.counters.replayed.add(bytes as u64);
-        Replay::Sent
+        Ok(Replay::Sent)
     }
 }
 

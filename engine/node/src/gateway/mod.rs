@@ -17,6 +17,7 @@ pub use shell::{GatewayAgent, GatewaySetup};
 
 use crate::auth::Verifier;
 use crate::counters::{Counter, CounterId, Counters};
+use crate::fatal::Fatal;
 use crate::ring;
 use lockstep_net::ConnectionId;
 use lockstep_record::command::{Disconnect, Login};
@@ -42,8 +43,16 @@ pub trait Out {
 
 /// Replays stored messages of a session to a connection that is behind.
 pub trait StreamSource {
-    /// Copies whole packets from number `from` on into `out`; returns (bytes, packets).
-    fn read(&mut self, session: SessionId, from: u64, out: &mut [u8]) -> (usize, u64);
+    /// The gateway has heard that a day began: numbers mean that day's messages from now on.
+    fn begin_day(&mut self, session_name: &[u8; 10]);
+    /// Copies whole packets from number `from` on into `out`; returns (bytes, packets); (0, 0) if they
+    /// are not written yet.
+    fn read(
+        &mut self,
+        session: SessionId,
+        from: u64,
+        out: &mut [u8],
+    ) -> Result<(usize, u64), Fatal>;
 }
 
 fn slot_of(id: ConnectionId) -> usize {
@@ -207,15 +216,15 @@ impl<S: StreamSource> Gateway<S> {
     }
 
     /// One duty cycle beside the driver's: verdicts, retries, egress, replays, timers.
-    pub fn do_work(&mut self, now_ns: u64, out: &mut impl Out) -> usize {
+    pub fn do_work(&mut self, now_ns: u64, out: &mut impl Out) -> Result<usize, Fatal> {
         self.now_ns = now_ns;
         let mut work = self.poll_verdicts(out);
         work += self.retry_waiting();
         work += self.take_egress(out);
-        work += self.serve_behind(out);
+        work += self.serve_behind(out)?;
         self.resume_stalled(out);
         self.poll_timers(out);
-        work
+        Ok(work)
     }
 
     /// Takes no more input: the node stops. Messages are still delivered.

@@ -95,7 +95,7 @@ impl<S: StreamSource> Agent for GatewayAgent<S> {
         });
         work += self
             .gateway
-            .do_work(now.monotonic_ns, self.driver.connections());
+            .do_work(now.monotonic_ns, self.driver.connections())?;
         self.driver.flush();
         Ok(work)
     }

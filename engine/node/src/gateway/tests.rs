@@ -59,7 +59,16 @@ struct FakeStreams {
 }
 
 impl StreamSource for FakeStreams {
-    fn read(&mut self, session: SessionId, from: u64, out: &mut [u8]) -> (usize, u64) {
+    fn begin_day(&mut self, _: &[u8; 10]) {
+        self.packets.lock().unwrap().clear();
+    }
+
+    fn read(
+        &mut self,
+        session: SessionId,
+        from: u64,
+        out: &mut [u8],
+    ) -> Result<(usize, u64), Fatal> {
         assert_eq!(session, SESSION);
         let packets = self.packets.lock().unwrap();
         let (mut bytes, mut count) = (0, 0);
@@ -71,7 +80,7 @@ impl StreamSource for FakeStreams {
             bytes += packet.len();
             count += 1;
         }
-        (bytes, count)
+        Ok((bytes, count))
     }
 }
 
@@ -140,7 +149,7 @@ impl Bed {
     }
 
     fn work(&mut self) {
-        self.gateway.do_work(self.now_ns, &mut self.out);
+        self.gateway.do_work(self.now_ns, &mut self.out).unwrap();
     }
 
     fn next_record(&mut self) -> Option<(Kind, u32, u32)> {

@@ -1,0 +1,181 @@
+//! One session that survives its connections and knows exactly what it was told.
+//!
+//! After a reconnect it hears what it missed, asks for its next number, sends again what is in doubt,
+//! and is ready. Every message is compared with what was heard before under its number; every new one
+//! must fit the order accounts. Sans I/O.
+//!
+//! ```text
+//! Down ──logged in: Q──▶ CatchingUp ──answer to Q: resend what is in doubt──▶ Ready ──ended──▶ Down
+//! ```
+
+use super::connection::SessionEnd;
+use super::memory::{Seen, StreamError, StreamMemory};
+use super::orders::{AccountError, Change, Orders};
+use super::outbox::{Outbox, OutboxError};
+use lockstep_wire::ouch::{OuchError, Outbound};
+use thiserror::Error;
+
+/// Bounds of a trader's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TraderLimits {
+    /// Orders remembered, ended ones included; some 80 bytes each.
+    pub orders_max: usize,
+    /// Messages remembered, 8 bytes each.
+    pub messages_max: usize,
+    /// Requests unanswered.
+    pub requests_max: usize,
+}
+
+impl Default for TraderLimits {
+    fn default() -> Self {
+        Self {
+            orders_max: 4_000_000,
+            messages_max: 32_000_000,
+            requests_max: 65_536,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    Down,
+    CatchingUp,
+    Ready,
+}
+
+/// The venue told something that cannot be, or the trader ran into a bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum TraderError {
+    #[error("message {number}: {error}")]
+    Stream { number: u64, error: StreamError },
+    #[error("message {number}: {error}")]
+    Account { number: u64, error: AccountError },
+    #[error("message {number} cannot be read: {error}")]
+    Unreadable { number: u64, error: OuchError },
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Trader {
+    orders: Orders,
+    memory: StreamMemory,
+    outbox: Outbox,
+    phase: Phase,
+    next_user_ref: u32,
+    /// Messages that were heard again and were the same.
+    verified: u64,
+    resent: u64,
+    last_end: Option<SessionEnd>,
+}
+
+impl Trader {
+    /// Remembers ended orders too if `remembers_ended`.
+    pub fn new(limits: TraderLimits, remembers_ended: bool) -> Self {
+        Self {
+            orders: if remembers_ended {
+                Orders::remembering_ended(limits.orders_max)
+            } else {
+                Orders::new(limits.orders_max)
+            },
+            memory: StreamMemory::new(limits.messages_max),
+            outbox: Outbox::new(limits.requests_max),
+            phase: Phase::Down,
+            next_user_ref: 1,
+            verified: 0,
+            resent: 0,
+            last_end: None,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    pub fn memory(&self) -> &StreamMemory {
+        &self.memory
+    }
+
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Messages that the venue told again, identical to the first time.
+    pub fn verified_count(&self) -> u64 {
+        self.verified
+    }
+
+    /// Requests sent again after a reconnect.
+    pub fn resent_count(&self) -> u64 {
+        self.resent
+    }
+
+    /// Why the last connection ended.
+    pub fn last_end(&self) -> Option<SessionEnd> {
+        self.last_end
+    }
+
+    /// Number for the next request that takes one.
+    pub fn next_user_ref(&self) -> u32 {
+        self.next_user_ref
+    }
+
+    /// Uses up a number.
+    pub fn take_user_ref(&mut self) -> u32 {
+        let user_ref = self.next_user_ref;
+        self.next_user_ref = user_ref.wrapping_add(1);
+        user_ref
+    }
+
+    /// A request is being sent: it is in doubt until answered.
+    pub fn handle_request(&mut self, message: &[u8]) -> Result<(), TraderError> {
+        Ok(self.outbox.push(message)?)
+    }
+
+    /// The login was accepted; the stream goes on at `number`. The shell now sends an account query.
+    pub fn handle_logged_in(&mut self, number: u64) {
+        self.memory.begin_at(number);
+        self.phase = Phase::CatchingUp;
+    }
+
+    pub fn handle_ended(&mut self, why: SessionEnd) {
+        self.phase = Phase::Down;
+        self.last_end = Some(why);
+    }
+
+    /// Takes message `number` of the stream. What was heard before changes nothing.
+    /// When the phase turns to `Ready`, the shell sends `in_doubt` again, before anything new.
+    pub fn handle_message(&mut self, number: u64, payload: &[u8]) -> Result<Change, TraderError> {
+        let seen = self.memory.handle_message(number, payload);
+        let seen = seen.map_err(|error| TraderError::Stream { number, error })?;
+        let answer =
+            Outbound::parse(payload).map_err(|error| TraderError::Unreadable { number, error })?;
+        if seen == Seen::Again {
+            self.verified += 1;
+            return Ok(Change::None);
+        }
+        self.outbox.handle_answer(&answer);
+        if let Outbound::AccountQueryResponse(response) = answer
+            && self.phase == Phase::CatchingUp
+        {
+            // A replayed answer to an older query may come first. Resending too early is harmless:
+            // what was processed is ignored by its number, and its answer is still to come.
+            self.next_user_ref = self.next_user_ref.max(response.next_user_ref_num());
+            self.phase = Phase::Ready;
+            self.resent += self.outbox.len() as u64;
+        }
+        self.orders
+            .handle_answer(&answer)
+            .map_err(|error| TraderError::Account { number, error })
+    }
+
+    /// Requests that the venue may not have seen, oldest first.
+    pub fn in_doubt(&self) -> impl Iterator<Item = &[u8]> {
+        self.outbox.in_doubt()
+    }
+}

@@ -17,7 +17,6 @@ pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
 pub use observed::ObservedLogBuffer;
 pub use previous::{LogBufferImage, PreviousLogBuffer};
-pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 
 use crate::position::{BLOCK_LENGTH, RING_LENGTH_MAX, RING_LENGTH_MIN};

@@ -6,6 +6,7 @@
 //! or a comparison come out.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod client;
 pub mod echo;
 pub mod load;

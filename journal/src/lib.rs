@@ -10,7 +10,7 @@ mod checksum;
 pub mod folder;
 mod header_block;
 mod ids;
-mod journal;
+pub mod journal;
 pub mod log_buffer;
 mod os;
 mod position;

@@ -21,8 +21,8 @@ use thiserror::Error;
 
 /// How often timers are looked at, ns: far below the heartbeat interval, rare enough to cost nothing.
 const TIMER_INTERVAL_NS: u64 = 50_000_000;
-/// Sessions of one client at most.
-pub const SESSIONS_MAX: usize = 16_000;
+/// Sessions of one client at most: what one driver holds.
+pub const SESSIONS_MAX: usize = 10_000;
 
 /// Why a session has no connection any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! A venue against the floor: the same load, by the same client, on an echo server, turn about.
 
-use super::report::LoadReport;
+use super::report::{LoadOutcome, LoadReport};
 use super::run::{LoadError, LoadOptions, run};
 use crate::echo::{EchoError, EchoOptions, EchoServer};
 use crate::measure::thread::describe;
@@ -97,14 +97,14 @@ pub fn against_floor(
         turn(Turn::Venue).map_err(FloorError::Turn)?;
         venue.push(run(options)?.report);
         turn(Turn::Floor).map_err(FloorError::Turn)?;
-        floor.push(run_floor(options, echo)?);
+        floor.push(run_floor(options, echo)?.report);
     }
     turn(Turn::Venue).map_err(FloorError::Turn)?;
     Ok(FloorReport::new(venue, floor))
 }
 
 /// One run against an echo server that lives as long as the run.
-pub fn run_floor(options: &LoadOptions, echo: &EchoOptions) -> Result<LoadReport, FloorError> {
+pub fn run_floor(options: &LoadOptions, echo: &EchoOptions) -> Result<LoadOutcome, FloorError> {
     let server = EchoServer::start(*echo)?;
     let options = LoadOptions {
         address: server.address(),
@@ -116,7 +116,7 @@ pub fn run_floor(options: &LoadOptions, echo: &EchoOptions) -> Result<LoadReport
         ),
         ..options.clone()
     };
-    Ok(run(&options)?.report)
+    Ok(run(&options)?)
 }
 
 fn median(reports: &[LoadReport], pick: fn(&LoadReport) -> u64) -> u64 {

@@ -126,7 +126,7 @@ impl LoadOptions {
                 "number of sessions",
                 sessions as u64,
                 sessions <= SESSIONS_MAX,
-                "at most 16,000",
+                "at most 10,000",
             ),
             (
                 "number of sending sessions",

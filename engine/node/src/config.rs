@@ -156,9 +156,9 @@ impl Default for BoundsConfig {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum DayOpening {
-    /// Open today's trading day at start, if none is open and the date is new.
+    /// Open today's trading day when none is open and the date is new; close one of an earlier date.
     #[default]
-    AtStart,
+    Automatic,
     /// Only by the operator.
     Operator,
 }
@@ -412,6 +412,10 @@ impl Config {
                 "journal.batch_bytes_max = {batch}: must be at least 8192 and at most a quarter of \
                  log_buffer_bytes and of segment_bytes"
             ));
+        }
+        // One stream file a session; id 0 is nobody's.
+        if self.bounds.sessions_max as usize >= lockstep_journal::stream::STREAM_SESSIONS_MAX {
+            return Err("bounds.sessions_max: must be below 4096".into());
         }
         if self.journal.batch_records_max == 0 {
             return Err("journal.batch_records_max = 0: must be at least 1".into());

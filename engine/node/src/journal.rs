@@ -4,14 +4,14 @@ use crate::agent::{Agent, Now, Stop};
 use crate::config::AcknowledgePolicy;
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
+use lockstep_journal::folder::{AcknowledgementPolicy, FolderError, HardStateError};
 use lockstep_journal::journal::OpenError;
 use lockstep_journal::reader::ReadError;
 use lockstep_journal::recovery::RecoveryError;
-use lockstep_journal::{HeaderBlockError, LogBuffer, LogBufferError};
-use lockstep_journal::folder::{AcknowledgementPolicy, FolderError, HardStateError};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::{Storage, StorageError};
 use lockstep_journal::writer::{JournalError, JournalWriter};
+use lockstep_journal::{HeaderBlockError, LogBuffer, LogBufferError};
 use std::sync::Arc;
 use std::time::Duration;
 

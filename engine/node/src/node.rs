@@ -3,22 +3,23 @@
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Credential, Verifier};
 use crate::clock::{BatchClock, SystemClock, WallClock};
-use crate::config::{AgentName, Config, DayOpening, DriverChoice};
+use crate::config::{AgentName, Config, DriverChoice};
 use crate::consensus::{LogEnd, Solo};
 use crate::counters::Counters;
-use crate::definitions::{self, OPERATOR};
+use crate::definitions;
 use crate::engine::EngineAgent;
 use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::{Gateway, GatewayAgent, GatewayParts, GatewaySetup};
 use crate::housekeeping::{self, AllocationCount};
 use crate::journal::{self, JournalAgent};
 use crate::log::ConsensusAgent;
+use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
 use crate::sequencer::{BatchBounds, LogTail, Sequencer, SequencerAgent};
 use crate::sink::{EgressSink, FRAME_MAX};
 use crate::status::{Applied, Status};
 use crate::stream::StreamAgent;
-use crate::{day, operator, ring, signals};
+use crate::{operator, ring, signals};
 use lockstep_core::StateMachine;
 use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
@@ -257,9 +258,11 @@ impl<'a> Assembly<'a> {
         };
         let inputs = vec![operator_out.remove(0), ingress_out.remove(0)];
 
-        let records = opening_records(config, &machine);
+        let day = machine.day();
+        let open_midnight = day.open.then_some(day.midnight);
+        let mut schedule = Schedule::new(config.day.clone(), open_midnight, day.date);
+        let records = opening_records(config, &machine, &mut schedule);
         let ready = Sequence(machine.last_sequence().0 + records.len() as u64);
-        let open_midnight = machine.day().open.then_some(machine.day().midnight);
         let next_numbers = next_numbers(config, &machine);
         let buffer = Arc::clone(&log.buffer);
         let committed = LogEnd {
@@ -338,14 +341,8 @@ impl<'a> Assembly<'a> {
         let others = vec![
             journal::start_preparer(log.preparer, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("segments", &e))?,
-            operator::start(
-                operator_ring,
-                records,
-                config.day.clone(),
-                open_midnight,
-                Arc::clone(&self.stop),
-            )
-            .map_err(|e| thread_fatal("operator", &e))?,
+            operator::start(operator_ring, records, schedule, Arc::clone(&self.stop))
+                .map_err(|e| thread_fatal("operator", &e))?,
         ];
         let plans: Plans = vec![
             (
@@ -366,18 +363,14 @@ fn plan<A: Agent + Send + 'static>(agent: A) -> MakeAgent {
     Box::new(move || Ok(Box::new(agent)))
 }
 
-/// What the node proposes first: the definitions that the log lacks, and today's opening.
-fn opening_records(config: &Config, machine: &StateMachine) -> Vec<Vec<u8>> {
+/// What the node proposes first: the definitions that the log lacks, and what the schedule asks for.
+fn opening_records(
+    config: &Config,
+    machine: &StateMachine,
+    schedule: &mut Schedule,
+) -> Vec<Vec<u8>> {
     let mut records = definitions::proposals(config, machine);
-    let today = day::venue_day(&config.day, SystemClock.now_ns());
-    let state = machine.day();
-    if config.day.opening == DayOpening::AtStart
-        && !state.open
-        && let Some(today) = today
-        && today.date > state.date
-    {
-        records.push(operator::record(&day::day_open(&today), &[], OPERATOR));
-    }
+    records.extend(schedule.due(SystemClock.now_ns()));
     records
 }
 

@@ -4,17 +4,17 @@
 //! the day's stream files are made again, and a new term begins.
 
 use crate::config::Config;
-use crate::fatal::{ExitCode, Fatal};
+use crate::fatal::Fatal;
 use crate::journal::{journal_policy, log_buffer_fatal, open_fatal, read_fatal, storage_fatal};
 use crate::node::{journal_folder, stream_folder};
 use crate::replay::Replayer;
 use crate::stream::{StreamSink, StreamStore};
+use crate::streams::{DayReaders, DayStreams};
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::{HardState, OpenOptions};
 use lockstep_journal::journal::{Journal, StartOptions};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::DirectStorage;
-use lockstep_journal::stream::{StreamReader, StreamWriter};
 use lockstep_journal::writer::JournalWriter;
 use lockstep_journal::{Appender, LogBuffer, LogBufferReader, LogTail};
 use lockstep_record::{Kind, Record};
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Recovered {
     pub machine: StateMachine,
     pub log: OpenLog,
-    pub streams: StreamWriter,
-    pub reader: StreamReader,
+    pub streams: DayStreams,
+    pub reader: DayReaders,
     pub finish: Finish,
 }
 
@@ -54,7 +54,9 @@ impl Finish {
     /// After an orderly stop nothing depends on the log buffer any more: say so, and remove it.
     pub fn orderly(mut self) -> Result<(), Fatal> {
         let commit_index = self.journal.buffer.commit_index();
-        self.journal.stopped(commit_index).map_err(|e| storage_fatal(&e))?;
+        self.journal
+            .stopped(commit_index)
+            .map_err(|e| storage_fatal(&e))?;
         // Only memory is wasted if that fails; the next start takes it over.
         let _ = std::fs::remove_file(self.journal.buffer.path());
         Ok(())
@@ -83,19 +85,23 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     for finding in &journal.recovery.findings {
         report(&format!("recovery: {finding}"));
     }
-    let mut streams =
-        StreamWriter::new(&stream_folder(config), Capacity::default().sessions_max as usize + 1)
-            .map_err(|e| storage_fatal(&e))?;
+    let mut streams = DayStreams::new(&stream_folder(config))?;
     let machine = replay(&journal, &mut streams, report, begun)?;
-    let reader = streams.reader();
+    let reader = streams.readers();
     let (log, finish) = open_log(journal)?;
-    Ok(Recovered { machine, log, streams, reader, finish })
+    Ok(Recovered {
+        machine,
+        log,
+        streams,
+        reader,
+        finish,
+    })
 }
 
 /// Replays everything and makes the current day's stream files again.
 fn replay(
     journal: &Journal<DirectStorage>,
-    streams: &mut StreamWriter,
+    streams: &mut DayStreams,
     report: fn(&str),
     begun: Instant,
 ) -> Result<StateMachine, Fatal> {
@@ -146,8 +152,15 @@ fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fa
     let before = *journal.hard_state.state();
     let term = before.term.max(tail.term) + 1;
     // Synced before it is spoken of: no two runs ever seal batches in one term.
-    let state = HardState { term, commit_index: tail.index, ..before };
-    journal.hard_state.store(&state).map_err(|e| storage_fatal(&e))?;
+    let state = HardState {
+        term,
+        commit_index: tail.index,
+        ..before
+    };
+    journal
+        .hard_state
+        .store(&state)
+        .map_err(|e| storage_fatal(&e))?;
     let buffer = Arc::clone(&journal.buffer);
     let consensus_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
     let engine_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
@@ -178,7 +191,12 @@ impl Progress {
     const PERIOD: Duration = Duration::from_secs(2);
 
     fn new(begun: Instant, total: u64, report: fn(&str)) -> Self {
-        Self { begun, total, report, next: Self::PERIOD }
+        Self {
+            begun,
+            total,
+            report,
+            next: Self::PERIOD,
+        }
     }
 
     fn advance(&mut self, records: u64) {

@@ -10,6 +10,8 @@ use lockstep_record::event::{ConnectionEnd, Control};
 use lockstep_wire::soup;
 use std::sync::atomic::Ordering;
 
+/// Room in a send buffer below which nothing is replayed: the longest packet a stream can hold.
+const REPLAY_ROOM_MIN: usize = 4096;
 /// Frames taken from the egress ring in one duty cycle, so that reading is never starved.
 const EGRESS_FRAMES_MAX: usize = 512;
 
@@ -194,7 +196,7 @@ impl<S: StreamSource> Gateway<S> {
             return Ok(Replay::Done);
         }
         let room = out.send_room(id).min(self.scratch.len());
-        if room < soup::SERVER_FRAME_LENGTH_MAX {
+        if room < REPLAY_ROOM_MIN {
             return Ok(Replay::Waits);
         }
         let from = connection.next_to_send;

@@ -22,7 +22,7 @@ impl<S: StreamSource> Gateway<S> {
         let body = request.to_command(id.0, connection.peer);
         connection.login = Some((body, request.user(), request.password()));
         self.pause(id, out);
-        self.wait(Waiting::Verify(id));
+        self.unverified.push_back(id);
     }
 
     /// Hands the password to the helper thread; false if its queue is full.

@@ -91,7 +91,6 @@ struct SessionEntry {
 /// A step that found no room in the ring or the password queue; retried in order.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
-    Verify(ConnectionId),
     Login(ConnectionId, SessionId),
     Disconnect(ConnectionId, SessionId, ConnectionEpoch, u8),
 }
@@ -158,6 +157,9 @@ pub struct Gateway<S> {
     egress: ring::Consumer,
     verifier: Verifier,
     waiting: VecDeque<Waiting>,
+    /// Logins whose password the helper thread has not been given yet; apart, so that a flood of them
+    /// keeps nothing else waiting.
+    unverified: VecDeque<ConnectionId>,
     /// Connections paused because the ingress ring was full.
     stalled: Vec<ConnectionId>,
     /// Slots of connections with `behind` set.
@@ -203,6 +205,7 @@ impl<S: StreamSource> Gateway<S> {
             egress: parts.egress,
             verifier: parts.verifier,
             waiting: VecDeque::with_capacity(3 * parts.connections_max),
+            unverified: VecDeque::with_capacity(2 * parts.connections_max),
             stalled: Vec::with_capacity(parts.connections_max),
             behind: Vec::with_capacity(parts.connections_max),
             streams: parts.streams,
@@ -375,9 +378,15 @@ impl<S: StreamSource> Gateway<S> {
     /// Retries, in order, what found no room before.
     fn retry_waiting(&mut self) -> usize {
         let mut work = 0;
+        while let Some(id) = self.unverified.front().copied() {
+            if !self.request_verdict(id) {
+                break;
+            }
+            self.unverified.pop_front();
+            work += 1;
+        }
         while let Some(waiting) = self.waiting.front().copied() {
             let done = match waiting {
-                Waiting::Verify(id) => self.request_verdict(id),
                 Waiting::Login(id, session) => self.write_login(id, session),
                 Waiting::Disconnect(id, session, epoch, why) => {
                     self.write_disconnect(id, session, epoch, why)

@@ -1,0 +1,124 @@
+use super::*;
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+fn parse(line: &str) -> Result<BenchCommand, String> {
+    let words = std::iter::once("bench").chain(line.split_whitespace());
+    Cli::try_parse_from(words)
+        .map(|cli| cli.command)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_surface_is_sound() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn an_order_run_is_described_by_its_options() {
+    let line = "order --address 127.0.0.1:9000 --login a:pw --login b:pw --idle-login c:pw --rate 5000 \
+                --mix 1:2:3:4 --warm-up 0.25 --duration 1.5 --core 1 --idle park --symbol A --symbol B --driver epoll";
+    let Ok(BenchCommand::Order(args)) = parse(line) else {
+        panic!("{:?}", parse(line));
+    };
+    let options = args
+        .load
+        .options(args.address, args.logins.clone(), args.idle_logins.clone());
+    assert_eq!(
+        (
+            options.logins.len(),
+            options.idle_logins.len(),
+            options.markets.len()
+        ),
+        (2, 1, 2)
+    );
+    assert_eq!(options.pace, Pace::Rate { per_s: 5000 });
+    assert_eq!((options.mix.enter, options.mix.cross), (1, 4));
+    assert_eq!(options.warm_up, Duration::from_millis(250));
+    assert_eq!(options.duration, Duration::from_millis(1500));
+    assert_eq!(
+        (options.core, options.idle, options.driver),
+        (Some(1), Idle::Park, DriverKind::Epoll)
+    );
+    assert_eq!(options.markets[1].symbol, *b"B       ");
+}
+
+#[test]
+fn wrong_options_say_what_is_right() {
+    let cases = [
+        ("order --address 127.0.0.1:9000", "--login"),
+        ("order --address 127.0.0.1:9000 --login a", "USER:PASSWORD"),
+        (
+            "order --address 127.0.0.1:9000 --login toolong:pw",
+            "toolong:pw",
+        ),
+        ("order --address nowhere --login a:b", "nowhere"),
+        ("echo --mix 1:2:3", "four weights"),
+        ("echo --mix 0:0:0:0", "not all 0"),
+        ("echo --mix 1:2:3:x", "four weights"),
+        ("echo --duration 1.2345", "three decimals"),
+        ("echo --duration 86401", "at most 86400"),
+        ("echo --driver kqueue", "choose auto, io_uring or epoll"),
+        ("echo --symbol TOOLONGSYMBOL", "1 to 8"),
+        ("echo --rate 1 --window 1", "cannot be used with"),
+        ("replay-market", "<FILES>"),
+        ("replay-market --address 127.0.0.1:1 f", "--maker"),
+        ("replay-market --window 0 f", "1..=1024"),
+    ];
+    for (line, expected) in cases {
+        let error = parse(line).expect_err(line);
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn an_echo_run_from_the_command_line_is_complete() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let prefix = folder.path().join("floor");
+    let line = format!(
+        "echo --sessions 2 --idle-sessions 1 --rate 1000 --warm-up 0.02 --duration 0.1 --idle park \
+         --server-idle park --json --hgrm {}",
+        prefix.display()
+    );
+    // Valid or not depends on what else the machine does; that it ran and wrote its files does not.
+    run(&parse(&line).expect("legal")).expect("run");
+    assert!(folder.path().join("floor-all.hgrm").exists());
+}
+
+#[test]
+fn a_replay_from_the_command_line_judges_its_outcome() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("write");
+    write("X_message_1.csv", "1.0,7,0,0,-1,1\n2.0,1,5,10,10000,1\n");
+    write("X_orderbook_1.csv", "10500,5,10000,1\n10500,5,10000,11\n");
+    let verdict = |options: &str| {
+        let line = format!(
+            "replay-market {options} {}",
+            folder.path().join("X_message_1.csv").display()
+        );
+        run(&parse(&line).expect("legal")).expect("run")
+    };
+    assert_eq!(verdict(""), Verdict::Good);
+    assert_eq!(verdict("--json --rows-min 1"), Verdict::Good);
+    assert_eq!(verdict("--rows-min 2"), Verdict::Bad);
+    assert_eq!(verdict("--rows-max 1"), Verdict::Bad);
+    let missing = parse("replay-market absent_message.csv").expect("legal");
+    assert!(matches!(
+        run(&missing),
+        Err(BenchError::Lobster(LobsterError::Read { .. }))
+    ));
+}
+
+#[test]
+fn a_venue_that_cannot_be_stopped_is_an_error() {
+    assert!(signal_venue(None, Turn::Floor).is_ok());
+    // Process ids end far below this one.
+    assert!(signal_venue(Some(1 << 30), Turn::Floor).is_err());
+}

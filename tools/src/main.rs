@@ -4,6 +4,7 @@
 
 mod admin;
 mod allocation;
+mod journal;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Make the journal folder that a configuration names, once
     Format(serve::FormatArguments),
+    /// Look at a journal: inspect, verify, replay; never writes to it
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -38,6 +42,7 @@ fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
+        Command::Journal(c) => journal::run(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

@@ -143,6 +143,19 @@ impl<S: Storage> Journal<S> {
         JournalReader::new(self.folder.storage().clone(), self.folder.meta(), options)
     }
 
+    /// A new term, above every one in the hard state and the log, on the medium when this returns: a solo
+    /// node calls it before its first batch.
+    pub fn begin_term(&mut self) -> Result<u64, StorageError> {
+        let state = *self.hard_state.state();
+        let term = state.term.max(self.recovery.tail.term) + 1;
+        self.hard_state.store(&HardState {
+            term,
+            vote: 0,
+            ..state
+        })?;
+        Ok(term)
+    }
+
     /// Last step of an orderly stop: the writer is drained and synced, `commit_index` is the clean stop's.
     pub fn stopped(&mut self, commit_index: u64) -> Result<(), StorageError> {
         let state = *self.hard_state.state();

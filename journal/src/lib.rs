@@ -21,6 +21,7 @@ pub mod storage;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod verify;
 pub mod writer;
 
 pub use batch::{BATCH_HEADER_LENGTH, BatchError, BatchHeader, BatchView, LogTail};

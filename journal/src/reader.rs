@@ -213,7 +213,7 @@ impl<S: Storage> JournalReader<S> {
 }
 
 /// A tail that `header`, at `position`, follows.
-fn before(header: &BatchHeader, position: LogPosition) -> LogTail {
+pub(crate) fn before(header: &BatchHeader, position: LogPosition) -> LogTail {
     LogTail {
         position,
         index: header.index - 1,

@@ -4,10 +4,12 @@
 
 mod admin;
 mod allocation;
+mod demo;
 mod journal;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use lockstep_node::fatal::{ExitCode, Fatal};
 
 #[derive(Parser)]
 #[command(
@@ -27,6 +29,11 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Make the journal folder that a configuration names, once
     Format(serve::FormatArguments),
+    /// Load generator, floors, market replay
+    #[command(subcommand)]
+    Bench(lockstep_bench::cli::BenchCommand),
+    /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
+    Demo(demo::DemoArguments),
     /// Look at a journal: inspect, verify, replay; never writes to it
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -42,6 +49,8 @@ fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
+        Command::Bench(c) => bench(&c),
+        Command::Demo(a) => demo::run(&a),
         Command::Journal(c) => journal::run(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
@@ -51,6 +60,16 @@ fn main() -> std::process::ExitCode {
         Err(fatal) => {
             eprintln!("lockstep: {fatal}");
             std::process::ExitCode::from(fatal.code as u8)
+        }
+    }
+}
+
+fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
+    match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
+        lockstep_bench::cli::Verdict::Good => Ok(()),
+        lockstep_bench::cli::Verdict::Bad => {
+            Err(failed("bench: the outcome is not good; see above".into()))
         }
     }
 }

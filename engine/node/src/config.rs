@@ -171,6 +171,8 @@ pub struct DayConfig {
     pub utc_offset_minutes: i32,
     /// Time of day (minutes after the venue's midnight) at which an open day is closed.
     pub close_at_minutes: Option<u32>,
+    /// Seconds after that minute; only with `close_at_minutes`.
+    pub close_at_seconds: u32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -434,6 +436,12 @@ impl Config {
         {
             return Err(format!("day.close_at_minutes = {at}: must be below 1440"));
         }
+        let seconds = self.day.close_at_seconds;
+        if seconds >= 60 || (seconds > 0 && self.day.close_at_minutes.is_none()) {
+            return Err(format!(
+                "day.close_at_seconds = {seconds}: must be below 60, and only with close_at_minutes"
+            ));
+        }
         if !(-14 * 60..=14 * 60).contains(&self.day.utc_offset_minutes) {
             return Err("day.utc_offset_minutes: must be within 14 hours".into());
         }
@@ -560,6 +568,14 @@ mod tests {
             (
                 &format!("{SMALL}\n[journal]\nsegment_bytes = 12"),
                 "segment_bytes",
+            ),
+            (
+                &format!("{SMALL}\n[day]\nclose_at_seconds = 5"),
+                "only with close_at_minutes",
+            ),
+            (
+                &format!("{SMALL}\n[day]\nclose_at_minutes = 5\nclose_at_seconds = 60"),
+                "close_at_seconds = 60",
             ),
             (
                 &format!("{SMALL}\n[[firm]]\nid = 0\ncode = \"A\""),

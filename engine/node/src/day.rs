@@ -4,7 +4,8 @@ use crate::config::DayConfig;
 use lockstep_record::command::DayOpen;
 
 const DAY_NS: i128 = 86_400 * 1_000_000_000;
-const MINUTE_NS: i128 = 60 * 1_000_000_000;
+const SECOND_NS: i128 = 1_000_000_000;
+const MINUTE_NS: i128 = 60 * SECOND_NS;
 
 /// The venue's day that holds an instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,9 +23,10 @@ pub fn venue_day(config: &DayConfig, now_ns: u64) -> Option<VenueDay> {
     let offset = i128::from(config.utc_offset_minutes) * MINUTE_NS;
     let days = (i128::from(now_ns) + offset).div_euclid(DAY_NS);
     let midnight = days * DAY_NS - offset;
+    let seconds = i128::from(config.close_at_seconds) * SECOND_NS;
     let close = config
         .close_at_minutes
-        .map(|m| midnight + i128::from(m) * MINUTE_NS);
+        .map(|m| midnight + i128::from(m) * MINUTE_NS + seconds);
     Some(VenueDay {
         date: date_of(i64::try_from(days).ok()?)?,
         midnight_ns: u64::try_from(midnight).ok()?,
@@ -77,6 +79,7 @@ mod tests {
         let config = DayConfig {
             utc_offset_minutes: offset,
             close_at_minutes: Some(60),
+            close_at_seconds: 7,
             ..DayConfig::default()
         };
         venue_day(&config, seconds * SECOND).unwrap()
@@ -101,7 +104,7 @@ mod tests {
         );
         assert_eq!(
             new_york.close_ns,
-            Some(new_york.midnight_ns + 3600 * SECOND)
+            Some(new_york.midnight_ns + 3607 * SECOND)
         );
     }
 

@@ -5,6 +5,7 @@
 mod admin;
 mod allocation;
 mod demo;
+mod journal;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,9 @@ enum Command {
     Bench(Box<lockstep_bench::cli::BenchCommand>),
     /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
     Demo(demo::DemoArguments),
+    /// Look at a journal: inspect, verify, replay; never writes to it
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -47,6 +51,7 @@ fn main() -> std::process::ExitCode {
         Command::Format(a) => serve::format(&a),
         Command::Bench(c) => bench(&c),
         Command::Demo(a) => demo::run(&a),
+        Command::Journal(c) => journal::run(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

@@ -8,12 +8,14 @@ mod appender;
 mod error;
 mod layout;
 mod mapping;
+mod observed;
 mod previous;
 mod reader;
 
 pub use appender::{Appender, BatchFull, Full, Published, SealFields};
 pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
+pub use observed::ObservedLogBuffer;
 pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 

@@ -84,7 +84,8 @@ impl<S: StreamSource> Gateway<S> {
                 why,
                 ..
             } if gateway == self.id => {
-                self.end_connection(ConnectionId(connection), why, out);
+                let goodbye = why == ConnectionEnd::Superseded;
+                self.end_connection(ConnectionId(connection), goodbye, out);
             }
             Control::DayOpened { session_name, .. } => self.open_streams(&session_name, out),
             Control::DayClosed { .. } => self.close_streams(out),
@@ -93,15 +94,15 @@ impl<S: StreamSource> Gateway<S> {
         }
     }
 
-    /// The state machine ended the connection; it needs no Disconnect record.
-    fn end_connection(&mut self, id: ConnectionId, why: ConnectionEnd, out: &mut impl Out) {
+    /// The state machine ended the connection, which needs no Disconnect record; with `Z` if it was not
+    /// the client's own wish.
+    fn end_connection(&mut self, id: ConnectionId, say_goodbye: bool, out: &mut impl Out) {
         let Some(connection) = self.connection(id) else {
             return;
         };
         let session = std::mem::replace(&mut connection.session, SessionId::NONE);
         let mut goodbye = [0; soup::END_OF_SESSION.len()];
-        let superseded = why == ConnectionEnd::Superseded;
-        if superseded && connection.soup.end_of_session(&mut goodbye).is_some() {
+        if say_goodbye && connection.soup.end_of_session(&mut goodbye).is_some() {
             out.send_all(id, &goodbye);
         }
         connection.soup.end();
@@ -122,7 +123,7 @@ impl<S: StreamSource> Gateway<S> {
                 .filter(|c| c.ending)
                 .map(|c| c.id)
             {
-                self.end_connection(id, ConnectionEnd::Logout, out);
+                self.end_connection(id, false, out);
             }
         }
         for entry in &mut self.sessions {
@@ -146,7 +147,7 @@ impl<S: StreamSource> Gateway<S> {
             let (id, behind) = (connection.id, connection.behind);
             self.pause(id, out);
             if !behind {
-                self.end_connection(id, ConnectionEnd::Superseded, out);
+                self.end_connection(id, true, out);
             }
         }
     }
@@ -191,7 +192,7 @@ impl<S: StreamSource> Gateway<S> {
         if connection.next_to_send >= entry.next_number {
             connection.behind = false;
             if connection.ending {
-                self.end_connection(id, ConnectionEnd::Superseded, out);
+                self.end_connection(id, true, out);
             }
             return Ok(Replay::Done);
         }

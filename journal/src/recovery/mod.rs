@@ -5,12 +5,14 @@
 //! complete, and never continue behind bytes that do not verify and follow.
 
 mod apply;
+mod cut;
 mod finding;
 mod remains;
 mod ring;
 mod walk;
 
 pub use apply::Applied;
+pub use cut::{CutError, cut_at};
 pub use finding::{Cut, Damage, Finding, RecoveryError, Witness};
 
 use crate::batch::BATCH_KIND_CLEAN_STOP;

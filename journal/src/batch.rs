@@ -33,7 +33,7 @@ const DIGEST: usize = 104;
 const FEATURE_SET_VERSION: usize = 120;
 const BODY_CHECKSUM: usize = 128;
 const PREVIOUS_CHECKSUM: usize = 144;
-const HEADER_CHECKSUM: usize = 160;
+pub(crate) const HEADER_CHECKSUM: usize = 160;
 const RESERVED: usize = 176;
 
 const _: () = assert!(RESERVED + 16 == BATCH_HEADER_LENGTH);

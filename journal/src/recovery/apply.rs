@@ -13,6 +13,8 @@ use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
 const COPY_LENGTH: u64 = 256 << 10;
 /// Files of cut bytes kept for one position; further ones are not made.
 const CUT_FILES_MAX: u32 = 16;
+/// The writer leaves a segment only when the one before it is synced: that one, the full one, the tail's.
+const UNSYNCED_SEGMENTS_MAX: u64 = 3;
 
 /// What carrying out has left for the log buffer to begin with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +46,7 @@ impl Recovery {
             }
             None => None,
         };
+        self.sync_end(storage, meta)?;
         storage.sync_folder()?;
         let prefix = self.prefix(storage, meta)?;
         Ok(Applied {
@@ -51,6 +54,19 @@ impl Recovery {
             cut_file,
             prepared,
         })
+    }
+
+    /// What a run without synced writes left behind counts as committed from now on: it must be on the
+    /// medium before anything is built on it.
+    fn sync_end<S: Storage>(&self, storage: &S, meta: &JournalMeta) -> Result<(), StorageError> {
+        let last = self.tail.position.segment(meta.segment_data_length);
+        for number in last.saturating_sub(UNSYNCED_SEGMENTS_MAX - 1)..=last {
+            match storage.open(&segment_name(number), WriteMode::Buffered) {
+                Err(StorageError::NotFound { .. }) => {}
+                other => other?.sync()?,
+            }
+        }
+        Ok(())
     }
 
     fn mend_segments<S: Storage>(

@@ -296,3 +296,30 @@ fn what_is_refused_can_be_cut_explicitly() {
         (6, 6)
     );
 }
+
+/// A run under `local` dies; what it left unsynced is committed for the next run, which may be `durable`.
+#[test]
+fn what_a_recovery_builds_on_survives_a_power_cut() {
+    let mut bench = Bench::with_length(MemoryStorage::new(), AcknowledgementPolicy::Local, DATA);
+    for index in 1..=20 {
+        bench.append(COMMANDS, &[1800], index - 1);
+        bench.drain().unwrap();
+    }
+    let meta = bench.meta;
+    let lost = bench.storage.power_cut(|| false);
+    let boot_id = BootId([7; 16]);
+    let options = RecoveryOptions {
+        from: LogTail::EMPTY,
+        witness_index: 0,
+        boot_id,
+        log_buffer: None,
+    };
+    assert!(
+        recover(&lost, &meta, &options).unwrap().tail.index < 20,
+        "there was something to lose"
+    );
+    let recovery = recover(&bench.storage, &meta, &options).unwrap();
+    recovery.apply(&bench.storage, &meta, None).unwrap();
+    let after = bench.storage.power_cut(|| false);
+    assert_eq!(recover(&after, &meta, &options).unwrap().tail.index, 20);
+}

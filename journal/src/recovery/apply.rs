@@ -13,7 +13,8 @@ use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
 const COPY_LENGTH: u64 = 256 << 10;
 /// Files of cut bytes kept for one position; further ones are not made.
 const CUT_FILES_MAX: u32 = 16;
-/// The writer leaves a segment only when the one before it is synced: that one, the full one, the tail's.
+/// The writer leaves a segment only when the one before it is synced: the tail's, the one before, and one to
+/// spare.
 const UNSYNCED_SEGMENTS_MAX: u64 = 3;
 
 /// What carrying out has left for the log buffer to begin with.

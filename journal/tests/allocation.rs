@@ -1,4 +1,5 @@
 //! The hot path makes no allocation: append, seal, read, write to disk, with a counting global allocator.
+#![allow(unsafe_code)]
 
 use lockstep_journal::folder::{AcknowledgementPolicy, FormatOptions, OpenOptions, format};
 use lockstep_journal::storage::DirectStorage;
@@ -10,7 +11,6 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
-#[allow(unsafe_code)]
 // SAFETY: passes every call on to the system's allocator unchanged; counting touches no memory of it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -219,6 +219,7 @@ impl<'a> Demo<'a> {
     fn run(mut self) -> Result<(), DemoError> {
         venue::format(self.binary, &self.folder)?;
         let mut flow = Flow::new(&self.folder, SEED).map_err(DemoError::of_clients)?;
+        flow.stop_when(signals::stop_requested);
         for policy in ["durable", "local"] {
             self.crash(&mut flow, policy)?;
         }
@@ -310,9 +311,11 @@ impl<'a> Demo<'a> {
         let replayed = proof::replay(&self.folder.journal())?;
         let elapsed = begun.elapsed();
         proof::compare_hashes(ended.state(), &replayed)?;
+        let apart = proof::replay_apart(self.binary, &self.folder.data())?;
+        proof::compare_hashes(Some(apart), &replayed)?;
         say(&format!(
             "  the venue's state hash is an independent replay's: {} at sequence {}\n  \
-             ({} records in {} batches replayed in {} ms, {} digests in the log compared)",
+             (`lockstep journal replay` in a process of its own; {} records in {} batches replayed in {} ms, {} digests in the log compared)",
             replayed.hash(),
             replayed.sequence(),
             replayed.records,
@@ -377,7 +380,7 @@ impl<'a> Demo<'a> {
     fn files(&self) {
         say(&format!(
             "files in {}\n  venue.toml     configuration (users T1 to T{SESSIONS}, password {})\n  \
-             data/journal   the log\n  data/streams   what each session was told\n  \
+             data/journal   the log; `lockstep journal inspect | verify | replay`\n  data/streams   what each session was told\n  \
              data/counters  `lockstep counters FILE`\n  serve.log      the venue's log",
             self.path.display(),
             self.folder.password
@@ -408,7 +411,7 @@ impl<'a> Demo<'a> {
 
     fn connect(&self, flow: &mut Flow, venue: &VenueProcess) -> Result<(), DemoError> {
         let before = flow.sums();
-        flow.connect(venue.address, PATIENCE, signals::stop_requested)
+        flow.connect(venue.address, PATIENCE)
             .map_err(DemoError::of_clients)?;
         let after = flow.sums();
         let missed = after.acknowledgements - before.acknowledgements;

@@ -39,6 +39,16 @@ fn say(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// As release builds do by themselves: a failed assertion is our bug, and a venue that has lost a thread
+/// must not go on half alive.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
 pub fn format(arguments: &FormatArguments) -> Result<(), Fatal> {
     let config = Config::load(&arguments.config)?;
     let folder = node::format_journal(&config)?;
@@ -60,6 +70,7 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
         .with_target(false);
     // A second initialisation cannot happen in a process that serves once.
     let _ = log.try_init();
+    abort_on_panic();
     signals::install().map_err(|e| Fatal::new(ExitCode::Setup, format!("signal handlers: {e}")))?;
     if arguments.end_with_parent {
         signals::end_with_parent()

@@ -406,13 +406,17 @@ impl Config {
             }
         }
         let batch = u64::from(self.journal.batch_bytes_max);
+        // With its header: a quarter of the ring to the byte once passed here and failed at the first batch.
+        let length = lockstep_journal::batch_length(batch);
         if batch < 8192
-            || batch * 4 > self.journal.log_buffer_bytes
-            || batch * 4 > self.journal.segment_bytes
+            || length > lockstep_journal::BATCH_LENGTH_MAX
+            || length * 4 > self.journal.log_buffer_bytes
+            || length * 4 > self.journal.segment_bytes
         {
             return Err(format!(
-                "journal.batch_bytes_max = {batch}: must be at least 8192 and at most a quarter of \
-                 log_buffer_bytes and of segment_bytes"
+                "journal.batch_bytes_max = {batch}: must be at least 8192 and, with a batch's header, at \
+                 most {} and a quarter of log_buffer_bytes and of segment_bytes",
+                lockstep_journal::BATCH_LENGTH_MAX
             ));
         }
         // One stream file a session; id 0 is nobody's.
@@ -576,6 +580,14 @@ mod tests {
             (
                 &format!("{SMALL}\n[day]\nclose_at_minutes = 5\nclose_at_seconds = 60"),
                 "close_at_seconds = 60",
+            ),
+            (
+                &format!("{SMALL}\n[journal]\nlog_buffer_bytes = 1048576"),
+                "batch_bytes_max",
+            ),
+            (
+                &format!("{SMALL}\n[journal]\nbatch_bytes_max = 1048576"),
+                "batch_bytes_max",
             ),
             (
                 &format!("{SMALL}\n[[firm]]\nid = 0\ncode = \"A\""),

@@ -310,7 +310,9 @@ impl<'a> Assembly<'a> {
         };
         let bounds = BatchBounds {
             records_max: config.journal.batch_records_max,
-            bytes_max: config.journal.batch_bytes_max as usize,
+            // The journal's segments may be shorter than the configuration would make them now.
+            bytes_max: (config.journal.batch_bytes_max as usize)
+                .min(log.appender.body_length_max()),
         };
         let clock = BatchClock::new(SystemClock, Timestamp(log.tail.timestamp));
         let sequencer = SequencerAgent::new(Sequencer::new(

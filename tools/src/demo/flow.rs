@@ -128,6 +128,8 @@ pub struct Sums {
 pub struct Flow {
     traders: Traders<AnyDriver>,
     market: Market,
+    /// Looked at while waiting.
+    stop: fn() -> bool,
 }
 
 impl Flow {
@@ -144,7 +146,16 @@ impl Flow {
             traders.add(folder.login(session, 1)?);
         }
         let market = Market::new(&folder.plan, seed);
-        Ok(Self { traders, market })
+        Ok(Self {
+            traders,
+            market,
+            stop: || false,
+        })
+    }
+
+    /// Ends every wait as `Interrupted` once `stop` is true.
+    pub fn stop_when(&mut self, stop: fn() -> bool) {
+        self.stop = stop;
     }
 
     pub fn traders(&self) -> &Traders<AnyDriver> {
@@ -173,13 +184,11 @@ impl Flow {
         &mut self,
         address: std::net::SocketAddr,
         at_most: Duration,
-        stop: fn() -> bool,
     ) -> Result<(), FlowError> {
         self.traders.connect(address)?;
         self.wait(
             "not all sessions were logged in and caught up",
             at_most,
-            stop,
             |traders| traders.are_ready(),
         )
     }
@@ -217,7 +226,6 @@ impl Flow {
         self.wait(
             "connections to a dead venue live on",
             at_most,
-            || false,
             Traders::are_down,
         )
     }
@@ -227,12 +235,9 @@ impl Flow {
         for trader in 0..self.traders.traders().len() {
             self.traders.settle(trader)?;
         }
-        self.wait(
-            "requests are unanswered",
-            at_most,
-            || false,
-            |traders| traders.unanswered_count() == 0,
-        )
+        self.wait("requests are unanswered", at_most, |traders| {
+            traders.unanswered_count() == 0
+        })
     }
 
     /// Connects anew from message 1 on and hears the whole day again; returns how many messages were
@@ -246,16 +251,11 @@ impl Flow {
         self.traders.cut();
         self.wait_down(at_most)?;
         self.traders.rewind();
-        self.connect(address, at_most, || false)?;
-        self.wait(
-            "the day was not told again",
-            at_most,
-            || false,
-            |traders| {
-                let heard: u64 = traders.traders().iter().map(|t| t.verified_count()).sum();
-                heard - before.verified >= before.acknowledgements
-            },
-        )?;
+        self.connect(address, at_most)?;
+        self.wait("the day was not told again", at_most, |traders| {
+            let heard: u64 = traders.traders().iter().map(|t| t.verified_count()).sum();
+            heard - before.verified >= before.acknowledgements
+        })?;
         self.settle(at_most)?;
         Ok(self.sums().verified - before.verified)
     }
@@ -292,12 +292,11 @@ impl Flow {
         &mut self,
         what: &'static str,
         at_most: Duration,
-        stop: fn() -> bool,
         done: impl Fn(&Traders<AnyDriver>) -> bool,
     ) -> Result<(), FlowError> {
         let until = Instant::now() + at_most;
         while !done(&self.traders) {
-            if stop() {
+            if (self.stop)() {
                 return Err(FlowError::Interrupted);
             }
             if Instant::now() >= until {

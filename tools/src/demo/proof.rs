@@ -14,6 +14,7 @@ use lockstep_record::event::{Control, Delivery, Event, EventSink};
 use lockstep_record::{Price, SessionId, Side};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use thiserror::Error;
 
 /// What does not fit.
@@ -94,6 +95,25 @@ pub fn replay(journal: &Path) -> Result<Replayed, ProofError> {
         records,
         digests_compared,
     })
+}
+
+/// Hash and sequence that `binary journal replay` finds in a data directory.
+pub fn replay_apart(binary: &Path, data: &Path) -> Result<(String, u64), ProofError> {
+    let failed = |what: String| ProofError::Replay(what);
+    let output = Command::new(binary)
+        .args(["journal", "replay", "--json"])
+        .arg(data)
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let found: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| failed(e.to_string()))?;
+    match (found["state_hash"].as_str(), found["sequence"].as_u64()) {
+        (Some(hash), Some(sequence)) => Ok((hash.to_owned(), sequence)),
+        _ => Err(failed(format!("no state hash in {found}"))),
+    }
 }
 
 /// The running node and the replay came to the same state.

@@ -43,6 +43,11 @@ fn wrong_configurations_are_exit_code_10_and_name_what_is_wrong() {
             good.replace("\"DEMO\"\npassword", "\"NONE\"\npassword"),
             "NONE",
         ),
+        (
+            // The default batch with its header is more than a quarter of this ring.
+            good.replace("log_buffer_bytes = 4194304", "log_buffer_bytes = 1048576"),
+            "batch_bytes_max",
+        ),
         (good.replace("127.0.0.1:0", "nowhere"), "socket address"),
         (good.replace("idle = \"park\"", "idle = \"sleep\""), "sleep"),
         ("[data".to_owned(), "venue.toml"),

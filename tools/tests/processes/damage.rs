@@ -1,6 +1,6 @@
 //! Journals with a torn tail, or damaged where nothing may be cut.
 
-use crate::common::{Fixture, assert_end, plan, segments, stop_in_order};
+use crate::common::{Fixture, assert_end, plan, run, segments, stop_in_order};
 use crate::proof::replay;
 use crate::raw::{Raw, bid};
 use crate::venue::{VenuePlan, VenueProcess};
@@ -145,8 +145,16 @@ fn damage_in_the_middle_is_exit_code_18_and_names_the_place() {
         before,
         "nothing was touched"
     );
+    let data = fixture.folder.data();
+    let verify = || {
+        run(&["journal", "verify", data.to_str().expect("UTF-8")])
+            .status
+            .code()
+    };
+    assert_eq!(verify(), Some(1));
     // Mended from a copy, it serves.
     flip(&fixture, middle);
+    assert_eq!(verify(), Some(0));
     stop_in_order(fixture.start());
 }
 

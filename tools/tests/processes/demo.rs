@@ -30,6 +30,31 @@ fn the_demo_proves_and_says_where_its_files_are() {
 }
 
 #[test]
+fn an_interrupted_demo_ends_its_venue_and_leaves_no_log_buffer() {
+    let temporary = tempfile::tempdir().expect("temporary folder");
+    let folder = temporary.path().join("demo");
+    let demo = Command::new(crate::common::binary())
+        .args(["demo", "--seconds", "60", "--dir"])
+        .arg(&folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let id = demo.id();
+    wait_until("the venue runs", || folder.join("data/counters").exists());
+    lockstep_node::signals::terminate(id).expect("signal");
+    let output = demo.wait_with_output().expect("an end");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("interrupted"), "{errors}");
+    let log_buffer = format!("/dev/shm/lockstep-demo-{id}-venue.log");
+    assert!(
+        !std::path::Path::new(&log_buffer).exists(),
+        "{log_buffer} was left behind"
+    );
+}
+
+#[test]
 fn a_demo_that_is_killed_takes_its_venue_along() {
     let temporary = tempfile::tempdir().expect("temporary folder");
     let folder = temporary.path().join("demo");

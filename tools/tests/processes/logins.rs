@@ -5,7 +5,8 @@ use crate::common::{Fixture, plan, stop_in_order, wait_until};
 use crate::raw::{Raw, Said, Witness, bid, login_packet};
 use crate::venue::VenuePlan;
 use lockstep_node::counters::CounterId;
-use lockstep_wire::soup::Login;
+use lockstep_wire::soup::{CLIENT_HEARTBEAT, Login};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[test]
 fn refused_logins_get_their_letter_and_are_closed() {
@@ -174,6 +175,83 @@ fn a_connection_too_many_is_closed_at_once() {
     witness.is_served();
     first.message(&bid(1));
     first.hear_of(b'A', 1);
+    stop_in_order(venue);
+}
+
+#[test]
+fn silence_is_broken_by_heartbeats_and_ends_a_peer_that_is_silent_too() {
+    let network = "heartbeat_ms = 50\npeer_timeout_ms = 1000".to_owned();
+    let (fixture, venue) = Fixture::serving(VenuePlan { network, ..plan() });
+    let address = venue.address;
+    let mut alive = Raw::logged_in(address, &fixture.folder, 2, 0);
+    let mut silent = Raw::logged_in(address, &fixture.folder, 1, 0);
+    let heard = std::thread::spawn(move || (silent.said_to_the_end(), silent.heartbeats()));
+    while !heard.is_finished() {
+        alive.send(&CLIENT_HEARTBEAT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (said, heartbeats) = heard.join().expect("heard");
+    assert_eq!(said, [], "C4");
+    assert!(heartbeats >= 3, "C3: {heartbeats} in a second of silence");
+    assert!(fixture.counter(CounterId::PeersTimedOut) >= 1);
+    alive.message(&bid(1));
+    alive.hear_of(b'A', 1);
+    stop_in_order(venue);
+}
+
+/// `[day]` with a close so many seconds from now, and no midnight in between.
+fn closing_in(seconds: u64) -> String {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    let second_of_day = since.as_secs() % 86_400;
+    let is_late = second_of_day + seconds + 60 >= 86_400;
+    let (offset, at) = if is_late {
+        (-720, second_of_day + seconds - 43_200)
+    } else {
+        (0, second_of_day + seconds)
+    };
+    format!(
+        "\n[day]\nutc_offset_minutes = {offset}\nclose_at_minutes = {}\nclose_at_seconds = {}\n",
+        at / 60,
+        at % 60
+    )
+}
+
+#[test]
+fn the_close_expires_day_orders_on_every_stream_and_ends_the_session() {
+    let more = crate::common::LAYOUT.to_owned() + &closing_in(12);
+    let (fixture, venue) = Fixture::serving(VenuePlan { more, ..plan() });
+    let mut client = Raw::logged_in(venue.address, &fixture.folder, 1, 1);
+    let mut idle = Raw::logged_in(venue.address, &fixture.folder, 2, 1);
+    for user_ref in 1..=3 {
+        client.message(&bid(user_ref));
+    }
+    client.hear_of(b'A', 3);
+    let said = client.said_to_the_end();
+    let letters: Vec<_> = said
+        .iter()
+        .map(|said| match said {
+            Said::Message(_, m) if m[0] == b'C' => (m[0], m[17]),
+            Said::Message(_, m) if m[0] == b'S' => (m[0], m[9]),
+            Said::EndOfSession => (b'Z', 0),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expired = (b'C', b'E');
+    assert_eq!(
+        letters,
+        [expired, expired, expired, (b'S', b'E'), (b'Z', 0)],
+        "C11"
+    );
+    let said = idle.said_to_the_end();
+    assert!(matches!(&said[..], [.., Said::Message(_, m), Said::EndOfSession] if m[..1] == *b"S"));
+    // L5: nobody logs in until the next day opens, after a restart neither.
+    stop_in_order(venue);
+    let venue = fixture.start();
+    let mut late = Raw::connect(venue.address);
+    late.send(&login_packet(&fixture.folder.login(1, 1).expect("login")));
+    assert_eq!(late.said_to_the_end(), [Said::Rejected(b'S')], "L5");
     stop_in_order(venue);
 }
 

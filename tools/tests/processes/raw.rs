@@ -29,6 +29,7 @@ pub struct Raw {
     stream: TcpStream,
     buffer: Vec<u8>,
     next_number: u64,
+    heartbeats: u64,
 }
 
 impl Raw {
@@ -42,6 +43,7 @@ impl Raw {
             stream,
             buffer: Vec::new(),
             next_number: 0,
+            heartbeats: 0,
         }
     }
 
@@ -84,6 +86,11 @@ impl Raw {
     /// Number that the next message will have.
     pub fn next_number(&self) -> u64 {
         self.next_number
+    }
+
+    /// Heartbeats heard.
+    pub fn heartbeats(&self) -> u64 {
+        self.heartbeats
     }
 
     /// What the venue says next; panics if it says nothing for half a minute.
@@ -139,7 +146,10 @@ impl Raw {
             let frame = split_server(&self.buffer).expect("a sound venue")?;
             let length = frame.length();
             let said = match ServerPacket::from_frame(&frame).expect("a sound venue") {
-                ServerPacket::Heartbeat => None,
+                ServerPacket::Heartbeat => {
+                    self.heartbeats += 1;
+                    None
+                }
                 ServerPacket::LoginAccepted(accepted) => {
                     self.next_number = accepted.number().expect("a number");
                     Some(Said::Accepted(self.next_number))

@@ -31,8 +31,7 @@ fn no_thread_of_serve_allocates_per_order() {
     };
     let (fixture, venue) = Fixture::serving(plan);
     let mut flow = Flow::new(&fixture.folder, 21).expect("clients");
-    flow.connect(venue.address, PATIENCE, || false)
-        .expect("sessions");
+    flow.connect(venue.address, PATIENCE).expect("sessions");
     trade(&mut flow, 20_000);
     let (before, records) = (
         fixture.counter(CounterId::Allocations),
@@ -72,8 +71,7 @@ fn resident_memory_stays_over_a_long_run() {
     };
     let (fixture, venue) = Fixture::serving(plan);
     let mut flow = Flow::new(&fixture.folder, 22).expect("clients");
-    flow.connect(venue.address, PATIENCE, || false)
-        .expect("sessions");
+    flow.connect(venue.address, PATIENCE).expect("sessions");
     trade(&mut flow, operations / 2);
     let before = fixture.counter(CounterId::ResidentBytes);
     trade(&mut flow, operations / 2);

@@ -60,3 +60,41 @@ fn a_client_that_never_reads_costs_only_itself_and_finds_its_stream_exact() {
     witness.is_served();
     stop_in_order(venue);
 }
+
+#[test]
+fn a_flood_is_held_back_by_the_window_and_every_order_is_answered() {
+    let network = "ingress_ring_bytes = 65536".to_owned();
+    // The gateway on a thread of its own, and a log buffer smaller than the flood: whoever is behind, it
+    // reaches back to the gateway.
+    let more = "batch_bytes_max = 65536\n[[thread]]\nidle = \"yield\"\nagents = [\"gateway\"]\n[[thread]]\nidle = \"park\"\n\
+        agents = [\"sequencer\", \"consensus\", \"journal\", \"engine\", \"stream\"]";
+    let (fixture, venue) = Fixture::serving(VenuePlan {
+        network,
+        more: more.to_owned(),
+        log_buffer_bytes: 1 << 20,
+        ..plan()
+    });
+    let (address, folder) = (venue.address, &fixture.folder);
+    let orders = 6_000;
+    let flood = |session| {
+        let mut client = Raw::logged_in(address, folder, session, 1);
+        let bids = (1..=orders).flat_map(|user_ref| packet(&bid(user_ref)));
+        client.send(&bids.collect::<Vec<u8>>());
+        assert_eq!(client.hear().1[0], b'S');
+        for user_ref in 1..=orders {
+            let (number, payload) = client.hear();
+            assert_eq!((number, payload[0]), (u64::from(user_ref) + 1, b'A'));
+            assert_eq!(user_ref_of(&payload), Some(user_ref));
+        }
+    };
+    std::thread::scope(|scope| {
+        for session in 1..=4 {
+            scope.spawn(move || flood(session));
+        }
+    });
+    assert!(
+        fixture.counter(CounterId::IngressFull) > 0,
+        "C6: the ring was never full"
+    );
+    stop_in_order(venue);
+}

@@ -13,6 +13,8 @@ pub mod node;
 pub mod record;
 pub mod wire;
 
+use std::path::Path;
+
 /// One target: its name, what it does with bytes, and inputs that are worth starting from.
 #[derive(Clone, Copy)]
 pub struct Target {
@@ -44,6 +46,20 @@ targets! {
     journal::stream
     node::config
     node::egress
+}
+
+pub fn print_names() {
+    for target in TARGETS {
+        println!("{}", target.name);
+    }
+}
+
+/// Writes a target's seeds as files, for a driver that begins with a folder of inputs.
+pub fn write_seeds(target: &Target, folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder that can be made");
+    for (at, seed) in (target.seeds)().iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{at:02}")), seed).expect("a writable folder");
+    }
 }
 
 pub fn target(name: &str) -> Option<&'static Target> {

@@ -4,7 +4,7 @@
 //! `steady list` · `steady seeds TARGET FOLDER` · `steady run TARGET SECONDS [SEED]` · `steady repeat TARGET FILE…`
 
 use lockstep_fuzz::bytes::Random;
-use lockstep_fuzz::{TARGETS, Target, target};
+use lockstep_fuzz::{Target, print_names, target, write_seeds};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -17,9 +17,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["list"] => TARGETS
-            .iter()
-            .for_each(|target| println!("{}", target.name)),
+        ["list"] => print_names(),
         ["seeds", name, folder] => write_seeds(named(name), Path::new(folder)),
         ["run", name, seconds] => drive(named(name), number(seconds), 1),
         ["run", name, seconds, seed] => drive(named(name), number(seconds), number(seed)),
@@ -49,13 +47,6 @@ fn number(text: &str) -> u64 {
         eprintln!("{text}: not a number");
         std::process::exit(2);
     })
-}
-
-fn write_seeds(target: &Target, folder: &Path) {
-    std::fs::create_dir_all(folder).expect("a folder that can be made");
-    for (at, seed) in (target.seeds)().iter().enumerate() {
-        std::fs::write(folder.join(format!("seed-{at:02}")), seed).expect("a writable folder");
-    }
 }
 
 fn drive(target: &Target, seconds: u64, seed: u64) {

@@ -39,6 +39,8 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER files through a venue and compares its book, row by row.
     ReplayMarket(ReplayMarketArgs),
+    /// Makes a journal and replays it: records a second, and where the time goes.
+    Replay(crate::replay::ReplayArgs),
 }
 
 /// What a run ended with.
@@ -69,6 +71,8 @@ pub enum BenchError {
     Lobster(#[from] LobsterError),
     #[error(transparent)]
     Link(#[from] LinkError),
+    #[error(transparent)]
+    Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
     #[error("cannot write {what}: {source}")]
@@ -247,6 +251,7 @@ pub fn run(command: &BenchCommand) -> Result<Verdict, BenchError> {
         BenchCommand::Order(args) => order(args),
         BenchCommand::Echo(args) => echo(args),
         BenchCommand::ReplayMarket(args) => replay_market(args),
+        BenchCommand::Replay(args) => replay(args),
     }
 }
 
@@ -384,6 +389,11 @@ struct FileReport {
     symbol: String,
     setting: Setting,
     report: MarketReport,
+}
+
+fn replay(args: &crate::replay::ReplayArgs) -> Result<Verdict, BenchError> {
+    print(&crate::replay::run(args)?, args.json)?;
+    Ok(Verdict::Good)
 }
 
 fn replay_market(args: &ReplayMarketArgs) -> Result<Verdict, BenchError> {

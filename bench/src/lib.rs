@@ -14,3 +14,4 @@ pub mod local;
 pub mod market;
 pub mod measure;
 pub mod random;
+pub mod replay;

@@ -4,6 +4,8 @@
 
 mod admin;
 mod allocation;
+mod demo;
+mod journal;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -29,7 +31,12 @@ enum Command {
     Format(serve::FormatArguments),
     /// Load generator, floors, market replay
     #[command(subcommand)]
-    Bench(lockstep_bench::cli::BenchCommand),
+    Bench(Box<lockstep_bench::cli::BenchCommand>),
+    /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
+    Demo(demo::DemoArguments),
+    /// Look at a journal: inspect, verify, replay; never writes to it
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -43,6 +50,8 @@ fn main() -> std::process::ExitCode {
         Command::Serve(a) => serve::serve(&a),
         Command::Format(a) => serve::format(&a),
         Command::Bench(c) => bench(&c),
+        Command::Demo(a) => demo::run(&a),
+        Command::Journal(c) => journal::run(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Counters(a) => admin::counters(&a),
     };

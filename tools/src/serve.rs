@@ -5,6 +5,7 @@ use lockstep_node::config::Config;
 use lockstep_node::fatal::{ExitCode, Fatal};
 use lockstep_node::node::{self, Node, NodeOptions};
 use lockstep_node::signals;
+use lockstep_node::status::hash_text;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub struct ServeArguments {
     /// Make the journal folder if it does not exist (never in an existing one)
     #[arg(long)]
     format: bool,
+    /// End at once, as by SIGKILL, when the process that started this one ends
+    #[arg(long)]
+    end_with_parent: bool,
 }
 
 #[derive(Args)]
@@ -57,6 +61,10 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
     // A second initialisation cannot happen in a process that serves once.
     let _ = log.try_init();
     signals::install().map_err(|e| Fatal::new(ExitCode::Setup, format!("signal handlers: {e}")))?;
+    if arguments.end_with_parent {
+        signals::end_with_parent()
+            .map_err(|e| Fatal::new(ExitCode::Setup, format!("parent's end: {e}")))?;
+    }
     if arguments.format && !node::journal_folder(&config).exists() {
         node::format_journal(&config)?;
     }
@@ -73,7 +81,13 @@ pub fn serve(arguments: &ServeArguments) -> Result<(), Fatal> {
         }
         std::thread::sleep(Duration::from_millis(if listening { 20 } else { 1 }));
     }
-    node.stop()?;
+    if let Some(state) = node.stop()? {
+        say(&format!(
+            "state hash {} sequence {}",
+            hash_text(&state.hash),
+            state.sequence.0
+        ));
+    }
     say("stopped in order");
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::agent::{Agent, Now};
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
 use crate::sink::EgressSink;
-use crate::status::{Applied, Status};
+use crate::status::{Applied, FinalState, Status};
 use lockstep_core::{ApplyError, StateMachine};
 use lockstep_journal::{BatchHeader, LogBuffer, LogBufferReader};
 use lockstep_record::batch::BatchKind;
@@ -114,7 +114,14 @@ impl Agent for EngineAgent {
         if all {
             self.log.release();
         }
-        Ok(all && self.sink.drain())
+        let finished = all && self.sink.drain();
+        if finished && self.status.final_state().is_none() {
+            self.status.set_final(FinalState {
+                hash: self.machine.state_hash(),
+                sequence: self.machine.last_sequence(),
+            });
+        }
+        Ok(finished)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
 use crate::sequencer::{BatchBounds, LogTail, Sequencer, SequencerAgent};
 use crate::sink::{EgressSink, FRAME_MAX};
-use crate::status::{Applied, Status};
+use crate::status::{Applied, FinalState, Status};
 use crate::stream::StreamAgent;
 use crate::{operator, ring, signals};
 use lockstep_core::StateMachine;
@@ -52,6 +52,7 @@ pub struct Node {
     agents: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     listening: Receiver<(SocketAddr, &'static str)>,
+    status: Arc<Status>,
     finish: recovery::Finish,
 }
 
@@ -98,6 +99,7 @@ impl Node {
         let (told, listening) = sync_channel(1);
         let mut assembly = Assembly::new(config, &recovered, &counters, &stop)?;
         assembly.listening = Some(told);
+        let status = Arc::clone(&assembly.status);
         let (plans, finish, mut others) = assembly.plan(recovered, &counters)?;
         let page = signals::page_bytes();
         let house =
@@ -110,6 +112,7 @@ impl Node {
             agents,
             others,
             listening,
+            status,
             finish,
         })
     }
@@ -124,8 +127,8 @@ impl Node {
         self.stop.is_requested()
     }
 
-    /// Stops in order and waits; the first fatal condition of any thread is the result.
-    pub fn stop(self) -> Result<(), Fatal> {
+    /// Stops in order and waits. What the state has come to, or the first fatal condition of any thread.
+    pub fn stop(self) -> Result<Option<FinalState>, Fatal> {
         self.stop.request();
         for thread in self.agents.into_iter().chain(self.others) {
             if thread.join().is_err() {
@@ -135,7 +138,10 @@ impl Node {
         }
         match self.stop.take_fatal() {
             Some(fatal) => Err(fatal),
-            None => self.finish.orderly(),
+            None => {
+                self.finish.orderly()?;
+                Ok(self.status.final_state())
+            }
         }
     }
 }

@@ -32,6 +32,32 @@ pub fn stop_requested() -> bool {
     STOP.load(Ordering::Acquire)
 }
 
+/// Asks another process to stop in order (SIGTERM). Only for a child that has not been waited for: its id
+/// cannot have been given to anybody else.
+pub fn terminate(process_id: u32) -> std::io::Result<()> {
+    let invalid = |_| std::io::Error::from(std::io::ErrorKind::InvalidInput);
+    let process_id = libc::pid_t::try_from(process_id).map_err(invalid)?;
+    if process_id <= 1 {
+        // 0 would mean this process's whole group.
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: kill has no memory preconditions.
+    match unsafe { libc::kill(process_id, libc::SIGTERM) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Has the kernel kill this process when the thread that started it ends: for a child that must not
+/// outlive its parent, whatever ends that.
+pub fn end_with_parent() -> std::io::Result<()> {
+    // SAFETY: this option of prctl takes a signal number and touches no memory.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// Bytes of a memory page.
 pub fn page_bytes() -> u64 {
     // SAFETY: sysconf has no preconditions.

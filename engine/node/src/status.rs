@@ -1,6 +1,7 @@
 //! What agents tell each other beside rings and log buffer: a few words, one writer each.
 
 use lockstep_record::{LogIndex, Sequence, Timestamp};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The engine's digest and the batch after which it was taken.
@@ -8,6 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 pub struct Applied {
     pub index: LogIndex,
     pub digest: u64,
+}
+
+/// What the state machine had come to when the node stopped in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FinalState {
+    /// SHA-256 over every field of the state.
+    pub hash: [u8; 32],
+    /// Of the last record applied.
+    pub sequence: Sequence,
+}
+
+/// A state hash as it is printed everywhere: 64 hexadecimal digits.
+pub fn hash_text(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Written by the engine (applied, deadline) and by consensus (commit index).
@@ -21,6 +36,7 @@ pub struct Status {
     deadline_ns: AtomicU64,
     commit_index: AtomicU64,
     applied_sequence: AtomicU64,
+    final_state: OnceLock<FinalState>,
 }
 
 impl Status {
@@ -32,6 +48,7 @@ impl Status {
             deadline_ns: AtomicU64::new(u64::MAX),
             commit_index: AtomicU64::new(commit_index.0),
             applied_sequence: AtomicU64::new(0),
+            final_state: OnceLock::new(),
         }
     }
 
@@ -73,6 +90,17 @@ impl Status {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let at = self.deadline_ns.load(Ordering::Relaxed);
         (at != u64::MAX).then_some(Timestamp(at))
+    }
+
+    /// Engine only, once, when the node stops in order and everything is applied.
+    pub fn set_final(&self, state: FinalState) {
+        // The first stands: an engine that is asked twice has applied nothing in between.
+        let _ = self.final_state.set(state);
+    }
+
+    /// `None` before the orderly end.
+    pub fn final_state(&self) -> Option<FinalState> {
+        self.final_state.get().copied()
     }
 
     /// Consensus only.

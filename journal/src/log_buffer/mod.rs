@@ -8,12 +8,14 @@ mod appender;
 mod error;
 mod layout;
 mod mapping;
+mod observed;
 mod previous;
 mod reader;
 
 pub use appender::{Appender, BatchFull, Full, Published, SealFields};
 pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
+pub use observed::ObservedLogBuffer;
 pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 
@@ -89,13 +91,7 @@ impl LogBuffer {
             base_position: tail.position,
             process: std::process::id(),
         };
-        mapping.initialise(&identity.encode(), tail.position, prefix);
-        mapping
-            .counter(PUBLISHED_INDEX)
-            .store(tail.index, Ordering::Relaxed);
-        mapping
-            .counter(COMMIT_INDEX)
-            .store(tail.index, Ordering::Release);
+        mapping.initialise(&identity.encode(), tail, prefix);
         Ok(Arc::new(Self {
             mapping: Arc::new(mapping),
             identity,

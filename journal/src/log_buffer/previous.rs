@@ -151,7 +151,7 @@ impl PreviousLogBuffer {
     }
 }
 
-fn check(identity: Identity, file_length: u64) -> Result<Identity, HeaderBlockError> {
+pub(super) fn check(identity: Identity, file_length: u64) -> Result<Identity, HeaderBlockError> {
     let ring = identity.ring_length;
     let bounded = (RING_LENGTH_MIN..=RING_LENGTH_MAX).contains(&ring) && ring.is_power_of_two();
     if bounded && file_length >= BLOCK_LENGTH + ring {

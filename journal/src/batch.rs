@@ -33,7 +33,7 @@ const DIGEST: usize = 104;
 const FEATURE_SET_VERSION: usize = 120;
 const BODY_CHECKSUM: usize = 128;
 const PREVIOUS_CHECKSUM: usize = 144;
-const HEADER_CHECKSUM: usize = 160;
+pub(crate) const HEADER_CHECKSUM: usize = 160;
 const RESERVED: usize = 176;
 
 const _: () = assert!(RESERVED + 16 == BATCH_HEADER_LENGTH);
@@ -151,6 +151,7 @@ impl BatchHeader {
     }
 
     /// The header at the start of `bytes`, its checksum and fixed fields verified; not the body.
+    #[inline(always)]
     pub fn decode(bytes: &[u8]) -> Result<Self, BatchError> {
         if bytes.len() < BATCH_HEADER_LENGTH {
             return Err(BatchError::Short {
@@ -170,6 +171,7 @@ impl BatchHeader {
     }
 
     /// The header at the start of a batch that this process has published or verified before.
+    #[inline(always)]
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let bytes = &bytes[..BATCH_HEADER_LENGTH];
         Self {
@@ -192,6 +194,7 @@ impl BatchHeader {
         }
     }
 
+    #[inline(always)]
     fn check_fixed_fields(self, bytes: &[u8]) -> Result<Self, BatchError> {
         let version = get_u16(bytes, FORMAT_VERSION);
         if version > BATCH_FORMAT_VERSION {
@@ -216,6 +219,7 @@ impl BatchHeader {
     }
 
     /// Whether `body` is what the header was made for.
+    #[inline(always)]
     pub fn verify_body(&self, body: &[u8]) -> Result<(), BatchError> {
         let same_length = body.len() == self.body_length as usize;
         if same_length && Checksum::of(body) == self.body_checksum {
@@ -231,6 +235,7 @@ impl BatchHeader {
     }
 
     /// Whether this batch may stand directly behind `tail` in the log of `cluster_id`.
+    #[inline(always)]
     pub fn follows(&self, tail: &LogTail, cluster_id: ClusterId) -> Result<(), OrderError> {
         if self.cluster_id != cluster_id {
             return Err(OrderError::Cluster {
@@ -314,6 +319,7 @@ pub struct BatchView<'a> {
 
 impl<'a> BatchView<'a> {
     /// The batch at the start of `bytes`, both checksums verified.
+    #[inline(always)]
     pub fn verified(bytes: &'a [u8], position: LogPosition) -> Result<Self, BatchError> {
         let header = BatchHeader::decode(bytes)?;
         let available = bytes.len() as u64;

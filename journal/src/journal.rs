@@ -10,7 +10,7 @@ use crate::segment::{SegmentPreparer, SegmentSupply};
 use crate::storage::{Storage, StorageError};
 use crate::writer::JournalWriter;
 use crate::{BootId, LogBuffer, LogBufferError, LogBufferId, LogBufferOptions, LogTail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -63,48 +63,23 @@ impl<S: Storage> Journal<S> {
     pub fn open(storage: &S, options: &StartOptions) -> Result<Self, OpenError> {
         let folder = JournalFolder::open(storage.clone(), options.open)?;
         let meta = *folder.meta();
-        let path = options
-            .log_buffer_path
-            .clone()
-            .unwrap_or_else(|| LogBuffer::default_path(meta.journal_id));
-        let mut previous = PreviousLogBuffer::open(&path)?;
-        if let Some(previous) = &previous {
-            previous.refuse_foreign(meta.journal_id)?;
-        }
-        let log_buffer = match &mut previous {
-            Some(previous) if previous.identity().is_ok() => Some(previous.image()?),
-            _ => None,
-        };
+        let default_path = || LogBuffer::default_path(meta.journal_id);
+        let path = options.log_buffer_path.clone().unwrap_or_else(default_path);
         let boot_id = BootId::current().map_err(OpenError::BootId)?;
-        let (from, witness_index) = (options.from, options.witness_index);
-        let recovery = recover(
-            storage,
-            &meta,
-            &RecoveryOptions {
-                from,
-                witness_index,
-                boot_id,
-                log_buffer,
-            },
-        )?;
-        folder.remove_unfinished()?;
-        let applied = recovery.apply(storage, &meta, log_buffer)?;
-        drop(previous);
-        let options_of_buffer = LogBufferOptions {
+        let (recovery, applied) = recover_and_apply(&folder, options, &path, boot_id)?;
+        let buffer_options = LogBufferOptions {
             path,
             ring_length: options.ring_length,
             cluster_id: meta.cluster_id,
             journal_id: meta.journal_id,
             segment_data_length: meta.segment_data_length,
         };
-        let buffer = LogBuffer::create(&options_of_buffer, &recovery.tail, &applied.prefix)?;
+        let buffer = LogBuffer::create(&buffer_options, &recovery.tail, &applied.prefix)?;
         let mut hard_state = HardStateFile::open_or_create(storage, &meta)?;
         let log_buffer_id = buffer.identity().log_buffer_id;
-        let commit_index = recovery.hard_state.commit_index;
         hard_state.store(&HardState {
             log_buffer_id,
             boot_id,
-            commit_index,
             ..recovery.hard_state
         })?;
         let supply = SegmentSupply::new(applied.prepared);
@@ -166,4 +141,34 @@ impl<S: Storage> Journal<S> {
             ..state
         })
     }
+}
+
+/// Everything that needs the log buffer as the last owner left it. It is let go again on return, with all
+/// that it held secured in the segments.
+fn recover_and_apply<S: Storage>(
+    folder: &JournalFolder<S>,
+    options: &StartOptions,
+    path: &Path,
+    boot_id: BootId,
+) -> Result<(Recovery, Applied), OpenError> {
+    let (storage, meta) = (folder.storage(), folder.meta());
+    let mut previous = PreviousLogBuffer::open(path)?;
+    if let Some(previous) = &previous {
+        previous.refuse_foreign(meta.journal_id)?;
+    }
+    let log_buffer = match &mut previous {
+        Some(previous) if previous.identity().is_ok() => Some(previous.image()?),
+        _ => None,
+    };
+    let (from, witness_index) = (options.from, options.witness_index);
+    let recovery_options = RecoveryOptions {
+        from,
+        witness_index,
+        boot_id,
+        log_buffer,
+    };
+    let recovery = recover(storage, meta, &recovery_options)?;
+    folder.remove_unfinished()?;
+    let applied = recovery.apply(storage, meta, log_buffer)?;
+    Ok((recovery, applied))
 }

@@ -1,5 +1,17 @@
 //! Batches of opaque records, and every file that keeps them: log buffer, segments, stream files.
 //!
+//! ```text
+//! sequencer ─Appender─▶ log buffer (ring in shared memory) ─LogBufferReader─▶ engine, replication
+//!                            │ JournalWriter (blocks, in place)
+//!                            ▼
+//!                       segments ◀─ SegmentPreparer (zeros ahead of need)
+//!                            │ JournalReader, recover, verify (mapped)
+//! ```
+//!
+//! A node calls [`Journal::open`] (lock, recover, mend, a fresh log buffer), replays [`Journal::reader`], takes
+//! its [`LogBuffer::reader`]s, then the one [`LogBuffer::appender`], and runs [`Journal::writer`] and
+//! [`Journal::preparer`] as agents.
+//!
 //! The journal *is* the consensus log. It knows batches, positions, terms and indices; it must never
 //! know what a record means, never read a clock, and never answer success for bytes that are not where
 //! the policy says they are. Layouts and recovery's decisions are normative in `docs/journal-format.md`.

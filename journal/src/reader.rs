@@ -149,6 +149,7 @@ impl<S: Storage> JournalReader<S> {
     }
 
     /// Where the next batch is: at the tail, or at the next segment's begin.
+    #[inline(always)]
     fn locate(&mut self) -> Result<Option<(LogPosition, BatchHeader)>, StorageError> {
         let here = self.tail.position;
         let reason = match self.batch_at(here)? {
@@ -165,6 +166,7 @@ impl<S: Storage> JournalReader<S> {
         Ok(None)
     }
 
+    #[inline(always)]
     fn batch_at(
         &mut self,
         position: LogPosition,
@@ -225,7 +227,7 @@ pub(crate) fn before(header: &BatchHeader, position: LogPosition) -> LogTail {
 }
 
 /// The batch at the begin of `bytes`, which reach to the end of the segment's data.
-#[inline]
+#[inline(always)]
 pub(crate) fn check(
     bytes: &[u8],
     position: LogPosition,

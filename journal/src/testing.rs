@@ -31,6 +31,12 @@ impl Random {
     }
 }
 
+/// A folder on the file system that the build writes to: a disk where `/tmp` may be memory.
+pub fn disk_folder() -> TempDir {
+    let test = std::env::current_exe().unwrap();
+    tempfile::tempdir_in(test.parent().unwrap()).unwrap()
+}
+
 pub fn format_options(data_length: u64) -> FormatOptions {
     FormatOptions {
         cluster_id: ClusterId([1; 16]),

@@ -85,6 +85,7 @@ impl<S: Storage> JournalWriter<S> {
         );
         let segment = buffer.durable_position().segment(data_length);
         supply.want(segment + 1 + SEGMENTS_AHEAD);
+        supply.advance(buffer.durable_position());
         Self {
             buffer,
             storage: folder.storage().clone(),
@@ -196,6 +197,7 @@ impl<S: Storage> JournalWriter<S> {
         lane.submit_write(&current.file, offset, bytes, WRITE_TOKEN)
             .map_err(JournalError::Write)?;
         self.in_flight = Some(end.min(published));
+        self.supply.advance(end);
         self.counts.writes += 1;
         self.counts.bytes += end.0 - begin.0;
         Ok(1)

@@ -30,7 +30,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn append_read_and_write_allocate_nothing() {
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let ring = tempfile::tempdir().unwrap();
     let storage = DirectStorage::open(folder.path()).unwrap();
     let length = 8 << 20;

@@ -106,7 +106,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self {
-            folder: tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap(),
+            folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
             ring: tempfile::tempdir_in("/dev/shm")
                 .or_else(|_| tempfile::tempdir())
                 .unwrap(),

@@ -31,7 +31,7 @@ enum Command {
     Format(serve::FormatArguments),
     /// Load generator, floors, market replay
     #[command(subcommand)]
-    Bench(lockstep_bench::cli::BenchCommand),
+    Bench(Box<lockstep_bench::cli::BenchCommand>),
     /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
     Demo(demo::DemoArguments),
     /// Look at a journal: inspect, verify, replay; never writes to it

@@ -7,7 +7,7 @@
 
 use super::LogBuffer;
 use super::mapping::RingWriter;
-use crate::batch::{BATCH_HEADER_LENGTH, BatchHeader, LogTail};
+use crate::batch::{BATCH_HEADER_LENGTH, BatchHeader, HEADER_CHECKSUM, LogTail};
 use crate::position::{batch_length, batch_start, body_length_max};
 use crate::{Checksum, Lineage, LogPosition};
 use std::sync::Arc;
@@ -184,13 +184,37 @@ impl Appender {
         let Some(open) = self.open.take() else {
             panic!("no batch is open")
         };
-        let body_length = body_length(&open);
+        let mut header = self.header(fields, &open);
+        if let Err(error) = header.follows(&self.tail, header.cluster_id) {
+            panic!("the sequencer sealed a batch out of order: {error}");
+        }
+        assert!(
+            fields.commit_index < fields.index,
+            "no batch commits itself"
+        );
+        let bytes = header.encode();
+        header.header_checksum = Checksum(crate::bytes::get_array(&bytes, HEADER_CHECKSUM));
+        let (index, position, length) = (header.index, open.start, header.length());
+        // Padding to the next multiple of 64 is zero: its block was zeroed when it was entered, because
+        // a batch's padding never leaves the block of its last byte.
+        self.writer
+            .publish(position, &bytes, position.plus(length), index);
+        self.tail = LogTail::after(&header, position);
+        Published {
+            index,
+            position,
+            length,
+            header_checksum: header.header_checksum,
+        }
+    }
+
+    fn header(&self, fields: &SealFields, open: &OpenBatch) -> BatchHeader {
+        let body_length = body_length(open);
         let body_start = open.start.plus(BATCH_HEADER_LENGTH as u64);
         let body_checksum = Checksum::of(self.writer.unpublished(body_start, body_length));
-        let identity = self.buffer.identity();
-        let mut header = BatchHeader {
+        BatchHeader {
             kind: fields.kind,
-            cluster_id: identity.cluster_id,
+            cluster_id: self.buffer.identity().cluster_id,
             lineage: self.lineage,
             term: fields.term,
             index: fields.index,
@@ -205,27 +229,6 @@ impl Appender {
             body_checksum,
             previous_checksum: self.tail.header_checksum,
             header_checksum: Checksum::ZERO,
-        };
-        if let Err(error) = header.follows(&self.tail, identity.cluster_id) {
-            panic!("the sequencer sealed a batch out of order: {error}");
-        }
-        assert!(
-            fields.commit_index < fields.index,
-            "no batch commits itself"
-        );
-        let bytes = header.encode();
-        header.header_checksum = Checksum(crate::bytes::get_array(&bytes, 160));
-        let length = header.length();
-        // Padding to the next multiple of 64 is zero: its block was zeroed when it was entered, because
-        // a batch's padding never leaves the block of its last byte.
-        self.writer
-            .publish(open.start, &bytes, open.start.plus(length), header.index);
-        self.tail = LogTail::after(&header, open.start);
-        Published {
-            index: header.index,
-            position: open.start,
-            length,
-            header_checksum: header.header_checksum,
         }
     }
 

@@ -9,12 +9,12 @@
 #![allow(unsafe_code)]
 
 use super::layout::{
-    self, CONSUMERS_MAX, DURABLE_POSITION, FREED_POSITION, IDENTITY_LENGTH, NO_CONSUMER,
-    PUBLISHED_INDEX, PUBLISHED_POSITION,
+    self, COMMIT_INDEX, COMMIT_POSITION, CONSUMERS_MAX, DURABLE_POSITION, FREED_POSITION,
+    IDENTITY_LENGTH, NO_CONSUMER, PUBLISHED_INDEX, PUBLISHED_POSITION,
 };
-use crate::LogPosition;
 use crate::batch::BATCH_HEADER_LENGTH;
 use crate::position::BLOCK_LENGTH;
+use crate::{LogPosition, LogTail};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -77,40 +77,12 @@ impl Mapping {
         unsafe { AtomicU64::from_ptr(self.header.as_ptr().add(offset).cast()) }
     }
 
-    /// Starts a new life: no valid identity, all counters at `base`, `prefix` as the bytes of the base
-    /// block before `base`, then the identity with its magic last.
-    pub fn initialise(
-        &mut self,
-        identity: &[u8; IDENTITY_LENGTH],
-        base: LogPosition,
-        prefix: &[u8],
-    ) {
-        let block = base.block_floor();
-        assert_eq!(
-            base.0 - block.0,
-            prefix.len() as u64,
-            "prefix is the base block's begin"
-        );
+    /// Starts a new life: no valid identity, the base block (`prefix` up to `tail`, then zeros), all
+    /// counters at `tail`, then the identity with its magic last.
+    pub fn initialise(&mut self, identity: &[u8; IDENTITY_LENGTH], tail: &LogTail, prefix: &[u8]) {
         self.magic().store(0, Ordering::SeqCst);
-        let at = self.offset(block);
-        // SAFETY: `&mut self`: no reader or writer exists; one block fits into the doubled ring.
-        unsafe { ptr::write_bytes(self.ring.as_ptr().add(at), 0, HEADER_LENGTH) };
-        // SAFETY: the prefix is shorter than the block just zeroed and does not overlap the ring.
-        unsafe {
-            ptr::copy_nonoverlapping(prefix.as_ptr(), self.ring.as_ptr().add(at), prefix.len())
-        };
-        for offset in [
-            PUBLISHED_POSITION,
-            DURABLE_POSITION,
-            FREED_POSITION,
-            layout::COMMIT_POSITION,
-        ] {
-            self.counter(offset).store(base.0, Ordering::SeqCst);
-        }
-        for slot in 0..CONSUMERS_MAX {
-            self.counter(layout::consumer(slot))
-                .store(NO_CONSUMER, Ordering::SeqCst);
-        }
+        self.store_base_block(tail.position, prefix);
+        self.store_counters(tail);
         let rest = IDENTITY_LENGTH - 8;
         // SAFETY: in bounds of the header block; `&mut self`: nobody else reads it.
         unsafe {
@@ -118,6 +90,43 @@ impl Mapping {
         }
         let magic = u64::from_le_bytes(crate::bytes::get_array(identity, 0));
         self.magic().store(magic, Ordering::SeqCst);
+    }
+
+    fn store_base_block(&mut self, base: LogPosition, prefix: &[u8]) {
+        let block = base.block_floor();
+        let length = base.0 - block.0;
+        assert_eq!(
+            length,
+            prefix.len() as u64,
+            "prefix is the base block's begin"
+        );
+        let at = self.offset(block);
+        // SAFETY: `&mut self`: no reader or writer exists; one block fits into the doubled ring.
+        unsafe { ptr::write_bytes(self.ring.as_ptr().add(at), 0, HEADER_LENGTH) };
+        // SAFETY: the prefix is shorter than the block just zeroed and does not overlap the ring.
+        unsafe {
+            ptr::copy_nonoverlapping(prefix.as_ptr(), self.ring.as_ptr().add(at), prefix.len())
+        };
+    }
+
+    fn store_counters(&mut self, tail: &LogTail) {
+        let positions = [
+            PUBLISHED_POSITION,
+            DURABLE_POSITION,
+            FREED_POSITION,
+            COMMIT_POSITION,
+        ];
+        for offset in positions {
+            self.counter(offset)
+                .store(tail.position.0, Ordering::SeqCst);
+        }
+        for offset in [PUBLISHED_INDEX, COMMIT_INDEX] {
+            self.counter(offset).store(tail.index, Ordering::SeqCst);
+        }
+        for slot in 0..CONSUMERS_MAX {
+            self.counter(layout::consumer(slot))
+                .store(NO_CONSUMER, Ordering::SeqCst);
+        }
     }
 
     fn magic(&self) -> &AtomicU64 {

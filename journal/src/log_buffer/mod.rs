@@ -91,13 +91,7 @@ impl LogBuffer {
             base_position: tail.position,
             process: std::process::id(),
         };
-        mapping.initialise(&identity.encode(), tail.position, prefix);
-        mapping
-            .counter(PUBLISHED_INDEX)
-            .store(tail.index, Ordering::Relaxed);
-        mapping
-            .counter(COMMIT_INDEX)
-            .store(tail.index, Ordering::Release);
+        mapping.initialise(&identity.encode(), tail, prefix);
         Ok(Arc::new(Self {
             mapping: Arc::new(mapping),
             identity,

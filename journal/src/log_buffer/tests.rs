@@ -277,7 +277,7 @@ fn record(number: u64, words: usize) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     /// Many laps with jumps at segment ends, against a queue of what was appended.
     #[test]

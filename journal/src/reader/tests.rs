@@ -1,7 +1,7 @@
 use super::*;
 use crate::folder::AcknowledgementPolicy;
 use crate::storage::{DirectStorage, MemoryStorage};
-use crate::testing::{Bench, DATA_LENGTH};
+use crate::testing::{Bench, DATA_LENGTH, disk_folder};
 
 fn journal(batches: u64) -> Bench<MemoryStorage> {
     let mut bench = Bench::new(MemoryStorage::new(), AcknowledgementPolicy::Durable);
@@ -40,7 +40,7 @@ fn a_live_journal_is_followed() {
 
 #[test]
 fn a_live_journal_on_disk_is_followed_through_its_mapping() {
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folder = disk_folder();
     let storage = DirectStorage::open(folder.path()).unwrap();
     let mut bench = Bench::new(storage.clone(), AcknowledgementPolicy::Durable);
     let mut reader = JournalReader::new(storage, &bench.meta, ReadOptions::ALL);

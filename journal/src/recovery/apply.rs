@@ -1,17 +1,21 @@
 //! Carries out what recovery decided, and syncs it. May be interrupted and repeated at any point.
 
+use super::Recovery;
 use super::ring::Ring;
-use super::{Cut, Recovery};
+use crate::LogPosition;
 use crate::folder::JournalMeta;
 use crate::log_buffer::LogBufferImage;
 use crate::position::BLOCK_LENGTH;
+use crate::segment::segment_number;
 use crate::segment::{prepare_now, segment_file_length, segment_name};
 use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
-use crate::{LogPosition, segment::segment_number};
 
 const COPY_LENGTH: u64 = 256 << 10;
 /// Files of cut bytes kept for one position; further ones are not made.
 const CUT_FILES_MAX: u32 = 16;
+/// The writer leaves a segment only when the one before it is synced: the tail's, the one before, and one to
+/// spare.
+const UNSYNCED_SEGMENTS_MAX: u64 = 3;
 
 /// What carrying out has left for the log buffer to begin with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,12 +41,13 @@ impl Recovery {
         self.rewrite(storage, meta, log_buffer)?;
         let cut_file = match &self.cut {
             Some(cut) => {
-                let name = keep(storage, meta, cut)?;
+                let name = keep(storage, meta, cut.position, cut.length)?;
                 for_each_segment(storage, meta, cut.position, cut.length, zero)?;
                 name
             }
             None => None,
         };
+        self.sync_end(storage, meta)?;
         storage.sync_folder()?;
         let prefix = self.prefix(storage, meta)?;
         Ok(Applied {
@@ -50,6 +55,19 @@ impl Recovery {
             cut_file,
             prepared,
         })
+    }
+
+    /// What a run without synced writes left behind counts as committed from now on: it must be on the
+    /// medium before anything is built on it.
+    fn sync_end<S: Storage>(&self, storage: &S, meta: &JournalMeta) -> Result<(), StorageError> {
+        let last = self.tail.position.segment(meta.segment_data_length);
+        for number in last.saturating_sub(UNSYNCED_SEGMENTS_MAX - 1)..=last {
+            match storage.open(&segment_name(number), WriteMode::Buffered) {
+                Err(StorageError::NotFound { .. }) => {}
+                other => other?.sync()?,
+            }
+        }
+        Ok(())
     }
 
     fn mend_segments<S: Storage>(
@@ -129,7 +147,7 @@ impl Recovery {
 
 /// A range of the log within one segment.
 #[derive(Clone, Copy)]
-struct Piece {
+pub(super) struct Piece {
     position: LogPosition,
     /// In the segment's file.
     offset: u64,
@@ -137,7 +155,7 @@ struct Piece {
 }
 
 /// Calls `work` for pieces of at most [`COPY_LENGTH`], opening and syncing each segment that exists.
-fn for_each_segment<S: Storage>(
+pub(super) fn for_each_segment<S: Storage>(
     storage: &S,
     meta: &JournalMeta,
     position: LogPosition,
@@ -174,46 +192,35 @@ fn for_each_segment<S: Storage>(
     Ok(())
 }
 
-fn zero<F: StorageFile>(file: &F, piece: Piece) -> Result<(), StorageError> {
+pub(super) fn zero<F: StorageFile>(file: &F, piece: Piece) -> Result<(), StorageError> {
     file.write_at(piece.offset, &vec![0; piece.length as usize])
 }
 
 /// Keeps the bytes that will be zeroed. A full disk must not keep a journal from recovering: then
 /// nothing is kept, and the result says so.
-fn keep<S: Storage>(
+pub(super) fn keep<S: Storage>(
     storage: &S,
     meta: &JournalMeta,
-    cut: &Cut,
+    position: LogPosition,
+    length: u64,
 ) -> Result<Option<String>, StorageError> {
     for number in 0..CUT_FILES_MAX {
-        let name = format!("{:020}.{number}.cut", cut.position.0);
-        match storage.create(&name, WriteMode::Buffered) {
-            Err(StorageError::Exists { .. }) => {}
+        let name = format!("{:020}.{number}.cut", position.0);
+        let target = match storage.create(&name, WriteMode::Buffered) {
+            Err(StorageError::Exists { .. }) => continue,
             Err(StorageError::NoSpace { .. }) => return Ok(None),
-            other => return copy_cut(storage, meta, cut, &other?, name),
-        }
+            other => other?,
+        };
+        let copied = for_each_segment(storage, meta, position, length, |file, piece| {
+            let mut bytes = vec![0; piece.length as usize];
+            file.read_at(piece.offset, &mut bytes)?;
+            target.write_at(piece.position.0 - position.0, &bytes)
+        });
+        return match copied.and_then(|()| target.sync()) {
+            Ok(()) => Ok(Some(name)),
+            Err(StorageError::NoSpace { .. }) => storage.delete(&name).map(|()| None),
+            Err(error) => Err(error),
+        };
     }
     Ok(None)
-}
-
-fn copy_cut<S: Storage>(
-    storage: &S,
-    meta: &JournalMeta,
-    cut: &Cut,
-    target: &S::File,
-    name: String,
-) -> Result<Option<String>, StorageError> {
-    let copied = for_each_segment(storage, meta, cut.position, cut.length, |file, piece| {
-        let mut bytes = vec![0; piece.length as usize];
-        file.read_at(piece.offset, &mut bytes)?;
-        target.write_at(piece.position.0 - cut.position.0, &bytes)
-    });
-    match copied.and_then(|()| target.sync()) {
-        Ok(()) => Ok(Some(name)),
-        Err(StorageError::NoSpace { .. }) => {
-            storage.delete(&name)?;
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -5,12 +5,14 @@
 //! complete, and never continue behind bytes that do not verify and follow.
 
 mod apply;
+mod cut;
 mod finding;
 mod remains;
 mod ring;
 mod walk;
 
 pub use apply::Applied;
+pub use cut::{CutError, cut_at};
 pub use finding::{Cut, Damage, Finding, RecoveryError, Witness};
 
 use crate::batch::BATCH_KIND_CLEAN_STOP;
@@ -162,22 +164,34 @@ fn decide(
             order,
         });
     }
-    if let Some((position, end)) = remains.range {
+    if let Some(range) = remains.range {
+        recovery.cut_tail(range, remains.whole_batches, stop.reason, meta);
+    }
+    Ok(())
+}
+
+impl Recovery {
+    fn cut_tail(
+        &mut self,
+        (position, end): (LogPosition, LogPosition),
+        whole_batches: u64,
+        reason: EndReason,
+        meta: &JournalMeta,
+    ) {
         let (segment, offset) = place(position, meta);
         let cut = Cut {
             segment,
             offset,
             position,
             length: end.0 - position.0,
-            last_index: recovery.tail.index,
-            last_sequence: recovery.tail.next_sequence - 1,
-            whole_batches: remains.whole_batches,
-            reason: stop.reason,
+            last_index: self.tail.index,
+            last_sequence: self.tail.next_sequence - 1,
+            whole_batches,
+            reason,
         };
-        recovery.findings.push(Finding::TailCut(cut));
-        recovery.cut = Some(cut);
+        self.findings.push(Finding::TailCut(cut));
+        self.cut = Some(cut);
     }
-    Ok(())
 }
 
 /// Row R10. The tail's own segment may be missing if the log buffer has what belongs into it.

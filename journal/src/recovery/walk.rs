@@ -60,6 +60,10 @@ impl<'a, S: Storage> Walk<'a, S> {
         }
     }
 
+    pub(super) fn tail(&self) -> &LogTail {
+        &self.tail
+    }
+
     /// Takes the next batch; `false` if there is none.
     pub(super) fn step(&mut self) -> Result<bool, StorageError> {
         let here = self.tail.position;

@@ -5,6 +5,7 @@
 //! writes and syncs block); a simulator or test runs it by hand.
 
 use super::{preparing_name, segment_file_length, segment_name};
+use crate::LogPosition;
 use crate::folder::JournalMeta;
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
@@ -20,6 +21,8 @@ pub const PREPARE_CHUNK_LENGTH: u64 = 256 << 10;
 pub struct SegmentSupply {
     wanted: AtomicU64,
     prepared: AtomicU64,
+    /// Log position that the writer has come to.
+    position: AtomicU64,
     failure: OnceLock<StorageError>,
 }
 
@@ -35,6 +38,12 @@ impl SegmentSupply {
     /// Asks for all segments below `number`.
     pub fn want(&self, number: u64) {
         self.wanted.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// The writer tells how far it is, so that zeros are written no faster than they are needed: a burst
+    /// of them would stand in the way of the log's own writes.
+    pub fn advance(&self, position: LogPosition) {
+        self.position.store(position.0, Ordering::Release);
     }
 
     /// All segments below this number exist.
@@ -81,7 +90,7 @@ impl<S: Storage> SegmentPreparer<S> {
     pub fn do_work(&mut self) -> usize {
         let next = self.supply.prepared();
         let idle = next >= self.supply.wanted.load(Ordering::Acquire);
-        if idle || self.supply.failure().is_some() {
+        if idle || self.supply.failure().is_some() || self.is_early(next) {
             return 0;
         }
         if let Err(error) = self.advance(next) {
@@ -90,6 +99,18 @@ impl<S: Storage> SegmentPreparer<S> {
             let _ = self.supply.failure.set(error);
         }
         1
+    }
+
+    /// Whether segment `number` is far enough for now: twice as far as the writer is in the one before, so
+    /// that it is whole when that one is half full. A segment that is needed at once is never early.
+    fn is_early(&self, number: u64) -> bool {
+        let position = LogPosition(self.supply.position.load(Ordering::Acquire));
+        let data_length = self.meta.segment_data_length;
+        let Some(preparing) = &self.preparing else {
+            return false;
+        };
+        let due = PREPARE_CHUNK_LENGTH + 2 * position.offset_in_segment(data_length);
+        number > position.segment(data_length) && preparing.done >= due
     }
 
     fn advance(&mut self, number: u64) -> Result<(), StorageError> {
@@ -121,6 +142,7 @@ pub fn prepare_now<S: Storage>(
 ) -> Result<(), StorageError> {
     let supply = SegmentSupply::new(number);
     supply.want(number + 1);
+    supply.advance(LogPosition(number * meta.segment_data_length));
     let mut preparer = SegmentPreparer::new(storage.clone(), *meta, Arc::clone(&supply));
     while preparer.do_work() > 0 {}
     supply.failure().map_or(Ok(()), |error| Err(error.clone()))
@@ -197,6 +219,7 @@ mod tests {
         let mut preparer = SegmentPreparer::new(storage.clone(), meta, Arc::clone(&supply));
         assert_eq!(preparer.do_work(), 0, "nothing wanted");
         supply.want(5);
+        supply.advance(LogPosition(5 * meta.segment_data_length));
         while supply.prepared() < 5 {
             let cut = storage.power_cut(|| false);
             for name in cut.list().unwrap() {
@@ -207,6 +230,43 @@ mod tests {
         assert_eq!(preparer.do_work(), 0);
         let after = storage.power_cut(|| false);
         assert_eq!(after.list().unwrap(), [segment_name(3), segment_name(4)]);
+    }
+
+    /// Zeros come at the pace of the log, at most twice as fast, unless they are needed at once.
+    #[test]
+    fn zeros_are_paced_by_the_writer() {
+        let length = 16 * PREPARE_CHUNK_LENGTH;
+        let meta = JournalMeta::for_tests(length);
+        let storage = MemoryStorage::new();
+        let supply = SegmentSupply::new(1);
+        let mut preparer = SegmentPreparer::new(storage, meta, Arc::clone(&supply));
+        supply.want(2);
+        let mut work = |position: u64| {
+            supply.advance(LogPosition(position));
+            let mut count = 0;
+            while preparer.do_work() > 0 {
+                count += 1;
+            }
+            (count, supply.prepared())
+        };
+        // Made, then one chunk; nothing more until the log moves.
+        assert_eq!(work(0), (2, 1));
+        assert_eq!(work(0), (0, 1));
+        assert_eq!(work(PREPARE_CHUNK_LENGTH), (2, 1));
+        assert_eq!(work(length / 2 - PREPARE_CHUNK_LENGTH).1, 1);
+        assert_eq!(
+            work(length / 2 + PREPARE_CHUNK_LENGTH).1,
+            2,
+            "whole at half"
+        );
+        supply.want(3);
+        let mut work = |position| {
+            supply.advance(LogPosition(position));
+            while preparer.do_work() > 0 {}
+            supply.prepared()
+        };
+        assert_eq!(work(length), 2);
+        assert_eq!(work(2 * length), 3, "needed at once");
     }
 
     fn assert_whole(storage: &MemoryStorage, meta: &JournalMeta, name: &str) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::disk_folder;
 use crate::{ClusterId, JournalId, LogBufferOptions, LogPosition, LogTail, RING_LENGTH_MIN};
 
 /// What every kind of storage must do alike.
@@ -96,11 +97,6 @@ fn check_lane<S: Storage>(storage: &S, mode: WriteMode) -> &'static str {
     lane.driver()
 }
 
-/// A folder on the file system that the build writes to, which is a disk where /tmp may be memory.
-fn disk_folder() -> tempfile::TempDir {
-    tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap()
-}
-
 #[test]
 fn memory_and_direct_folders_behave_alike() {
     check_folder(&MemoryStorage::new());
@@ -151,6 +147,32 @@ fn the_blocking_lane_writes_ring_memory_without_a_copy_too() {
         })
     );
     assert_eq!(storage.map("data").unwrap()[192..200], [5; 8]);
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_says_so() {
+    // Nobody may make files there, not even root.
+    let Ok(storage) = DirectStorage::open(std::path::Path::new("/sys/kernel")) else {
+        println!("SKIP: no /sys");
+        return;
+    };
+    let refused = storage
+        .create("journal.meta", WriteMode::Buffered)
+        .unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            StorageError::ReadOnly {
+                operation: "create",
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(matches!(
+        storage.lock("journal.lock"),
+        Err(StorageError::ReadOnly { .. })
+    ));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::batch::BATCH_KIND_CLEAN_STOP;
 use crate::reader::{JournalReader, ReadOptions};
 use crate::storage::{DirectStorage, Fault, FaultyStorage, MemoryStorage};
-use crate::testing::{Bench, DATA_LENGTH, Random};
+use crate::testing::{Bench, DATA_LENGTH, Random, disk_folder};
 
 const POLICIES: [AcknowledgementPolicy; 3] = [
     AcknowledgementPolicy::Durable,
@@ -61,7 +61,7 @@ fn everything_published_reads_back_under_every_policy() {
 #[test]
 fn everything_published_reads_back_from_a_disk() {
     for policy in POLICIES {
-        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let folder = disk_folder();
         let storage = DirectStorage::open(folder.path()).unwrap();
         let mut bench = Bench::new(storage, policy);
         run(&mut bench, 2, 100).unwrap();

@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod client;
 pub mod echo;
+pub mod flow;
 pub mod load;
 pub mod local;
 pub mod market;

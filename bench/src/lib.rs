@@ -15,3 +15,4 @@ pub mod local;
 pub mod market;
 pub mod measure;
 pub mod random;
+pub mod workload;

@@ -135,7 +135,11 @@ pub fn folder_fatal(error: &FolderError) -> Fatal {
         FolderError::SegmentDataLength { .. } => ExitCode::Configuration,
         FolderError::Storage(source) => storage_code(source),
     };
-    Fatal::new(code, error.to_string())
+    let hint = match error {
+        FolderError::Volatile { .. } => " with `acknowledge.allow_volatile = true`",
+        _ => "",
+    };
+    Fatal::new(code, format!("{error}{hint}"))
 }
 
 pub fn storage_fatal(error: &StorageError) -> Fatal {
@@ -161,7 +165,7 @@ pub fn read_fatal(error: &ReadError) -> Fatal {
 /// Why a journal did not open, with its exit code.
 pub fn open_fatal(error: &OpenError) -> Fatal {
     let code = match error {
-        OpenError::Folder(source) => folder_fatal(source).code,
+        OpenError::Folder(source) => return folder_fatal(source),
         OpenError::LogBuffer(source) => log_buffer_fatal(source).code,
         OpenError::Recovery(source) => recovery_code(source),
         OpenError::HardState(source) => hard_state_code(source),

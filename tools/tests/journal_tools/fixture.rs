@@ -48,6 +48,7 @@ pub fn begin<S: EventSink>(sink: &mut S) -> Making {
         sessions: 4,
         instruments: 2,
         live_orders: 200,
+        open_orders_max: 1 << 12,
     });
     flow.open(&mut builder, sink).unwrap();
     Making {

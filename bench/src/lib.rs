@@ -15,4 +15,5 @@ pub mod local;
 pub mod market;
 pub mod measure;
 pub mod random;
+pub mod replay;
 pub mod workload;

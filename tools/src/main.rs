@@ -1,1 +1,75 @@
-fn main() {}
+//! The one binary: `serve`, `format`, `demo`, `journal …`, `bench …`, `admin …`, `counters`.
+//!
+//! Every command ends with a code of `ExitCode`; a fatal condition is printed once, here.
+
+mod admin;
+mod allocation;
+mod demo;
+mod journal;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use lockstep_node::fatal::{ExitCode, Fatal};
+
+#[derive(Parser)]
+#[command(
+    name = "lockstep",
+    version,
+    about = "A low-latency exchange engine",
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a venue from a configuration file; SIGTERM stops it in order
+    Serve(serve::ServeArguments),
+    /// Make the journal folder that a configuration names, once
+    Format(serve::FormatArguments),
+    /// Load generator, floors, market replay
+    #[command(subcommand)]
+    Bench(Box<lockstep_bench::cli::BenchCommand>),
+    /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
+    Demo(demo::DemoArguments),
+    /// Look at a journal: inspect, verify, replay; never writes to it
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Operator's small helps
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Print the counters of a running or dead node
+    Counters(admin::CountersArguments),
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Serve(a) => serve::serve(&a),
+        Command::Format(a) => serve::format(&a),
+        Command::Bench(c) => bench(&c),
+        Command::Demo(a) => demo::run(&a),
+        Command::Journal(c) => journal::run(&c),
+        Command::Admin(c) => admin::run(&c),
+        Command::Counters(a) => admin::counters(&a),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("lockstep: {fatal}");
+            std::process::ExitCode::from(fatal.code as u8)
+        }
+    }
+}
+
+fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
+    match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
+        lockstep_bench::cli::Verdict::Good => Ok(()),
+        lockstep_bench::cli::Verdict::Bad => {
+            Err(failed("bench: the outcome is not good; see above".into()))
+        }
+    }
+}

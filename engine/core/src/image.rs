@@ -285,3 +285,6 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
     image.bytes(&[*kept, *side, *time_in_force, *display]);
     image.bytes(&[*capacity, *intermarket_sweep, *customer_type, *trade_now]);
 }
+
+#[cfg(test)]
+mod tests;

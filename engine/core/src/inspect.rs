@@ -151,6 +151,12 @@ impl StateMachine {
         })
     }
 
+    /// Firms that a session may enter orders for beside its own; empty if it is not defined.
+    pub fn session_permitted_firms(&self, id: SessionId) -> &[FirmId] {
+        let session = self.sessions.find(id);
+        session.map_or(&[], |s| &s.permitted[..usize::from(s.permitted_count)])
+    }
+
     /// Last user reference number of a session's channel today; 0 = none.
     pub fn last_user_ref(&self, id: SessionId, channel: u8) -> u32 {
         let defined = self.sessions.find(id).is_some();

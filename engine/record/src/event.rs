@@ -300,9 +300,7 @@ pub enum Control {
         session_name: [u8; 10],
     },
     /// The streams have had their last message: after it, `Z` and close on every connection.
-    DayClosed {
-        session_name: [u8; 10],
-    },
+    DayClosed { session_name: [u8; 10] },
 }
 
 /// Receives what the state machine says, in order. Statically dispatched; must not fail or block.

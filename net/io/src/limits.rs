@@ -43,7 +43,7 @@ impl Default for Limits {
             send_buffer_bytes: 256 * 1024,
             send_turn_bytes: 16 * 1024,
             receive_tail_max: 64 * 1024,
-            receive_turn_bytes: 4 * 1024,
+            receive_turn_bytes: 2 * 1024,
             events_per_poll_max: 256,
             close_wait_max: Duration::from_secs(2),
         }

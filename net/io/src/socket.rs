@@ -226,3 +226,51 @@ pub(crate) fn accept_should_wait(errno: i32) -> bool {
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_and_outgoing_sockets_do_not_wait_to_fill_a_segment() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (listener, address) = listen(any, 4, Mode::NonBlocking).unwrap();
+        let outgoing = stream(address, Mode::Blocking).unwrap();
+        connect(&outgoing, &RawAddress::new(address)).unwrap();
+        assert!(outgoing.nodelay().unwrap());
+        assert!(accept(&listener).unwrap().nodelay().unwrap());
+        assert_eq!(
+            accept(&listener).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn raw_addresses_name_the_same_place() {
+        for text in ["127.0.0.1:0", "[::1]:0"] {
+            let raw = RawAddress::new(text.parse().unwrap());
+            let expected = if text.starts_with('[') {
+                libc::AF_INET6
+            } else {
+                libc::AF_INET
+            };
+            assert_eq!(raw.family(), expected);
+        }
+        let address: SocketAddr = "1.2.3.4:5".parse().unwrap();
+        let SocketAddr::V4(v4) = address else {
+            unreachable!()
+        };
+        let raw = raw_v4(v4);
+        assert_eq!(raw.sin_addr.s_addr.to_ne_bytes(), [1, 2, 3, 4]);
+        assert_eq!(raw.sin_port.to_ne_bytes(), [0, 5]);
+    }
+
+    #[test]
+    fn a_taken_address_and_a_foreign_one_are_errors() {
+        let (_held, address) = listen("127.0.0.1:0".parse().unwrap(), 4, Mode::Blocking).unwrap();
+        let error = listen(address, 4, Mode::Blocking).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let error = listen("192.0.2.1:0".parse().unwrap(), 4, Mode::Blocking).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+}

@@ -190,6 +190,11 @@ impl OrderPool {
         &self.orders[slot as usize]
     }
 
+    #[cfg(test)]
+    pub fn order_mut(&mut self, slot: u32) -> &mut Order {
+        &mut self.orders[slot as usize]
+    }
+
     /// Price of a live order, in ticks.
     #[inline(always)]
     pub fn tick(&self, order: &Order) -> u32 {

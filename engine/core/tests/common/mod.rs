@@ -2,6 +2,9 @@
 //! says as values that can be compared and read.
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod flow;
+pub mod oracle;
+
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;

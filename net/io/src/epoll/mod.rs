@@ -47,6 +47,7 @@ struct Listener {
 
 /// Polls between two looks at deadlines and stalled listeners.
 const HOUSEKEEPING_POLLS: u32 = 256;
+
 /// A listener's token; a connection's has a generation of at least 1 in its upper half.
 const fn listener_token(index: u32) -> u64 {
     index as u64
@@ -269,14 +270,16 @@ impl EpollDriver {
         let token = self.connections.id(index).0;
         let stream = self.connections.slot(index).stream.as_ref();
         let socket = stream.expect("a live slot has a socket").as_raw_fd();
-        let registered = self.selector.add_connection(socket, token);
-        match registered {
-            Ok(()) => self.readiness[index as usize].registered = true,
-            Err(error) => self
-                .connections
-                .abort(index, CloseReason::Error(errno_of(&error))),
+        if let Err(error) = self.selector.add_connection(socket, token) {
+            let reason = CloseReason::Error(errno_of(&error));
+            self.connections.abort(index, reason);
+            return false;
         }
-        self.readiness[index as usize].registered
+        let readiness = &mut self.readiness[index as usize];
+        readiness.registered = true;
+        // An accepted socket has room, whatever the first edge will say: try without waiting for it.
+        readiness.writable = self.connections.phase(index) == Phase::Open;
+        true
     }
 
     fn drive_send(&mut self, index: u32) {

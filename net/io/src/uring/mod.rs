@@ -458,6 +458,7 @@ impl Driver for UringDriver {
         self.drive_attention();
         if self.ring.is_urgent() {
             self.ring.enter();
+            self.memory.connections.stats.enters = self.ring.enters;
         }
     }
 

@@ -1,0 +1,294 @@
+//! Random commands: mostly sensible, some illegal in one field, some stale, some nonsense. A step is drawn
+//! by proptest as plain numbers (so that it shrinks), and made a command here, where the oracle's state
+//! tells which orders and numbers are there to be hit.
+
+use super::oracle::Oracle;
+use super::*;
+use proptest::prelude::*;
+
+/// Raw choices of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub what: u16,
+    pub session: u8,
+    pub pick: u16,
+    pub side: u8,
+    pub quantity: u16,
+    pub price: u8,
+    pub twist: u16,
+    pub twist_value: u32,
+}
+
+prop_compose! {
+    pub fn step()(
+        what in 0..1000u16,
+        session in 0..3u8,
+        pick in any::<u16>(),
+        side in 0..8u8,
+        quantity in 0..60u16,
+        price in 0..24u8,
+        twist in 0..400u16,
+        twist_value in any::<u32>(),
+    ) -> Step {
+        Step { what, session, pick, side, quantity, price, twist, twist_value }
+    }
+}
+
+const SIDES: [u8; 8] = *b"BBBBSSTE";
+
+impl Step {
+    /// The command of this step, given what is there.
+    pub fn command(&self, oracle: &Oracle) -> Command {
+        let session = u32::from(self.session) + 1;
+        let user = USERS[usize::from(self.session)];
+        let epoch = oracle.epoch(session);
+        let live = oracle.live_numbers(session);
+        let picked = (!live.is_empty()).then(|| live[usize::from(self.pick) % live.len()]);
+        let target = picked.unwrap_or(UserRef {
+            number: u32::from(self.pick) % 50,
+            index: 0,
+        });
+        let command = match self.what {
+            0..=549 => self.enter(session, epoch, oracle),
+            550..=719 => self.replace(session, epoch, target, oracle),
+            720..=839 => {
+                let total = if self.side < 4 {
+                    0
+                } else {
+                    u32::from(self.quantity)
+                };
+                with_channel(
+                    command(session, epoch, cancel(target.number, total)),
+                    target.index,
+                )
+            }
+            840..=919 => {
+                let side = SIDES[usize::from(self.side)];
+                let body = modify(target.number, side, u32::from(self.quantity));
+                with_channel(command(session, epoch, body), target.index)
+            }
+            920..=934 => {
+                let query = command(session, epoch, AccountQuery { _reserved: 0 });
+                with_channel(query, self.channel())
+            }
+            935..=944 => self.numbered(session, epoch, oracle),
+            945..=974 => login(session, &user, u64::from(self.price / 8)),
+            975..=976 => command(session, epoch, Logout { connection: 0 }),
+            977..=980 => {
+                let reason = self.side;
+                command(
+                    session,
+                    epoch,
+                    Disconnect {
+                        connection: 0,
+                        reason,
+                        _reserved: [0; 7],
+                    },
+                )
+            }
+            _ => self.operate(),
+        };
+        self.twisted(command)
+    }
+
+    fn channel(&self) -> u8 {
+        [0, 0, 0, 0, 1, 7, 255, 0][usize::from(self.pick) % 8]
+    }
+
+    /// Usually the next number, sometimes a sparse one, sometimes an old one.
+    fn number(&self, oracle: &Oracle, session: u32, channel: u8) -> u32 {
+        let last = oracle.last_number(session, channel);
+        match self.twist % 40 {
+            0 => last,
+            1 => last.saturating_sub(2),
+            2 => last.saturating_add(1_000),
+            _ => last.saturating_add(1),
+        }
+    }
+
+    /// Bids mostly below asks, so that a book builds up.
+    fn price(&self, symbol: &[u8; 8]) -> u64 {
+        let ticks = 1_000 + u64::from(self.price) + if self.side < 4 { 0 } else { 12 };
+        if symbol == b"BBBB    " {
+            ticks * 5
+        } else {
+            ticks * 100
+        }
+    }
+
+    fn enter(&self, session: u32, epoch: u32, oracle: &Oracle) -> Command {
+        let channel = self.channel();
+        let side = SIDES[usize::from(self.side)];
+        let symbol = if self.pick.is_multiple_of(5) {
+            *b"BBBB    "
+        } else {
+            *b"AAAA    "
+        };
+        let lot = if symbol == *b"BBBB    " { 10 } else { 1 };
+        let quantity = (u32::from(self.quantity) + 1) * lot;
+        let number = self.number(oracle, session, channel);
+        let mut body = enter(number, side, quantity, self.price(&symbol));
+        body.symbol = symbol;
+        let mut minimum = None;
+        match self.twist % 16 {
+            0 => body.time_in_force = b'3',
+            1 => {
+                body.time_in_force = b'3';
+                minimum = Some(quantity);
+            }
+            2 => {
+                body.time_in_force = b'3';
+                minimum = Some(quantity / 2 / lot * lot);
+            }
+            3 => body.price = 2_147_483_647,
+            4 => body.display = b'A',
+            _ => {}
+        }
+        let mut command = with_channel(command(session, epoch, body), channel);
+        if let Some(minimum) = minimum {
+            command = command.option(PartTag::MIN_QUANTITY, minimum.to_le_bytes());
+        }
+        match self.pick % 32 {
+            0 => command.option(PartTag::FIRM, "BEST"),
+            1 => command.option(PartTag::GROUP_ID, 5u16.to_le_bytes()),
+            2 => command.option(PartTag::CUSTOMER_TYPE, "R"),
+            3 => command.option(PartTag::TRADE_NOW, "Y"),
+            4 => command.option(PartTag::LOCATE_BROKER, "LOCA"),
+            _ => command,
+        }
+    }
+
+    fn replace(&self, session: u32, epoch: u32, target: UserRef, oracle: &Oracle) -> Command {
+        let number = self.number(oracle, session, target.index);
+        let symbol = if self.pick.is_multiple_of(5) {
+            *b"BBBB    "
+        } else {
+            *b"AAAA    "
+        };
+        let total = if self.side < 2 {
+            10 * u32::from(self.quantity)
+        } else {
+            40
+        };
+        let mut body = replace(target.number, number, total, self.price(&symbol));
+        match self.twist % 16 {
+            0 => body.time_in_force = b'3',
+            1 => body.price = 2_147_483_647,
+            _ => {}
+        }
+        let command = with_channel(command(session, epoch, body), target.index);
+        match self.pick % 16 {
+            0 => command.option(PartTag::SIDE, [SIDES[usize::from(self.side)]]),
+            1 => command.option(PartTag::GROUP_ID, 6u16.to_le_bytes()),
+            2 => command.option(PartTag::CUSTOMER_TYPE, "N"),
+            3 => command.option(PartTag::MIN_QUANTITY, 5u32.to_le_bytes()),
+            _ => command,
+        }
+    }
+
+    fn numbered(&self, session: u32, epoch: u32, oracle: &Oracle) -> Command {
+        let channel = self.channel();
+        let user_ref_num = self.number(oracle, session, channel);
+        let firm = *b"    ";
+        let request: Request = match self.side % 3 {
+            0 => MassCancel {
+                user_ref_num,
+                firm,
+                symbol: [b' '; 8],
+            }
+            .into(),
+            1 => DisableEntry { user_ref_num, firm }.into(),
+            _ => EnableEntry { user_ref_num, firm }.into(),
+        };
+        with_channel(command(session, epoch, request), channel)
+    }
+
+    fn operate(&self) -> Command {
+        let instrument = u32::from(self.side % 4);
+        match self.pick % 48 {
+            0..=3 => set_state(instrument, b"TTTTTTHC"[usize::from(self.side)]),
+            4 => close_day(),
+            5..=28 => open_day(20_250_101 + u32::from(self.quantity) * 7 + u32::from(self.price)),
+            29 => define_session(
+                u32::from(self.side % 5),
+                u32::from(self.price % 4),
+                &USERS[usize::from(self.session)],
+            )
+            .option(
+                PartTag::PERMITTED_FIRM,
+                u32::from(self.price % 3).to_le_bytes(),
+            ),
+            30 => operator(DefineSession {
+                session: u32::from(self.session) + 1,
+                firm: 1,
+                user: USERS[usize::from(self.session)],
+                cancel_on_disconnect: self.side % 2,
+                order_entry: u8::from(!self.price.is_multiple_of(8)),
+                _reserved: [0; 8],
+            }),
+            31..=33 => define_instrument(instrument, b"AAAA    ", 50 << (self.price % 3), 1),
+            34..=36 => {
+                define_instrument(instrument, b"BBBB    ", 5, u32::from(self.price % 3) * 10)
+            }
+            37..=39 => define_firm(
+                u32::from(self.side),
+                [b"ACME", b"BEST", b"CORP"][usize::from(self.session)],
+            ),
+            40..=42 => bounds(40 + u32::from(self.price == 0), 40),
+            _ => define_instrument(3, b"CCCC    ", 1, 1),
+        }
+    }
+
+    /// Now and then one field or option becomes whatever it likes.
+    fn twisted(&self, mut command: Command) -> Command {
+        let value = self.twist_value;
+        let letter = value as u8;
+        let policy = if value.is_multiple_of(2) {
+            Policy::Reject
+        } else {
+            Policy::Ignore
+        };
+        match (self.twist, &mut command.request) {
+            (0..=3, _) => command.epoch = command.epoch.wrapping_add(value % 3).wrapping_sub(1),
+            (4..=9, _) => {
+                let tag = [
+                    1, 2, 5, 6, 7, 8, 9, 12, 13, 14, 15, 17, 18, 25, 27, 28, 30, 199, 203, 210,
+                ];
+                let tag = tag[value as usize % tag.len()];
+                let width = [1, 2, 4, 4, 8][value as usize / 32 % 5];
+                let value = u64::from(value / 256 % 3).to_le_bytes()[..width].to_vec();
+                command.parts.push((tag, policy, value));
+            }
+            (20, Request::EnterOrder(body)) => body.side = letter,
+            (21, Request::EnterOrder(body)) => body.time_in_force = letter,
+            (22, Request::EnterOrder(body)) => body.display = letter,
+            (23, Request::EnterOrder(body)) => body.capacity = letter,
+            (24, Request::EnterOrder(body)) => body.intermarket_sweep = letter,
+            (25, Request::EnterOrder(body)) => body.cross_type = letter,
+            (26, Request::EnterOrder(body)) => body.quantity = value,
+            (27, Request::EnterOrder(body)) => body.price = u64::from(value),
+            (28, Request::EnterOrder(body)) => body.price = u64::from(value) << 31,
+            (29, Request::EnterOrder(body)) => body.symbol[0] = letter,
+            (30, Request::EnterOrder(body)) => body.price = 0,
+            (31, Request::ReplaceOrder(body)) => body.price = u64::from(value),
+            (32, Request::ReplaceOrder(body)) => body.quantity = value,
+            (33, Request::ReplaceOrder(body)) => body.time_in_force = letter,
+            (34, Request::ReplaceOrder(body)) => body.display = letter,
+            (35, Request::ReplaceOrder(body)) => body.intermarket_sweep = letter,
+            (36, Request::ModifyOrder(body)) => body.side = letter,
+            (37, Request::Login(body)) => body.requested_session[9] = letter,
+            (38, Request::Login(body)) => body.user[0] = letter,
+            (39, Request::Login(body)) => body.requested_number = u64::from(value),
+            _ => {}
+        }
+        command
+    }
+}
+
+fn with_channel(command: Command, channel: u8) -> Command {
+    if channel == 0 {
+        command
+    } else {
+        command.option(PartTag::USER_REF_IDX, [channel])
+    }
+}

@@ -1,0 +1,1118 @@
+//! A deliberately naive venue, written from the rules (`docs/matching.md`) and not from the code: ordered
+//! maps and one list of live orders in order of time, searched from the front each time.
+//!
+//! A [`Fault`] plants one wrong line in it; the differential test must see each of them.
+
+use super::*;
+use std::collections::BTreeMap;
+
+/// One-line mistakes, each of which the comparison must notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    None,
+    /// A trade prints the aggressor's price.
+    AggressorPrice,
+    /// A partial fill puts the resting order behind its level.
+    PartialFillLosesPriority,
+    /// A replacement keeps its priority.
+    ReplaceKeepsPriority,
+    /// A replacement forgets what its chain has executed.
+    ReplaceForgetsExecuted,
+    /// What an IOC order leaves rests.
+    IocResidualRests,
+    /// A limit order trades a tick beyond its limit.
+    ThroughOwnLimit,
+    /// Latest first at a price.
+    LastComeFirst,
+    /// The minimum quantity is ignored.
+    MinimumIgnored,
+    /// A partial cancel may increase.
+    CancelIncreases,
+    /// Numbers are one sequence for all channels of a session.
+    ChannelsShareNumbers,
+    /// A rejected order does not consume its number.
+    RejectConsumesNothing,
+    /// Records of an old connection are taken.
+    StaleTaken,
+    /// The open-order bound is one too high.
+    BoundOffByOne,
+    /// The price-level bound is one too high.
+    LevelBoundOffByOne,
+    /// Day orders live on after the day.
+    DayOrdersSurvive,
+    /// Outbound numbers go on over days.
+    StreamGoesOn,
+}
+
+pub const FAULTS: [Fault; 16] = [
+    Fault::AggressorPrice,
+    Fault::PartialFillLosesPriority,
+    Fault::ReplaceKeepsPriority,
+    Fault::ReplaceForgetsExecuted,
+    Fault::IocResidualRests,
+    Fault::ThroughOwnLimit,
+    Fault::LastComeFirst,
+    Fault::MinimumIgnored,
+    Fault::CancelIncreases,
+    Fault::ChannelsShareNumbers,
+    Fault::RejectConsumesNothing,
+    Fault::StaleTaken,
+    Fault::BoundOffByOne,
+    Fault::LevelBoundOffByOne,
+    Fault::DayOrdersSurvive,
+    Fault::StreamGoesOn,
+];
+
+#[derive(Clone, Debug)]
+struct Session {
+    firm: u32,
+    user: [u8; 6],
+    permitted: Vec<u32>,
+    order_entry: bool,
+    cancel_on_disconnect: bool,
+    connected: bool,
+    epoch: u32,
+    connection: u64,
+    next_outbound: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Instrument {
+    symbol: [u8; 8],
+    tick_size: u64,
+    lot_size: u32,
+    state: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Order {
+    terms: Terms,
+    session: u32,
+    firm: u32,
+    open: u32,
+    executed: u32,
+}
+
+/// Live-order view for comparison: session, number, channel, price, open, executed, reference.
+pub type Resting = (u32, u32, u8, u64, u32, u32, u64);
+
+pub struct Oracle {
+    pub fault: Fault,
+    bounds: [u32; 5],
+    day_open: bool,
+    date: u32,
+    session_name: [u8; 10],
+    midnight: u64,
+    now: u64,
+    firms: BTreeMap<u32, [u8; 4]>,
+    sessions: BTreeMap<u32, Session>,
+    instruments: BTreeMap<u32, Instrument>,
+    /// Live orders, first come first.
+    orders: Vec<Order>,
+    numbers: BTreeMap<(u32, u8), u32>,
+    references: u64,
+    matches: u64,
+    said: Vec<Said>,
+}
+
+const MARKET: u64 = 2_000_000_000;
+
+/// Options by tag, or that they cannot be taken.
+struct Read {
+    values: BTreeMap<u16, Vec<u8>>,
+    faulty: bool,
+}
+
+fn width(tag: u16) -> Option<usize> {
+    Some(match tag {
+        2 | 3 | 5 | 7 | 11 | 13 | 14 | 15 | 26 | 202 => 4,
+        4 | 6 | 10 | 12 | 16 | 17 | 25 | 27 | 28 | 201 | 203 => 1,
+        9 | 200 | 204 => 8,
+        24 => 2,
+        _ => return None,
+    })
+}
+
+fn read(parts: &[(u16, Policy, Vec<u8>)]) -> Read {
+    let mut options = Read {
+        values: BTreeMap::new(),
+        faulty: false,
+    };
+    for (tag, policy, value) in parts {
+        match width(*tag) {
+            Some(width) if width == value.len() && !options.values.contains_key(tag) => {
+                options.values.insert(*tag, value.clone());
+            }
+            Some(_) => options.faulty = true,
+            None => options.faulty |= *policy == Policy::Reject,
+        }
+    }
+    options
+}
+
+impl Read {
+    fn integer(&self, tag: u16) -> u64 {
+        let mut value = self.values.get(&tag).cloned().unwrap_or_default();
+        value.resize(8, 0);
+        u64::from_le_bytes(value.try_into().unwrap())
+    }
+
+    fn letter(&self, tag: u16, default: u8) -> u8 {
+        self.values.get(&tag).map_or(default, |value| value[0])
+    }
+
+    fn channel(&self) -> u8 {
+        self.letter(28, 0)
+    }
+
+    fn echo(&self) -> Vec<(u16, Vec<u8>)> {
+        let kept = self.values.iter().filter(|(tag, _)| **tag != 28);
+        kept.map(|(tag, value)| (*tag, value.clone())).collect()
+    }
+
+    fn not_built(&self) -> bool {
+        self.integer(9) != 0
+            || self.letter(10, b'L') != b'L'
+            || self.integer(11) != 0
+            || self.letter(12, b'N') != b'N'
+            || self.integer(13) != 0
+            || self.integer(15) != 0
+            || self.letter(17, b' ') != b' '
+            || ![b'R', b'N', b' '].contains(&self.letter(4, b' '))
+            || ![b'Y', b'N', b' '].contains(&self.letter(16, b' '))
+            || ![b'Y', b'N'].contains(&self.letter(25, b'N'))
+            || self.values.keys().any(|tag| *tag >= 200)
+    }
+}
+
+fn is_buy(side: u8) -> bool {
+    side == b'B'
+}
+
+impl Oracle {
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            bounds: [0; 5],
+            day_open: false,
+            date: 0,
+            session_name: [b' '; 10],
+            midnight: 0,
+            now: 0,
+            firms: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            instruments: BTreeMap::new(),
+            orders: Vec::new(),
+            numbers: BTreeMap::new(),
+            references: 0,
+            matches: 0,
+            said: Vec::new(),
+        }
+    }
+
+    /// Applies one command at a time of the log; returns what it says.
+    pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
+        self.now = now;
+        let options = read(&command.parts);
+        if command.session == 0 {
+            self.operate(command);
+        } else if let Request::Login(body) = &command.request {
+            self.login(command.session, body);
+        } else if self.is_current(command) {
+            self.request(command.session, &command.request, &options);
+        }
+        std::mem::take(&mut self.said)
+    }
+
+    /// All connections are gone.
+    pub fn term_start(&mut self) {
+        for session in self.sessions.values_mut() {
+            session.connected = false;
+        }
+    }
+
+    fn is_current(&self, command: &Command) -> bool {
+        self.sessions.get(&command.session).is_some_and(|session| {
+            let epoch = session.epoch == command.epoch || self.fault == Fault::StaleTaken;
+            session.connected && epoch
+        })
+    }
+
+    fn say(&mut self, session: u32, what: What) {
+        let stream = &mut self.sessions.get_mut(&session).unwrap().next_outbound;
+        let number = *stream;
+        *stream += 1;
+        let time_ns = self.now - self.midnight;
+        self.said.push(Said::Event {
+            session,
+            number,
+            time_ns,
+            what,
+        });
+    }
+
+    fn say_all(&mut self, code: SystemEventCode) {
+        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.say(session, What::System(code));
+        }
+    }
+
+    // ---- operator
+
+    fn operate(&mut self, command: &Command) {
+        let known = |tag: u16| tag == 256 || tag == 257;
+        let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
+        if command.parts.iter().any(|part| unknown(&part)) {
+            return;
+        }
+        match &command.request {
+            Request::SetBounds(body) => self.set_bounds(body),
+            Request::DefineFirm(body) => self.define_firm(body),
+            Request::DefineSession(body) => self.define_session(body, &command.parts),
+            Request::DefineInstrument(body) => self.define_instrument(body),
+            Request::SetInstrumentState(body) => {
+                if b"THC".contains(&body.state)
+                    && let Some(instrument) = self.instruments.get_mut(&body.instrument)
+                {
+                    instrument.state = body.state;
+                }
+            }
+            Request::DayOpen(body) => self.open_day(body),
+            Request::DayClose(_) => self.close_day(),
+            _ => {}
+        }
+    }
+
+    fn set_bounds(&mut self, b: &SetBounds) {
+        let new = [
+            b.open_orders_max,
+            b.instruments_max,
+            b.sessions_max,
+            b.firms_max,
+            b.price_levels_max,
+        ];
+        if new
+            .iter()
+            .zip(&self.bounds)
+            .all(|(new, old)| *new > 0 && new >= old)
+        {
+            self.bounds = new;
+        }
+    }
+
+    fn define_firm(&mut self, body: &DefineFirm) {
+        let taken = self
+            .firms
+            .iter()
+            .any(|(id, code)| *id != body.firm && *code == body.code);
+        if (1..=self.bounds[3]).contains(&body.firm) && body.code != *b"    " && !taken {
+            self.firms.insert(body.firm, body.code);
+        }
+    }
+
+    fn define_session(&mut self, body: &DefineSession, parts: &[(u16, Policy, Vec<u8>)]) {
+        let user = body.user.map(|letter| letter.to_ascii_uppercase());
+        let others = self.sessions.iter().filter(|(id, _)| **id != body.session);
+        if !(1..=self.bounds[2]).contains(&body.session)
+            || !self.firms.contains_key(&body.firm)
+            || user == [b' '; 6]
+            || body.cancel_on_disconnect > 1
+            || body.order_entry > 1
+            || others.into_iter().any(|(_, session)| session.user == user)
+        {
+            return;
+        }
+        let mut permitted = Vec::new();
+        for (_, _, value) in parts.iter().filter(|part| part.0 == 257) {
+            let Ok(firm) = <[u8; 4]>::try_from(value.as_slice()).map(u32::from_le_bytes) else {
+                return;
+            };
+            if !self.firms.contains_key(&firm) || permitted.len() == 16 {
+                return;
+            }
+            permitted.push(firm);
+        }
+        let fresh = Session {
+            firm: 0,
+            user,
+            permitted: Vec::new(),
+            order_entry: false,
+            cancel_on_disconnect: false,
+            connected: false,
+            epoch: 0,
+            connection: 0,
+            next_outbound: 1,
+        };
+        let is_new = !self.sessions.contains_key(&body.session);
+        let session = self.sessions.entry(body.session).or_insert(fresh);
+        session.firm = body.firm;
+        session.user = user;
+        session.permitted = permitted;
+        session.order_entry = body.order_entry == 1;
+        session.cancel_on_disconnect = body.cancel_on_disconnect == 1;
+        if is_new && self.day_open {
+            self.say(body.session, What::System(SystemEventCode::StartOfDay));
+        }
+    }
+
+    fn define_instrument(&mut self, body: &DefineInstrument) {
+        let id = body.instrument;
+        let mut others = self.instruments.iter().filter(|(other, _)| **other != id);
+        if !(1..=self.bounds[1]).contains(&id)
+            || body.symbol == [b' '; 8]
+            || body.tick_size == 0
+            || body.tick_size >= 1 << 31
+            || body.lot_size == 0
+            || body.lot_size > 999_999
+            || others.any(|(_, instrument)| instrument.symbol == body.symbol)
+        {
+            return;
+        }
+        let tick_size = u64::from(body.tick_size);
+        if let Some(now) = self.instruments.get(&id) {
+            let live = self.orders.iter().any(|order| order.terms.instrument == id);
+            if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
+                return;
+            }
+        }
+        let state = self
+            .instruments
+            .get(&id)
+            .map_or(b'T', |instrument| instrument.state);
+        let (symbol, lot_size) = (body.symbol, body.lot_size);
+        self.instruments.insert(
+            id,
+            Instrument {
+                symbol,
+                tick_size,
+                lot_size,
+                state,
+            },
+        );
+    }
+
+    fn open_day(&mut self, body: &DayOpen) {
+        let blank = trimmed(&body.session_name).is_empty();
+        if self.day_open || body.date <= self.date || body.midnight > self.now || blank {
+            return;
+        }
+        self.day_open = true;
+        self.date = body.date;
+        self.midnight = body.midnight;
+        self.session_name = body.session_name;
+        self.numbers.clear();
+        if self.fault != Fault::StreamGoesOn {
+            for session in self.sessions.values_mut() {
+                session.next_outbound = 1;
+            }
+        }
+        self.said.push(Said::Control(Control::DayOpened {
+            date: body.date,
+            midnight: body.midnight,
+            session_name: body.session_name,
+        }));
+        self.say_all(SystemEventCode::StartOfDay);
+    }
+
+    fn close_day(&mut self) {
+        if !self.day_open {
+            return;
+        }
+        if self.fault != Fault::DayOrdersSurvive {
+            // By instrument, bids before asks, best price first, then time.
+            for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
+                for buy in [true, false] {
+                    while let Some(at) = self.best(instrument, buy) {
+                        self.cancel_at(at, CancelReason::Closed);
+                    }
+                }
+            }
+        }
+        self.say_all(SystemEventCode::EndOfDay);
+        self.day_open = false;
+        self.term_start();
+        let session_name = self.session_name;
+        self.said
+            .push(Said::Control(Control::DayClosed { session_name }));
+    }
+
+    // ---- connections
+
+    fn login(&mut self, id: u32, body: &Login) {
+        let gateway = Gateway(GATEWAY);
+        let connection = body.connection;
+        let user = body.user.map(|letter| letter.to_ascii_uppercase());
+        let name = self.session_name;
+        let wanted = trimmed(&body.requested_session);
+        let name_fits = wanted.is_empty() || wanted == trimmed(&name);
+        let reason = match self
+            .sessions
+            .get(&id)
+            .filter(|session| session.user == user)
+        {
+            None => Some(LoginRejectReason::NotAuthorized),
+            Some(session)
+                if !self.day_open
+                    || !name_fits
+                    || body.requested_number > session.next_outbound =>
+            {
+                Some(LoginRejectReason::SessionNotAvailable)
+            }
+            Some(_) => None,
+        };
+        if let Some(reason) = reason {
+            self.said.push(Said::Control(Control::LoginRejected {
+                gateway,
+                connection,
+                reason,
+            }));
+            return;
+        }
+        if self.sessions[&id].connected {
+            self.end(id, ConnectionEnd::Superseded);
+        }
+        let session = self.sessions.get_mut(&id).unwrap();
+        session.epoch += 1;
+        session.connected = true;
+        session.connection = connection;
+        let next = session.next_outbound;
+        let first = if body.requested_number == 0 {
+            next
+        } else {
+            body.requested_number
+        };
+        let control = Control::LoginAccepted {
+            gateway,
+            connection,
+            session: SessionId(id),
+            epoch: ConnectionEpoch(session.epoch),
+            session_name: name,
+            first_number: StreamNumber(first),
+            next_number: StreamNumber(next),
+        };
+        self.said.push(Said::Control(control));
+    }
+
+    fn end(&mut self, id: u32, why: ConnectionEnd) {
+        let session = self.sessions.get_mut(&id).unwrap();
+        session.connected = false;
+        let control = Control::ConnectionEnded {
+            gateway: Gateway(GATEWAY),
+            connection: session.connection,
+            session: SessionId(id),
+            epoch: ConnectionEpoch(session.epoch),
+            why,
+        };
+        self.said.push(Said::Control(control));
+    }
+
+    fn connection_lost(&mut self, id: u32) {
+        if self.sessions[&id].cancel_on_disconnect {
+            // Oldest reference first.
+            while let Some(at) = self.oldest_of(id) {
+                self.cancel_at(at, CancelReason::System);
+            }
+        }
+    }
+
+    fn oldest_of(&self, session: u32) -> Option<usize> {
+        let own = (0..self.orders.len()).filter(|at| self.orders[*at].session == session);
+        own.min_by_key(|at| self.orders[*at].terms.order_reference)
+    }
+
+    // ---- requests
+
+    fn request(&mut self, session: u32, request: &Request, options: &Read) {
+        match request {
+            Request::Logout(_) => {
+                self.end(session, ConnectionEnd::Logout);
+                self.connection_lost(session);
+            }
+            Request::Disconnect(body) => {
+                self.sessions.get_mut(&session).unwrap().connected = false;
+                if body.reason != 5 {
+                    self.connection_lost(session);
+                }
+            }
+            Request::EnterOrder(body) => self.enter(session, body, options),
+            Request::ReplaceOrder(body) => self.replace(session, body, options),
+            Request::CancelOrder(body) => self.cancel(session, body, options),
+            Request::ModifyOrder(body) => self.modify(session, body, options),
+            Request::AccountQuery(_) => {
+                let index = options.channel();
+                let number = self.last(session, index).wrapping_add(1);
+                let response = AccountQueryResponse {
+                    next: UserRef { number, index },
+                };
+                self.say(session, What::AccountQueryResponse(response));
+            }
+            Request::MassCancel(MassCancel {
+                user_ref_num: number,
+                ..
+            })
+            | Request::DisableEntry(DisableEntry {
+                user_ref_num: number,
+                ..
+            })
+            | Request::EnableEntry(EnableEntry {
+                user_ref_num: number,
+                ..
+            }) => {
+                self.not_built(session, *number, options);
+            }
+            _ => {}
+        }
+    }
+
+    fn not_built(&mut self, session: u32, number: u32, options: &Read) {
+        if self.take_number(session, options.channel(), number) {
+            let user_ref = UserRef {
+                number,
+                index: options.channel(),
+            };
+            self.reject(session, user_ref, RejectReason::Other, [b' '; 14]);
+        }
+    }
+
+    fn key(&self, session: u32, channel: u8) -> (u32, u8) {
+        (
+            session,
+            if self.fault == Fault::ChannelsShareNumbers {
+                0
+            } else {
+                channel
+            },
+        )
+    }
+
+    fn last(&self, session: u32, channel: u8) -> u32 {
+        self.numbers
+            .get(&self.key(session, channel))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn take_number(&mut self, session: u32, channel: u8, number: u32) -> bool {
+        let new = number > self.last(session, channel);
+        if new {
+            self.numbers.insert(self.key(session, channel), number);
+        }
+        new
+    }
+
+    fn reject(&mut self, session: u32, user_ref: UserRef, reason: RejectReason, id: [u8; 14]) {
+        self.say(
+            session,
+            What::Rejected(Rejected {
+                user_ref,
+                reason,
+                client_order_id: id,
+            }),
+        );
+    }
+
+    fn instrument_of(&self, symbol: &[u8; 8]) -> Option<u32> {
+        self.instruments
+            .iter()
+            .find(|(_, i)| i.symbol == *symbol)
+            .map(|(id, _)| *id)
+    }
+
+    fn enter(&mut self, session: u32, body: &EnterOrder, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        let before = self.last(session, user_ref.index);
+        if !self.take_number(session, user_ref.index, user_ref.number) {
+            return;
+        }
+        let terms = Terms {
+            instrument: self.instrument_of(&body.symbol).unwrap_or(0),
+            user_ref,
+            side: body.side,
+            quantity: body.quantity,
+            symbol: body.symbol,
+            price: body.price,
+            time_in_force: body.time_in_force,
+            display: body.display,
+            order_reference: 0,
+            capacity: body.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: body.cross_type,
+            state: OrderState::Live,
+            client_order_id: body.client_order_id,
+            options: options.echo(),
+        };
+        match self.may_enter(session, &terms, options) {
+            Ok(firm) => {
+                let mut order = Order {
+                    terms,
+                    session,
+                    firm,
+                    open: body.quantity,
+                    executed: 0,
+                };
+                self.references += 1;
+                order.terms.order_reference = self.references;
+                self.say(session, What::Accepted(order.terms.clone()));
+                self.trade(order, options.integer(3) as u32);
+            }
+            Err(reason) => {
+                if self.fault == Fault::RejectConsumesNothing {
+                    self.numbers
+                        .insert(self.key(session, user_ref.index), before);
+                }
+                self.reject(session, user_ref, reason, body.client_order_id);
+            }
+        }
+    }
+
+    fn may_enter(&self, session: u32, terms: &Terms, options: &Read) -> Result<u32, RejectReason> {
+        let instrument = self.instruments.get(&terms.instrument);
+        if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
+            return Err(RejectReason::DestinationClosed);
+        }
+        let who = &self.sessions[&session];
+        if !who.order_entry {
+            return Err(RejectReason::Other);
+        }
+        if options.faulty || options.values.contains_key(&27) || options.not_built() {
+            return Err(RejectReason::Other);
+        }
+        let named = options
+            .values
+            .get(&2)
+            .filter(|code| code.as_slice() != b"    ");
+        let firm = match named {
+            None => who.firm,
+            Some(code) => *std::iter::once(&who.firm)
+                .chain(&who.permitted)
+                .find(|firm| self.firms[*firm][..] == code[..])
+                .ok_or(RejectReason::FirmNotAuthorized)?,
+        };
+        let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
+        if instrument.state == b'H' {
+            return Err(RejectReason::Halted);
+        }
+        self.check_values(terms, options)?;
+        let slack = usize::from(self.fault == Fault::BoundOffByOne);
+        if rests(terms) {
+            let full = self.orders.len() >= self.bounds[0] as usize + slack;
+            if full || !self.level_free(terms, None) {
+                return Err(RejectReason::Other);
+            }
+        }
+        Ok(firm)
+    }
+
+    /// Whether there is a price level for these terms once the order at `without` is gone.
+    fn level_free(&self, terms: &Terms, without: Option<usize>) -> bool {
+        let place = |terms: &Terms| (terms.instrument, is_buy(terms.side), terms.price);
+        let others = self
+            .orders
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != without);
+        let levels: std::collections::BTreeSet<_> =
+            others.map(|(_, order)| place(&order.terms)).collect();
+        let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
+        levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
+    }
+
+    fn check_values(&self, terms: &Terms, options: &Read) -> Result<(), RejectReason> {
+        let instrument = &self.instruments[&terms.instrument];
+        let fail = |bad: bool, reason| if bad { Err(reason) } else { Ok(()) };
+        fail(!b"BSTE".contains(&terms.side), RejectReason::InvalidSide)?;
+        let lot = instrument.lot_size;
+        let quantity = terms.quantity;
+        let odd = quantity == 0 || quantity > 999_999 || !quantity.is_multiple_of(lot);
+        fail(odd, RejectReason::InvalidQuantity)?;
+        fail(!b"03".contains(&terms.time_in_force), RejectReason::Other)?;
+        fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
+        fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
+        fail(
+            !b"YA".contains(&terms.display),
+            RejectReason::InvalidDisplay,
+        )?;
+        fail(options.integer(5) != 0, RejectReason::InvalidMaxFloor)?;
+        let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
+        fail(pegged, RejectReason::PeggingNotAllowed)?;
+        fail(
+            options.values.contains_key(&14),
+            RejectReason::RoutingNotAllowed,
+        )?;
+        fail(terms.intermarket_sweep != b'N', RejectReason::IsoNotAllowed)?;
+        let min = options.integer(3) as u32;
+        let bad = terms.time_in_force != b'3' || min > quantity || !min.is_multiple_of(lot);
+        fail(min != 0 && bad, RejectReason::InvalidMinQuantity)?;
+        let price = terms.price;
+        let bad =
+            price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
+        fail(price < MARKET && bad, RejectReason::InvalidPrice)
+    }
+
+    fn find(&self, session: u32, channel: u8, number: u32) -> Option<usize> {
+        let wanted = UserRef {
+            number,
+            index: channel,
+        };
+        self.orders
+            .iter()
+            .position(|o| o.session == session && o.terms.user_ref == wanted)
+    }
+
+    fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        let Some(at) = self.find(session, user_ref.index, body.original_user_ref_num) else {
+            return;
+        };
+        if user_ref.number <= self.last(session, user_ref.index) {
+            return;
+        }
+        let original = self.orders[at].clone();
+        let state = self.instruments[&original.terms.instrument].state;
+        let blocked = match state {
+            b'C' => Some(RejectReason::DestinationClosed),
+            _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
+            b'H' => Some(RejectReason::Halted),
+            _ => None,
+        };
+        if let Some(reason) = blocked {
+            self.take_number(session, user_ref.index, user_ref.number);
+            self.reject(session, user_ref, reason, body.client_order_id);
+            return;
+        }
+        // Absent options keep the original's value; firm and group are always the original's.
+        let mut merged = options.values.clone();
+        for tag in [2, 4, 16, 24] {
+            let kept = original.terms.options.iter().find(|(kept, _)| *kept == tag);
+            if tag == 2 || tag == 24 {
+                merged.remove(&tag);
+            }
+            if let Some((_, value)) = kept {
+                // The firm is the original's, said by the code it has now.
+                let value = if tag == 2 {
+                    self.firms[&original.firm].to_vec()
+                } else {
+                    value.clone()
+                };
+                merged.entry(tag).or_insert(value);
+            }
+        }
+        let merged = Read {
+            values: merged,
+            faulty: options.faulty,
+        };
+        let mut terms = original.terms.clone();
+        terms.user_ref = user_ref;
+        terms.side = merged.letter(27, original.terms.side);
+        terms.quantity = body.quantity;
+        terms.price = body.price;
+        terms.time_in_force = body.time_in_force;
+        terms.display = body.display;
+        terms.intermarket_sweep = body.intermarket_sweep;
+        terms.client_order_id = body.client_order_id;
+        terms.options = merged.echo();
+        let valid = !merged.faulty
+            && !merged.not_built()
+            && body.quantity > original.executed
+            && self.check_values(&terms, &merged).is_ok()
+            && is_buy(terms.side) == is_buy(original.terms.side)
+            && merged.integer(3) as u32 <= body.quantity - original.executed;
+        if !valid {
+            self.cancel_at(at, CancelReason::User);
+            return;
+        }
+        self.take_number(session, user_ref.index, user_ref.number);
+        if rests(&terms) && !self.level_free(&terms, Some(at)) {
+            self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
+            return;
+        }
+        self.orders.remove(at);
+        let executed = if self.fault == Fault::ReplaceForgetsExecuted {
+            0
+        } else {
+            original.executed
+        };
+        let open = body.quantity - executed;
+        self.references += 1;
+        terms.order_reference = self.references;
+        let said = Terms {
+            quantity: open,
+            ..terms.clone()
+        };
+        self.say(
+            session,
+            What::Replaced(original.terms.user_ref.number, said),
+        );
+        let order = Order {
+            terms,
+            session,
+            firm: original.firm,
+            open,
+            executed,
+        };
+        self.trade(order, merged.integer(3) as u32);
+        if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
+            let last = self.orders.pop().unwrap();
+            self.orders.insert(at, last);
+        }
+    }
+
+    /// What is open when the chain's total becomes `total`; `None` if the request is superfluous.
+    fn lowered(&self, at: usize, total: u32) -> Option<u32> {
+        let order = &self.orders[at];
+        let open = total.saturating_sub(order.executed);
+        let lot = self.instruments[&order.terms.instrument].lot_size;
+        let increases = self.fault == Fault::CancelIncreases && open > order.open;
+        if open == 0 {
+            Some(0)
+        } else if (open < order.open || increases) && total.is_multiple_of(lot) {
+            Some(open)
+        } else {
+            None
+        }
+    }
+
+    fn cancel(&mut self, session: u32, body: &CancelOrder, options: &Read) {
+        let Some(at) = self.find(session, options.channel(), body.user_ref_num) else {
+            return;
+        };
+        if options.faulty {
+            return;
+        }
+        match self.lowered(at, body.quantity) {
+            Some(0) => self.cancel_at(at, CancelReason::User),
+            Some(open) => {
+                let order = &mut self.orders[at];
+                let quantity = order.open.wrapping_sub(open);
+                order.open = open;
+                let user_ref = order.terms.user_ref;
+                let reason = CancelReason::User;
+                self.say(
+                    session,
+                    What::Canceled(Canceled {
+                        user_ref,
+                        quantity,
+                        reason,
+                    }),
+                );
+            }
+            None => {}
+        }
+    }
+
+    fn modify(&mut self, session: u32, body: &ModifyOrder, options: &Read) {
+        let Some(at) = self.find(session, options.channel(), body.user_ref_num) else {
+            return;
+        };
+        let side = self.orders[at].terms.side;
+        let changes = [(b'S', b'E'), (b'S', b'T'), (b'E', b'T')].contains(&(side, body.side));
+        if options.faulty || !(changes || side == body.side) {
+            return;
+        }
+        match self.lowered(at, body.quantity) {
+            Some(0) => return self.cancel_at(at, CancelReason::User),
+            Some(open) => self.orders[at].open = open,
+            None if changes => {}
+            None => return,
+        }
+        let order = &mut self.orders[at];
+        order.terms.side = body.side;
+        let (user_ref, quantity) = (order.terms.user_ref, order.open);
+        self.say(
+            session,
+            What::Modified(Modified {
+                user_ref,
+                side: body.side,
+                quantity,
+            }),
+        );
+    }
+
+    fn cancel_at(&mut self, at: usize, reason: CancelReason) {
+        let order = self.orders.remove(at);
+        let (user_ref, quantity) = (order.terms.user_ref, order.open);
+        self.say(
+            order.session,
+            What::Canceled(Canceled {
+                user_ref,
+                quantity,
+                reason,
+            }),
+        );
+    }
+
+    // ---- matching
+
+    /// The order first in price and time.
+    fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for (at, order) in self.orders.iter().enumerate() {
+            if order.terms.instrument != instrument || is_buy(order.terms.side) != buy {
+                continue;
+            }
+            let better = best.is_none_or(|best| {
+                let (now, then) = (order.terms.price, self.orders[best].terms.price);
+                let later_first = self.fault == Fault::LastComeFirst && now == then;
+                later_first || if buy { now > then } else { now < then }
+            });
+            if better {
+                best = Some(at);
+            }
+        }
+        best
+    }
+
+    fn crosses(&self, order: &Order, price: u64) -> bool {
+        let limit = order.terms.price;
+        let slack = match self.fault {
+            Fault::ThroughOwnLimit => self.instruments[&order.terms.instrument].tick_size,
+            _ => 0,
+        };
+        limit >= MARKET
+            || if is_buy(order.terms.side) {
+                price <= limit + slack
+            } else {
+                price + slack >= limit
+            }
+    }
+
+    /// Shares that `order` could take now.
+    fn available(&self, order: &Order) -> u64 {
+        let against = self.orders.iter().filter(|other| {
+            other.terms.instrument == order.terms.instrument
+                && is_buy(other.terms.side) != is_buy(order.terms.side)
+                && self.crosses(order, other.terms.price)
+        });
+        against.map(|other| u64::from(other.open)).sum()
+    }
+
+    fn trade(&mut self, mut order: Order, minimum: u32) {
+        let enough = self.available(&order) >= u64::from(minimum);
+        while (enough || self.fault == Fault::MinimumIgnored) && order.open > 0 {
+            let against = self.best(order.terms.instrument, !is_buy(order.terms.side));
+            let Some(at) = against.filter(|at| self.crosses(&order, self.orders[*at].terms.price))
+            else {
+                break;
+            };
+            self.fill(&mut order, at);
+        }
+        if order.open == 0 {
+            return;
+        }
+        let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
+        if rests(&order.terms) || residual_rests {
+            self.orders.push(order);
+            return;
+        }
+        let (user_ref, quantity) = (order.terms.user_ref, order.open);
+        let reason = CancelReason::ImmediateOrCancel;
+        self.say(
+            order.session,
+            What::Canceled(Canceled {
+                user_ref,
+                quantity,
+                reason,
+            }),
+        );
+    }
+
+    /// One trade: the resting side hears first.
+    fn fill(&mut self, order: &mut Order, at: usize) {
+        let resting = &mut self.orders[at];
+        let quantity = order.open.min(resting.open);
+        resting.open -= quantity;
+        resting.executed += quantity;
+        order.open -= quantity;
+        order.executed += quantity;
+        self.matches += 1;
+        let printed = match self.fault {
+            Fault::AggressorPrice if order.terms.price < MARKET => order.terms.price,
+            _ => resting.terms.price,
+        };
+        let mut executed = Executed {
+            user_ref: resting.terms.user_ref,
+            quantity,
+            price: Price(printed),
+            liquidity: b'A',
+            match_number: MatchNumber(self.matches),
+        };
+        let (session, left) = (resting.session, resting.open);
+        self.say(session, What::Executed(executed));
+        executed.user_ref = order.terms.user_ref;
+        executed.liquidity = b'R';
+        self.say(order.session, What::Executed(executed));
+        if left == 0 {
+            self.orders.remove(at);
+        } else if self.fault == Fault::PartialFillLosesPriority {
+            let moved = self.orders.remove(at);
+            self.orders.push(moved);
+        }
+    }
+
+    // ---- comparison
+
+    /// Live orders of one side in priority.
+    pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
+        let own = |order: &&Order| {
+            order.terms.instrument == instrument && is_buy(order.terms.side) == buy
+        };
+        let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
+        // A stable sort keeps the order of time within a price.
+        orders.sort_by_key(|o| {
+            if buy {
+                u64::MAX - o.terms.price
+            } else {
+                o.terms.price
+            }
+        });
+        let view = |o: &Order| {
+            let UserRef { number, index } = o.terms.user_ref;
+            let reference = o.terms.order_reference;
+            (
+                o.session,
+                number,
+                index,
+                o.terms.price,
+                o.open,
+                o.executed,
+                reference,
+            )
+        };
+        orders.into_iter().map(view).collect()
+    }
+
+    pub fn live(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub fn epoch(&self, session: u32) -> u32 {
+        self.sessions
+            .get(&session)
+            .map_or(0, |session| session.epoch)
+    }
+
+    /// Numbers of some live orders of a session, for a generator that wants to hit them.
+    pub fn live_numbers(&self, session: u32) -> Vec<UserRef> {
+        let own = self.orders.iter().filter(|order| order.session == session);
+        own.map(|order| order.terms.user_ref).collect()
+    }
+
+    pub fn last_number(&self, session: u32, channel: u8) -> u32 {
+        self.last(session, channel)
+    }
+}
+
+fn rests(terms: &Terms) -> bool {
+    terms.time_in_force == b'0' && terms.price < MARKET
+}
+
+fn trimmed(name: &[u8; 10]) -> String {
+    let text = String::from_utf8_lossy(name).to_string();
+    text.trim_matches([' ', '\0']).to_string()
+}

@@ -1,0 +1,215 @@
+//! The machine against the naive venue: every event, every stream number, the whole visible book and the
+//! invariants, after each of a random stream's commands.
+//!
+//! `LOCKSTEP_DIFFERENTIAL_OPERATIONS` sets how many commands are compared (default 120,000); a failure
+//! shrinks to a short stream. `each_planted_fault_is_seen` proves that the comparison can fail: it plants
+//! one wrong line at a time in the naive venue and demands a difference.
+
+mod common;
+
+use common::flow::{Step, step};
+use common::oracle::{FAULTS, Fault, Oracle};
+use common::*;
+use lockstep_record::Side;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+const STREAM_LENGTH: usize = 400;
+/// Open orders and price levels; a stream has one of these, so that each bound is reached by some.
+const BOUNDS: [(u32, u32); 2] = [(40, 40), (200, 15)];
+
+fn operations() -> usize {
+    let name = "LOCKSTEP_DIFFERENTIAL_OPERATIONS";
+    let set = std::env::var(name).ok();
+    set.map_or(120_000, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number"))
+    })
+}
+
+struct Pair {
+    driver: Driver,
+    oracle: Oracle,
+}
+
+impl Pair {
+    fn new(fault: Fault, (orders_max, levels_max): (u32, u32)) -> Self {
+        let mut pair = Self {
+            driver: Driver::default(),
+            oracle: Oracle::new(fault),
+        };
+        for mut command in small_venue() {
+            if let Request::SetBounds(bounds) = &mut command.request {
+                (bounds.open_orders_max, bounds.price_levels_max) = (orders_max, levels_max);
+            }
+            pair.tell(&command).unwrap();
+        }
+        pair
+    }
+
+    fn tell(&mut self, command: &Command) -> Result<usize, String> {
+        let said = self.driver.tell(std::slice::from_ref(command));
+        let wanted = self.oracle.tell(self.driver.timestamp, command);
+        if said != wanted {
+            return Err(difference(command, &said, &wanted));
+        }
+        Ok(said.len())
+    }
+
+    fn compare_books(&self) -> Result<(), String> {
+        let machine = &self.driver.machine;
+        for instrument in 1..=3u32 {
+            let id = lockstep_record::InstrumentId(instrument);
+            for side in [Side::Buy, Side::Sell] {
+                let view = |o: lockstep_core::inspect::OrderView| {
+                    let (number, channel) = (o.user_ref.number, o.user_ref.index);
+                    (
+                        o.session.0,
+                        number,
+                        channel,
+                        o.price.0,
+                        o.open,
+                        o.executed,
+                        o.reference.0,
+                    )
+                };
+                let orders: Vec<_> = machine.book_orders(id, side).map(view).collect();
+                let wanted = self.oracle.side(instrument, side == Side::Buy);
+                if orders != wanted {
+                    return Err(format!(
+                        "{id} {side:?}\nmachine: {orders:?}\noracle: {wanted:?}"
+                    ));
+                }
+                let depth: u64 = machine.depth(id, side).map(|level| level.quantity).sum();
+                let open: u64 = wanted.iter().map(|order| u64::from(order.4)).sum();
+                if depth != open {
+                    return Err(format!("{id} {side:?}: depth {depth}, orders {open}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first line on which they differ, with what came before it.
+fn difference(command: &Command, said: &[Said], wanted: &[Said]) -> String {
+    let same = said
+        .iter()
+        .zip(wanted)
+        .take_while(|(said, wanted)| said == wanted)
+        .count();
+    let before: Vec<String> = said[..same].iter().map(ToString::to_string).collect();
+    let (said, wanted) = (said.get(same), wanted.get(same));
+    format!("{command:?}\nboth: {before:#?}\nmachine: {said:?}\noracle: {wanted:?}")
+}
+
+/// What a stream did, so that a test can demand that it did something.
+#[derive(Default)]
+struct Done {
+    commands: usize,
+    events: usize,
+    live_max: usize,
+}
+
+fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
+    let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
+    let mut pair = Pair::new(fault, bounds);
+    let mut done = Done::default();
+    for (at, step) in steps.iter().enumerate() {
+        if step.twist == 399 && step.what < 200 {
+            pair.driver.term_start();
+            pair.oracle.term_start();
+        }
+        let command = step.command(&pair.oracle);
+        done.events += pair.tell(&command)?;
+        done.live_max = done.live_max.max(pair.oracle.live());
+        done.commands += 1;
+        if at % 8 == 0 || at + 1 == steps.len() {
+            pair.compare_books()?;
+        }
+    }
+    Ok(done)
+}
+
+fn runner(cases: u32, seed: &[u8; 32]) -> TestRunner {
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, seed))
+}
+
+#[test]
+fn the_machine_says_what_the_naive_venue_says() {
+    let cases = operations().div_ceil(STREAM_LENGTH) as u32;
+    let steps = proptest::collection::vec(step(), STREAM_LENGTH);
+    let done = std::cell::RefCell::new(Done::default());
+    let outcome = runner(cases, b"lockstep differential stream 001").run(&steps, |steps| {
+        let one = run(&steps, Fault::None).map_err(TestCaseError::fail)?;
+        let mut done = done.borrow_mut();
+        done.commands += one.commands;
+        done.events += one.events;
+        done.live_max = done.live_max.max(one.live_max);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let done = done.into_inner();
+    println!(
+        "{} commands, {} events, up to {} live",
+        done.commands, done.events, done.live_max
+    );
+    assert!(done.commands >= operations());
+    assert!(
+        done.events * 2 > done.commands,
+        "a stream that says little proves little"
+    );
+    assert!(
+        done.live_max >= BOUNDS[0].0 as usize,
+        "the open-order bound was never reached"
+    );
+}
+
+/// Each fault is a one-line patch of the naive venue; a comparison that misses one would also miss that
+/// bug in the machine.
+#[test]
+fn each_planted_fault_is_seen() {
+    for fault in FAULTS {
+        let steps = proptest::collection::vec(step(), STREAM_LENGTH);
+        let config = Config {
+            cases: 200,
+            failure_persistence: None,
+            max_shrink_iters: 0,
+            ..Config::default()
+        };
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"lockstep differential stream 002");
+        let outcome = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
+            run(&steps, fault).map(|_| ()).map_err(TestCaseError::fail)
+        });
+        assert!(
+            matches!(outcome, Err(TestError::Fail(..))),
+            "{fault:?} was not seen"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 40, failure_persistence: None, ..Config::default() })]
+
+    /// The same records again: the same events, digest and state hash.
+    #[test]
+    fn two_runs_are_the_same(steps in proptest::collection::vec(step(), 200)) {
+        let play = || {
+            let mut pair = Pair::new(Fault::None, BOUNDS[0]);
+            for step in &steps {
+                let command = step.command(&pair.oracle);
+                pair.tell(&command).unwrap();
+            }
+            (pair.driver.machine.digest(), pair.driver.machine.state_hash())
+        };
+        prop_assert_eq!(play(), play());
+    }
+}

@@ -1,0 +1,161 @@
+//! What the configuration defines and the log lacks, as records to be put through the log.
+//!
+//! Definitions are facts of the log; the file only proposes. Nothing is ever undefined by leaving it out.
+
+use crate::config::{Config, InstrumentConfig, SessionConfig};
+use crate::operator;
+use lockstep_core::StateMachine;
+use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
+use lockstep_record::{PartTag, SessionId};
+
+/// Identity in the records that the node proposes by itself.
+pub const OPERATOR: &str = "configuration";
+
+/// A session as defined: body and further firms, ascending.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionDefinition {
+    pub body: DefineSession,
+    pub permitted: Vec<u32>,
+}
+
+/// What is defined already; the state machine answers.
+pub trait Known {
+    fn bounds(&self) -> SetBounds;
+    fn firm(&self, id: u32) -> Option<DefineFirm>;
+    fn session(&self, id: u32) -> Option<SessionDefinition>;
+    fn instrument(&self, id: u32) -> Option<DefineInstrument>;
+}
+
+/// The records that make the log say what the configuration says, in dependency order.
+pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let bounds = raised_bounds(config, &known.bounds());
+    if bounds != known.bounds() {
+        records.push(operator::record(&bounds, &[], OPERATOR));
+    }
+    for firm in &config.firms {
+        let body = DefineFirm {
+            firm: firm.id,
+            code: padded(&firm.code),
+        };
+        if known.firm(firm.id) != Some(body) {
+            records.push(operator::record(&body, &[], OPERATOR));
+        }
+    }
+    for session in &config.sessions {
+        let wanted = session_definition(config, session);
+        if known.session(session.id).as_ref() != Some(&wanted) {
+            let part = |firm: &u32| (PartTag::PERMITTED_FIRM, firm.to_le_bytes().to_vec());
+            let parts: Vec<_> = wanted.permitted.iter().map(part).collect();
+            records.push(operator::record(&wanted.body, &parts, OPERATOR));
+        }
+    }
+    for instrument in &config.instruments {
+        let body = instrument_definition(instrument);
+        if known.instrument(instrument.id) != Some(body) {
+            records.push(operator::record(&body, &[], OPERATOR));
+        }
+    }
+    records
+}
+
+/// Bounds may only be raised: a lower one in the file leaves the log's.
+fn raised_bounds(config: &Config, known: &SetBounds) -> SetBounds {
+    let wanted = &config.bounds;
+    SetBounds {
+        open_orders_max: wanted.open_orders_max.max(known.open_orders_max),
+        instruments_max: wanted.instruments_max.max(known.instruments_max),
+        sessions_max: wanted.sessions_max.max(known.sessions_max),
+        firms_max: wanted.firms_max.max(known.firms_max),
+        price_levels_max: wanted.price_levels_max.max(known.price_levels_max),
+        _reserved: [0; 12],
+    }
+}
+
+fn session_definition(config: &Config, session: &SessionConfig) -> SessionDefinition {
+    // The configuration was checked: every firm it names is defined in it.
+    let id_of = |code: &String| config.firms.iter().find(|f| f.code == *code).map(|f| f.id);
+    let mut permitted: Vec<u32> = session.permitted_firms.iter().filter_map(id_of).collect();
+    permitted.sort_unstable();
+    permitted.dedup();
+    let body = DefineSession {
+        session: session.id,
+        firm: id_of(&session.firm).unwrap_or(0),
+        user: padded(&session.user.to_ascii_uppercase()),
+        cancel_on_disconnect: u8::from(session.cancel_on_disconnect),
+        order_entry: u8::from(session.order_entry),
+        _reserved: [0; 8],
+    };
+    SessionDefinition { body, permitted }
+}
+
+fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
+    DefineInstrument {
+        symbol: padded(&instrument.symbol),
+        instrument: instrument.id,
+        tick_size: instrument.tick_size,
+        lot_size: instrument.lot_size,
+        _reserved: [0; 12],
+    }
+}
+
+/// Text padded right with spaces; it was checked to fit.
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [b' '; N];
+    for (to, from) in field.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    field
+}
+
+impl Known for StateMachine {
+    fn bounds(&self) -> SetBounds {
+        let bounds = Self::bounds(self);
+        SetBounds {
+            open_orders_max: bounds.open_orders_max,
+            instruments_max: bounds.instruments_max,
+            sessions_max: bounds.sessions_max,
+            firms_max: bounds.firms_max,
+            price_levels_max: bounds.price_levels_max,
+            _reserved: [0; 12],
+        }
+    }
+
+    fn firm(&self, id: u32) -> Option<DefineFirm> {
+        let firm = self.firms().find(|f| f.firm.0 == id)?;
+        Some(DefineFirm {
+            firm: id,
+            code: firm.code,
+        })
+    }
+
+    fn session(&self, id: u32) -> Option<SessionDefinition> {
+        let session = Self::session(self, SessionId(id))?;
+        let body = DefineSession {
+            session: id,
+            firm: session.firm.0,
+            user: session.user,
+            cancel_on_disconnect: u8::from(session.cancel_on_disconnect),
+            order_entry: u8::from(session.order_entry),
+            _reserved: [0; 8],
+        };
+        let mut permitted: Vec<u32> = self
+            .session_permitted_firms(SessionId(id))
+            .iter()
+            .map(|f| f.0)
+            .collect();
+        permitted.sort_unstable();
+        Some(SessionDefinition { body, permitted })
+    }
+
+    fn instrument(&self, id: u32) -> Option<DefineInstrument> {
+        let instrument = self.instruments().find(|i| i.instrument.0 == id)?;
+        Some(DefineInstrument {
+            symbol: instrument.symbol,
+            instrument: id,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            _reserved: [0; 12],
+        })
+    }
+}

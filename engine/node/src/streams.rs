@@ -1,0 +1,314 @@
+//! The journal's stream files as the stream agent and the gateway use them: a folder a trading day,
+//! sessions by id.
+
+use crate::fatal::{ExitCode, Fatal};
+use crate::gateway::StreamSource;
+use crate::journal::{storage_code, storage_fatal};
+use crate::stream::StreamStore;
+use lockstep_journal::storage::DirectStorage;
+use lockstep_journal::stream::{
+    Begin, STREAM_PACKET_LENGTH_MAX, STREAM_SESSIONS_MAX, StreamError, StreamOptions,
+    StreamProgress, StreamReader, StreamSlot, StreamWriter,
+};
+use lockstep_record::SessionId;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Sessions whose files a reader keeps open; more are closed and opened again when needed.
+const OPEN_READERS_MAX: usize = 128;
+
+/// The folder of a trading day below the root.
+pub fn day_folder(root: &Path, session_name: &[u8; 10]) -> PathBuf {
+    let name = session_name.iter().map(|&b| char::from(b));
+    root.join(name.filter(char::is_ascii_alphanumeric).collect::<String>())
+}
+
+fn stream_fatal(error: &StreamError) -> Fatal {
+    let code = match error {
+        StreamError::Storage(source) => storage_code(source),
+        StreamError::Damaged { .. } => ExitCode::Io,
+        _ => ExitCode::Setup,
+    };
+    Fatal::new(code, format!("stream files: {error}"))
+}
+
+/// Where each session's stream stands in the writer's table: slot plus 1, 0 = none.
+type Slots = Arc<[AtomicU32]>;
+
+/// The writing end.
+#[derive(Debug)]
+pub struct DayStreams {
+    root: PathBuf,
+    writer: StreamWriter<DirectStorage>,
+    /// By session id.
+    own_slots: Vec<Option<StreamSlot>>,
+    slots: Slots,
+    folder: Option<DirectStorage>,
+    unwritten: bool,
+}
+
+impl DayStreams {
+    /// Streams below `root`, for as many sessions as stream files can hold.
+    pub fn new(root: &Path) -> Result<Self, Fatal> {
+        DirectStorage::create(root).map_err(|e| storage_fatal(&e))?;
+        let options = StreamOptions {
+            sessions_max: STREAM_SESSIONS_MAX,
+            ..StreamOptions::default()
+        };
+        Ok(Self {
+            root: root.to_owned(),
+            writer: StreamWriter::new(options),
+            own_slots: vec![None; STREAM_SESSIONS_MAX],
+            slots: (0..STREAM_SESSIONS_MAX)
+                .map(|_| AtomicU32::new(0))
+                .collect(),
+            folder: None,
+            unwritten: false,
+        })
+    }
+
+    /// The reading end of the gateway; taken between days or while none is being begun.
+    pub fn readers(&self) -> DayReaders {
+        let progress = Arc::clone(self.writer.progress());
+        DayReaders {
+            root: self.root.clone(),
+            day_path: None,
+            folder: self.folder.clone(),
+            expected_day: progress.day(),
+            readers: (0..STREAM_SESSIONS_MAX).map(|_| None).collect(),
+            open: Vec::with_capacity(OPEN_READERS_MAX),
+            slots: Arc::clone(&self.slots),
+            progress,
+        }
+    }
+
+    #[cold]
+    fn add_session(&mut self, session: SessionId) -> Result<StreamSlot, Fatal> {
+        let slot = self
+            .writer
+            .add_session(session.0)
+            .map_err(|e| stream_fatal(&e))?;
+        self.own_slots[session.0 as usize] = Some(slot);
+        self.slots[session.0 as usize].store(slot.index() as u32 + 1, Ordering::Release);
+        Ok(slot)
+    }
+}
+
+impl StreamStore for DayStreams {
+    fn begin_day(&mut self, session_name: &[u8; 10]) -> Result<(), Fatal> {
+        let folder = DirectStorage::create(&day_folder(&self.root, session_name))
+            .map_err(|e| storage_fatal(&e))?;
+        self.slots
+            .iter()
+            .for_each(|slot| slot.store(0, Ordering::Release));
+        self.own_slots.fill(None);
+        self.folder = Some(folder.clone());
+        self.writer
+            .begin_day(folder, Begin::Fresh)
+            .map_err(|e| stream_fatal(&e))
+    }
+
+    #[inline]
+    fn append(&mut self, session: SessionId, number: u64, packet: &[u8]) -> Result<(), Fatal> {
+        let slot = match self.own_slots.get(session.0 as usize) {
+            Some(Some(slot)) => *slot,
+            Some(None) => self.add_session(session)?,
+            None => {
+                let error = StreamError::TooManySessions {
+                    max: STREAM_SESSIONS_MAX,
+                };
+                return Err(stream_fatal(&error));
+            }
+        };
+        self.unwritten = true;
+        self.writer
+            .append(slot, number, packet)
+            .map(drop)
+            .map_err(|e| stream_fatal(&e))
+    }
+
+    fn flush(&mut self) -> Result<(), Fatal> {
+        if self.folder.is_some() {
+            self.writer.flush_all().map_err(|e| stream_fatal(&e))?;
+        }
+        self.unwritten = false;
+        Ok(())
+    }
+
+    fn holds_unwritten(&self) -> bool {
+        self.unwritten
+    }
+}
+
+/// The reading end of one thread.
+#[derive(Debug)]
+pub struct DayReaders {
+    root: PathBuf,
+    /// Of the day; opened when the writer has begun it.
+    day_path: Option<PathBuf>,
+    folder: Option<DirectStorage>,
+    /// The writer's day that this end has heard of. A day that only one of the two has begun gives
+    /// nothing: numbers of one day are never answered with packets of another.
+    expected_day: u64,
+    readers: Vec<Option<Box<StreamReader<DirectStorage>>>>,
+    /// Sessions with an open reader, oldest first.
+    open: Vec<u32>,
+    slots: Slots,
+    progress: Arc<StreamProgress>,
+}
+
+/// The writer counts a day when it begins to begin it and once more when it has.
+const DAY_STEP: u64 = 2;
+
+impl DayReaders {
+    fn open_folder(&mut self) -> Result<(), Fatal> {
+        if self.folder.is_none()
+            && let Some(path) = &self.day_path
+        {
+            self.folder = Some(DirectStorage::open(path).map_err(|e| storage_fatal(&e))?);
+        }
+        Ok(())
+    }
+
+    fn open_reader(&mut self, session: SessionId) -> Result<bool, Fatal> {
+        let (Some(folder), Some(slot)) = (&self.folder, self.slots.get(session.0 as usize)) else {
+            return Ok(false);
+        };
+        let Some(slot) = slot.load(Ordering::Acquire).checked_sub(1) else {
+            return Ok(false);
+        };
+        let slot = StreamSlot::from_index(slot as usize);
+        let progress = Arc::clone(&self.progress);
+        let reader =
+            StreamReader::live(folder, session.0, slot, progress).map_err(|e| stream_fatal(&e))?;
+        if self.open.len() == OPEN_READERS_MAX {
+            let oldest = self.open.remove(0);
+            self.readers[oldest as usize] = None;
+        }
+        self.open.push(session.0);
+        self.readers[session.0 as usize] = Some(Box::new(reader));
+        Ok(true)
+    }
+}
+
+impl StreamSource for DayReaders {
+    fn begin_day(&mut self, session_name: &[u8; 10]) {
+        self.day_path = Some(day_folder(&self.root, session_name));
+        self.folder = None;
+        self.expected_day += DAY_STEP;
+        self.readers.iter_mut().for_each(|reader| *reader = None);
+        self.open.clear();
+    }
+
+    fn read(
+        &mut self,
+        session: SessionId,
+        from: u64,
+        out: &mut [u8],
+    ) -> Result<(usize, u64), Fatal> {
+        if self.progress.day() != self.expected_day || out.len() < STREAM_PACKET_LENGTH_MAX {
+            return Ok((0, 0));
+        }
+        self.open_folder()?;
+        let known = self
+            .readers
+            .get(session.0 as usize)
+            .is_some_and(Option::is_some);
+        if !known && !self.open_reader(session)? {
+            return Ok((0, 0));
+        }
+        let Some(reader) = &mut self.readers[session.0 as usize] else {
+            return Ok((0, 0));
+        };
+        match reader.read(from, out) {
+            Ok(read) => Ok((read.length, read.count)),
+            // The writer has begun the next day meanwhile; this end will hear of it.
+            Err(StreamError::DayOver) => Ok((0, 0)),
+            Err(error) => Err(stream_fatal(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(number: u64) -> Vec<u8> {
+        let mut packet = vec![0, 61, b'S'];
+        packet.resize(63, number as u8);
+        packet
+    }
+
+    /// A gateway that has heard of a new day before the stream store has must not be given the old
+    /// day's packets under the new day's numbers, nor the reverse.
+    #[test]
+    fn days_are_never_mixed() {
+        let root = tempfile::tempdir().unwrap();
+        let mut streams = DayStreams::new(root.path()).unwrap();
+        let mut readers = streams.readers();
+        let mut out = vec![0; 8192];
+        let session = SessionId(7);
+        streams.begin_day(b"  20261121").unwrap();
+        for number in 1..=3 {
+            streams.append(session, number, &packet(number)).unwrap();
+        }
+        streams.flush().unwrap();
+        assert_eq!(
+            readers.read(session, 1, &mut out).unwrap(),
+            (0, 0),
+            "it has not heard of the day"
+        );
+        readers.begin_day(b"  20261121");
+        assert_eq!(readers.read(session, 2, &mut out).unwrap(), (126, 2));
+        assert_eq!(&out[..63], packet(2));
+        assert_eq!(
+            readers.read(SessionId(8), 1, &mut out).unwrap(),
+            (0, 0),
+            "said nothing"
+        );
+        readers.begin_day(b"  20261122");
+        assert_eq!(
+            readers.read(session, 1, &mut out).unwrap(),
+            (0, 0),
+            "the store is behind"
+        );
+        streams.begin_day(b"  20261122").unwrap();
+        assert_eq!(
+            readers.read(session, 1, &mut out).unwrap(),
+            (0, 0),
+            "nothing said yet"
+        );
+        streams.append(session, 1, &packet(77)).unwrap();
+        streams.flush().unwrap();
+        assert_eq!(readers.read(session, 1, &mut out).unwrap(), (63, 1));
+        assert_eq!(&out[..63], packet(77));
+    }
+
+    /// More sessions read than files may be open: each still gets its own bytes.
+    #[test]
+    fn readers_are_bounded() {
+        let root = tempfile::tempdir().unwrap();
+        let mut streams = DayStreams::new(root.path()).unwrap();
+        streams.begin_day(b"  20261121").unwrap();
+        for id in 1..=300 {
+            streams
+                .append(SessionId(id), 1, &packet(u64::from(id)))
+                .unwrap();
+        }
+        streams.flush().unwrap();
+        let mut readers = streams.readers();
+        let mut out = vec![0; 4096];
+        for round in 0..2 {
+            for id in 1..=300 {
+                assert_eq!(
+                    readers.read(SessionId(id), 1, &mut out).unwrap(),
+                    (63, 1),
+                    "{round}"
+                );
+                assert_eq!(&out[..63], packet(u64::from(id)));
+                assert!(readers.open.len() <= OPEN_READERS_MAX);
+            }
+        }
+    }
+}

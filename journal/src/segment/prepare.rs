@@ -1,0 +1,251 @@
+//! Makes the next segments before they are needed: zeros really written, synced, then named.
+//!
+//! The journal's writer asks through a [`SegmentSupply`]; the [`SegmentPreparer`] does one bounded piece of
+//! work a duty cycle. A shell with a core to spare runs it on a helper thread off the pinned cores (its
+//! writes and syncs block); a simulator or test runs it by hand.
+
+use super::{preparing_name, segment_file_length, segment_name};
+use crate::folder::JournalMeta;
+use crate::position::BLOCK_LENGTH;
+use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Zeros written in one duty cycle.
+pub const PREPARE_CHUNK_LENGTH: u64 = 256 << 10;
+
+/// What the writer wants and the preparer has made; segment numbers, all below each count.
+#[derive(Debug, Default)]
+pub struct SegmentSupply {
+    wanted: AtomicU64,
+    prepared: AtomicU64,
+    failure: OnceLock<StorageError>,
+}
+
+impl SegmentSupply {
+    /// `prepared`: all segments below this number exist.
+    pub fn new(prepared: u64) -> Arc<Self> {
+        let supply = Self::default();
+        supply.prepared.store(prepared, Ordering::Release);
+        supply.wanted.store(prepared, Ordering::Release);
+        Arc::new(supply)
+    }
+
+    /// Asks for all segments below `number`.
+    pub fn want(&self, number: u64) {
+        self.wanted.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// All segments below this number exist.
+    pub fn prepared(&self) -> u64 {
+        self.prepared.load(Ordering::Acquire)
+    }
+
+    /// Why no more segments come, if so.
+    pub fn failure(&self) -> Option<&StorageError> {
+        self.failure.get()
+    }
+}
+
+#[derive(Debug)]
+struct Preparing<F> {
+    number: u64,
+    file: F,
+    /// Bytes zeroed so far, the header block's place included.
+    done: u64,
+}
+
+#[derive(Debug)]
+pub struct SegmentPreparer<S: Storage> {
+    storage: S,
+    meta: JournalMeta,
+    supply: Arc<SegmentSupply>,
+    zeros: AlignedZeros,
+    preparing: Option<Preparing<S::File>>,
+}
+
+impl<S: Storage> SegmentPreparer<S> {
+    pub fn new(storage: S, meta: JournalMeta, supply: Arc<SegmentSupply>) -> Self {
+        Self {
+            storage,
+            meta,
+            supply,
+            zeros: AlignedZeros::new(),
+            preparing: None,
+        }
+    }
+
+    /// One bounded piece of work; 0 if nothing is wanted. After a failure nothing more is tried: the
+    /// writer reports the failure when it needs the segment that is not there.
+    pub fn do_work(&mut self) -> usize {
+        let next = self.supply.prepared();
+        let idle = next >= self.supply.wanted.load(Ordering::Acquire);
+        if idle || self.supply.failure().is_some() {
+            return 0;
+        }
+        if let Err(error) = self.advance(next) {
+            self.preparing = None;
+            // The first failure stands.
+            let _ = self.supply.failure.set(error);
+        }
+        1
+    }
+
+    fn advance(&mut self, number: u64) -> Result<(), StorageError> {
+        let length = segment_file_length(self.meta.segment_data_length);
+        match self.preparing.take() {
+            None => self.preparing = Some(start(&self.storage, number, length)?),
+            Some(mut preparing) if preparing.done < length => {
+                let chunk = PREPARE_CHUNK_LENGTH.min(length - preparing.done);
+                preparing
+                    .file
+                    .write_at(preparing.done, self.zeros.get(chunk))?;
+                preparing.done += chunk;
+                self.preparing = Some(preparing);
+            }
+            Some(preparing) => {
+                finish(&self.storage, &self.meta, preparing)?;
+                self.supply.prepared.store(number + 1, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes segment `number` while the caller waits: at format and recovery.
+pub fn prepare_now<S: Storage>(
+    storage: &S,
+    meta: &JournalMeta,
+    number: u64,
+) -> Result<(), StorageError> {
+    let supply = SegmentSupply::new(number);
+    supply.want(number + 1);
+    let mut preparer = SegmentPreparer::new(storage.clone(), *meta, Arc::clone(&supply));
+    while preparer.do_work() > 0 {}
+    supply.failure().map_or(Ok(()), |error| Err(error.clone()))
+}
+
+fn start<S: Storage>(
+    storage: &S,
+    number: u64,
+    length: u64,
+) -> Result<Preparing<S::File>, StorageError> {
+    let name = preparing_name(number);
+    match storage.delete(&name) {
+        Ok(()) | Err(StorageError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let file = storage.create(&name, WriteMode::Direct)?;
+    // Contiguous space, and a full disk is noticed here, ahead of need.
+    file.reserve(length)?;
+    Ok(Preparing {
+        number,
+        file,
+        done: 0,
+    })
+}
+
+fn finish<S: Storage>(
+    storage: &S,
+    meta: &JournalMeta,
+    preparing: Preparing<S::File>,
+) -> Result<(), StorageError> {
+    let number = preparing.number;
+    // Data first: a segment with its name is whole.
+    preparing.file.sync()?;
+    drop(preparing);
+    let header = meta.segment_header(number).encode();
+    let file = storage.open(&preparing_name(number), WriteMode::Buffered)?;
+    file.write_at(0, &header)?;
+    file.sync()?;
+    storage.rename(&preparing_name(number), &segment_name(number))?;
+    storage.sync_folder()
+}
+
+/// Zeros in memory that direct writes accept: aligned to a block.
+#[derive(Debug)]
+struct AlignedZeros {
+    bytes: Vec<u8>,
+    skip: usize,
+}
+
+impl AlignedZeros {
+    fn new() -> Self {
+        let block = BLOCK_LENGTH as usize;
+        let bytes = vec![0; PREPARE_CHUNK_LENGTH as usize + block];
+        let skip = bytes.as_ptr().align_offset(block);
+        Self { bytes, skip }
+    }
+
+    fn get(&self, length: u64) -> &[u8] {
+        &self.bytes[self.skip..self.skip + length as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SegmentHeader;
+    use super::*;
+    use crate::storage::{Fault, FaultyStorage, MemoryStorage};
+
+    #[test]
+    fn a_segment_has_its_name_only_when_it_is_whole() {
+        let meta = JournalMeta::for_tests(4 * PREPARE_CHUNK_LENGTH);
+        let storage = MemoryStorage::new();
+        let supply = SegmentSupply::new(3);
+        let mut preparer = SegmentPreparer::new(storage.clone(), meta, Arc::clone(&supply));
+        assert_eq!(preparer.do_work(), 0, "nothing wanted");
+        supply.want(5);
+        while supply.prepared() < 5 {
+            let cut = storage.power_cut(|| false);
+            for name in cut.list().unwrap() {
+                assert_whole(&cut, &meta, &name);
+            }
+            assert_eq!(preparer.do_work(), 1);
+        }
+        assert_eq!(preparer.do_work(), 0);
+        let after = storage.power_cut(|| false);
+        assert_eq!(after.list().unwrap(), [segment_name(3), segment_name(4)]);
+    }
+
+    fn assert_whole(storage: &MemoryStorage, meta: &JournalMeta, name: &str) {
+        if let Some(number) = super::super::segment_number(name) {
+            let bytes = storage.get(name).unwrap();
+            assert_eq!(
+                bytes.len() as u64,
+                segment_file_length(meta.segment_data_length)
+            );
+            assert_eq!(
+                SegmentHeader::decode(&bytes),
+                Ok(meta.segment_header(number))
+            );
+            assert!(crate::bytes::all_zero(&bytes[4096..]));
+        }
+    }
+
+    #[test]
+    fn every_failure_is_reported_once_and_nothing_half_made_is_named() {
+        let meta = JournalMeta::for_tests(2 * PREPARE_CHUNK_LENGTH);
+        let count = FaultyStorage::new(MemoryStorage::new(), Fault::Fail, 0);
+        prepare_now(&count, &meta, 0).unwrap();
+        assert!(count.operation_count() > 8);
+        for operation in 1..=count.operation_count() {
+            for fault in [
+                Fault::Fail,
+                Fault::NoSpace,
+                Fault::ShortWrite,
+                Fault::PowerCut,
+            ] {
+                let storage = FaultyStorage::new(MemoryStorage::new(), fault, operation);
+                prepare_now(&storage, &meta, 0).unwrap_err();
+                for name in storage.inner().list().unwrap() {
+                    assert_whole(storage.inner(), &meta, &name);
+                }
+                // The next start makes it anew.
+                prepare_now(storage.inner(), &meta, 0).unwrap();
+                assert_whole(storage.inner(), &meta, &segment_name(0));
+            }
+        }
+    }
+}

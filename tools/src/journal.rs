@@ -1,0 +1,51 @@
+//! `lockstep journal inspect | verify | replay`: what a journal says, whether it is whole, what it leads to.
+//!
+//! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None
+//! takes a lock or writes a byte in the folder.
+
+mod fields;
+mod filter;
+mod finding;
+mod folder;
+mod inspect;
+mod output;
+mod record_line;
+mod replay;
+mod replay_report;
+mod segment_table;
+mod stream_hash;
+mod time;
+mod verdict;
+mod verify;
+mod walk;
+
+use clap::Subcommand;
+use lockstep_node::fatal::Fatal;
+use output::Failure;
+use std::io::Write;
+
+#[derive(Subcommand)]
+pub enum JournalCommand {
+    /// Show what a journal is and holds: identity, hard state, segments, log buffer, records
+    Inspect(inspect::InspectArguments),
+    /// Check every byte that has a checksum or a rule; exit code 1 if anything is damaged
+    Verify(verify::VerifyArguments),
+    /// Apply the log to a fresh state machine and print the state it leads to
+    Replay(replay::ReplayArguments),
+}
+
+/// What the last line of a session tells the operator goes to standard error by way of `main`.
+pub fn run(command: &JournalCommand) -> Result<(), Fatal> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let result = match command {
+        JournalCommand::Inspect(arguments) => inspect::run(arguments, &mut out),
+        JournalCommand::Verify(arguments) => verify::run(arguments, &mut out),
+        JournalCommand::Replay(arguments) => replay::run(arguments, &mut out),
+    };
+    // What was found out is printed before the reason to stop.
+    let flushed = out.flush().map_err(Failure::from);
+    match result.and(flushed) {
+        Ok(()) => Ok(()),
+        Err(failure) => failure.into_fatal(),
+    }
+}

@@ -1,0 +1,330 @@
+//! The fields of a record by name, for people and for JSON.
+//!
+//! Values are as the journal has them, legal or not: a field that holds what the protocol does not know is
+//! shown, not hidden.
+
+use lockstep_record::command::{
+    AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
+    DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
+    ReplaceOrder, SetBounds, SetInstrumentState,
+};
+use lockstep_record::{Body, Kind, Part, PartTag, Policy, Record};
+use serde_json::{Map, Value};
+use std::fmt::Write;
+use std::net::Ipv6Addr;
+
+/// Named values in the order of the layout.
+pub type Fields = Vec<(&'static str, Value)>;
+
+/// Letters of the wire; what is no visible ASCII is shown as `\xNN`.
+pub fn text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b' '..=b'~' => text.push(char::from(*byte)),
+            // Writing to a String cannot fail.
+            _ => drop(write!(text, "\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
+/// Text without the spaces that pad it.
+pub fn trimmed(bytes: &[u8]) -> String {
+    text(bytes).trim_matches(' ').to_owned()
+}
+
+trait Shown {
+    fn shown(&self) -> Value;
+}
+
+macro_rules! numbers {
+    ($($type:ty)*) => {$(
+        impl Shown for $type {
+            fn shown(&self) -> Value {
+                Value::from(*self)
+            }
+        }
+    )*};
+}
+numbers!(u16 u32 u64);
+
+impl<const N: usize> Shown for [u8; N] {
+    fn shown(&self) -> Value {
+        trimmed(self).into()
+    }
+}
+
+/// A one-byte field that is a letter on the wire.
+struct Letter(u8);
+
+impl Shown for Letter {
+    fn shown(&self) -> Value {
+        text(&[self.0]).into()
+    }
+}
+
+/// A one-byte field that is a number.
+struct Small(u8);
+
+impl Shown for Small {
+    fn shown(&self) -> Value {
+        Value::from(self.0)
+    }
+}
+
+/// An address: IPv6, or IPv4 mapped into it.
+struct Address([u8; 16]);
+
+impl Shown for Address {
+    fn shown(&self) -> Value {
+        let address = Ipv6Addr::from(self.0);
+        match address.to_ipv4_mapped() {
+            Some(address) => address.to_string().into(),
+            None => address.to_string().into(),
+        }
+    }
+}
+
+/// One function per kind: `name: wrapper` where a byte needs to be told what it is.
+macro_rules! bodies {
+    ($record:ident; $( $body:ident { $( $field:ident $( as $wrapper:ident )? ),* $(,)? } )*) => {
+        match $record.header().kind {
+            $( <$body as Body>::KIND => $record.body::<$body>().map(|archived| {
+                let body = $body::from_archived(archived);
+                // A kind without fields reads nothing of it.
+                let _ = &body;
+                vec![ $( (stringify!($field), bodies!(@ body.$field $( , $wrapper )?).shown()), )* ]
+            }), )*
+            _ => None,
+        }
+    };
+    (@ $value:expr) => { $value };
+    (@ $value:expr, $wrapper:ident) => { $wrapper($value) };
+}
+
+/// The body's fields; `None` if this build does not know the kind, the version or the length.
+pub fn body(record: &Record<'_>) -> Option<Fields> {
+    bodies! { record;
+        Login {
+            connection, requested_number, peer_address as Address, peer_port, user, requested_session
+        }
+        Logout { connection }
+        Disconnect { connection, reason as Small }
+        EnterOrder {
+            price, symbol, user_ref_num, quantity, side as Letter, time_in_force as Letter,
+            display as Letter, capacity as Letter, intermarket_sweep as Letter,
+            cross_type as Letter, client_order_id
+        }
+        ReplaceOrder {
+            price, original_user_ref_num, user_ref_num, quantity, time_in_force as Letter,
+            display as Letter, intermarket_sweep as Letter, client_order_id
+        }
+        CancelOrder { user_ref_num, quantity }
+        ModifyOrder { user_ref_num, quantity, side as Letter }
+        MassCancel { user_ref_num, firm, symbol }
+        DisableEntry { user_ref_num, firm }
+        EnableEntry { user_ref_num, firm }
+        AccountQuery {}
+        SetBounds { open_orders_max, instruments_max, sessions_max, firms_max, price_levels_max }
+        DefineFirm { firm, code }
+        DefineSession {
+            session, firm, user, cancel_on_disconnect as Small, order_entry as Small
+        }
+        DefineInstrument { symbol, instrument, tick_size, lot_size }
+        DayOpen { midnight, date, session_name }
+        DayClose {}
+        SetInstrumentState { instrument, state as Letter }
+    }
+}
+
+/// The name of a kind, or its number.
+pub fn kind_name(kind: Kind) -> String {
+    kind.name()
+        .map_or_else(|| format!("kind_{}", kind.0), str::to_owned)
+}
+
+pub fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Reject => "reject",
+        Policy::Ignore => "ignore",
+        Policy::Halt => "halt",
+    }
+}
+
+/// How a part's value is to be read.
+enum PartValue {
+    Integer,
+    Signed,
+    Text,
+}
+
+/// Name and reading of a part; `None` for a tag that this build does not know.
+fn part_known(tag: PartTag) -> Option<(&'static str, PartValue)> {
+    use PartValue::{Integer, Signed, Text};
+    Some(match tag {
+        PartTag::FIRM => ("firm", Text),
+        PartTag::MIN_QUANTITY => ("min_quantity", Integer),
+        PartTag::CUSTOMER_TYPE => ("customer_type", Text),
+        PartTag::MAX_FLOOR => ("max_floor", Integer),
+        PartTag::PRICE_TYPE => ("price_type", Text),
+        PartTag::PEG_OFFSET => ("peg_offset", Signed),
+        PartTag::DISCRETION_PRICE => ("discretion_price", Integer),
+        PartTag::DISCRETION_PRICE_TYPE => ("discretion_price_type", Text),
+        PartTag::DISCRETION_PEG_OFFSET => ("discretion_peg_offset", Signed),
+        PartTag::POST_ONLY => ("post_only", Text),
+        PartTag::RANDOM_RESERVES => ("random_reserves", Integer),
+        PartTag::ROUTE => ("route", Text),
+        PartTag::EXPIRE_TIME => ("expire_time", Integer),
+        PartTag::TRADE_NOW => ("trade_now", Text),
+        PartTag::HANDLE_INST => ("handle_inst", Text),
+        PartTag::GROUP_ID => ("group_id", Integer),
+        PartTag::SHARES_LOCATED => ("shares_located", Text),
+        PartTag::LOCATE_BROKER => ("locate_broker", Text),
+        PartTag::SIDE => ("side", Text),
+        PartTag::USER_REF_IDX => ("user_ref_idx", Integer),
+        PartTag::STOP_PRICE => ("stop_price", Integer),
+        PartTag::STOP_KIND => ("stop_kind", Text),
+        PartTag::TRAIL_OFFSET => ("trail_offset", Integer),
+        PartTag::SELF_TRADE_PREVENTION => ("self_trade_prevention", Text),
+        PartTag::EXPIRE_DATE_TIME => ("expire_date_time", Integer),
+        PartTag::OPERATOR => ("operator", Text),
+        PartTag::PERMITTED_FIRM => ("permitted_firm", Integer),
+        _ => return None,
+    })
+}
+
+/// The part's name, or its number.
+pub fn part_name(tag: PartTag) -> String {
+    part_known(tag).map_or_else(|| format!("tag_{}", tag.0), |(name, _)| name.to_owned())
+}
+
+/// The part's value; hexadecimal where tag or width is not known.
+pub fn part_value(part: &Part<'_>) -> Value {
+    let hex = || -> Value {
+        let digits: String = part
+            .value
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        digits.into()
+    };
+    match part_known(part.tag) {
+        Some((_, PartValue::Text)) => trimmed(part.value).into(),
+        Some((_, PartValue::Integer)) => integer(part).map_or_else(hex, Value::from),
+        Some((_, PartValue::Signed)) => part.i32().map_or_else(hex, Value::from),
+        None => hex(),
+    }
+}
+
+fn integer(part: &Part<'_>) -> Option<u64> {
+    part.u8()
+        .map(u64::from)
+        .or_else(|| part.u16().map(u64::from))
+        .or_else(|| part.u32().map(u64::from))
+        .or_else(|| part.u64())
+}
+
+/// Named values as one JSON object.
+pub fn object(fields: Fields) -> Map<String, Value> {
+    let named = fields.into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// A value as one word of a line.
+pub fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
+            format!("{text:?}")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_record::{RECORD_LENGTH_MAX, RecordWriter, Source};
+
+    #[repr(align(8))]
+    struct Aligned([u8; RECORD_LENGTH_MAX]);
+
+    fn shown<B: Body>(body_value: &B) -> Option<Fields> {
+        let mut buffer = Aligned([0; RECORD_LENGTH_MAX]);
+        let length = RecordWriter::new(&mut buffer.0, Source::default(), body_value).finish();
+        let (record, _) = Record::parse(&buffer.0[..length]).unwrap();
+        body(&record)
+    }
+
+    /// Every kind that has a name has its fields shown: a new kind must come here too.
+    #[test]
+    fn every_named_kind_is_decoded() {
+        let mut named = 0;
+        for kind in (0..=u16::MAX)
+            .map(Kind)
+            .filter(|kind| kind.name().is_some())
+        {
+            let mut buffer = Aligned([0; RECORD_LENGTH_MAX]);
+            let decoded = (0..=128u16).step_by(8).any(|body_length| {
+                let length = 24 + u32::from(body_length);
+                buffer.0[0..4].copy_from_slice(&length.to_le_bytes());
+                buffer.0[4..6].copy_from_slice(&kind.0.to_le_bytes());
+                buffer.0[6] = 1;
+                buffer.0[20..22].copy_from_slice(&body_length.to_le_bytes());
+                let (record, _) = Record::parse(&buffer.0[..length as usize]).unwrap();
+                body(&record).is_some()
+            });
+            assert!(decoded, "{}", kind_name(kind));
+            named += 1;
+        }
+        assert!(named >= 18);
+    }
+
+    #[test]
+    fn values_are_shown_as_they_are() {
+        let mut peer_address = [0; 16];
+        peer_address[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        let login = Login {
+            connection: 9,
+            requested_number: u64::MAX,
+            peer_address,
+            peer_port: 4000,
+            user: *b"ALICE ",
+            requested_session: [b' '; 10],
+            _reserved: [0; 14],
+        };
+        let fields = object(shown(&login).unwrap());
+        assert_eq!(fields["peer_address"], "127.0.0.1");
+        assert_eq!(fields["requested_number"], u64::MAX);
+        assert_eq!(fields["user"], "ALICE");
+        assert_eq!(fields["requested_session"], "");
+        let state = SetInstrumentState {
+            instrument: 3,
+            state: 0xfe,
+            _reserved: [0; 3],
+        };
+        assert_eq!(object(shown(&state).unwrap())["state"], "\\xfe");
+        assert_eq!(shown(&DayClose { _reserved: 0 }), Some(vec![]));
+    }
+
+    #[test]
+    fn parts_are_read_by_tag_and_width() {
+        let part = |tag, value| Part {
+            tag,
+            policy: Policy::Reject,
+            value,
+        };
+        assert_eq!(part_value(&part(PartTag::MIN_QUANTITY, &[1, 2, 0, 0])), 513);
+        assert_eq!(part_value(&part(PartTag::PEG_OFFSET, &[0xff; 4])), -1);
+        assert_eq!(part_value(&part(PartTag::FIRM, b"AB  ")), "AB");
+        assert_eq!(
+            part_value(&part(PartTag::MIN_QUANTITY, &[1, 2, 3])),
+            "010203"
+        );
+        assert_eq!(part_value(&part(PartTag(99), b"\x00\xff")), "00ff");
+        assert_eq!(part_name(PartTag(99)), "tag_99");
+    }
+}

@@ -275,9 +275,14 @@ impl Draw<'_> {
         } else {
             1 + self.random.geometric(behind_per_mille, BEHIND_TICKS_MAX)
         };
+        // Nobody quotes out of all proportion, however far the best has fallen.
+        let farthest = tick * (2 * self.symbol.options.half_spread_ticks + 2 * BEHIND_TICKS_MAX);
+        let reference = self.symbol.reference;
         let price = match side {
-            Side::Buy => best.saturating_sub(steps * tick),
-            Side::Sell => best + steps * tick,
+            Side::Buy => best
+                .saturating_sub(steps * tick)
+                .max(reference.saturating_sub(farthest)),
+            Side::Sell => (best + steps * tick).min(reference + farthest),
         };
         self.keep_apart(side, price)
     }

@@ -102,14 +102,16 @@ fn prices_walk_and_stay_in_their_range() {
     let mut prices = BTreeSet::new();
     for _ in 0..200_000 {
         flow.next_event();
-        prices.extend(flow.best(0, Side::Buy));
+        for side in [Side::Buy, Side::Sell] {
+            prices.extend(flow.best(0, side));
+        }
     }
     let (low, high) = (
         *prices.first().expect("prices"),
         *prices.last().expect("prices"),
     );
     assert!(
-        low >= 1_000_000 - 750 * 100 && high <= 1_000_000 + 750 * 100,
+        low >= 1_000_000 - 912 * 100 && high <= 1_000_000 + 912 * 100,
         "{low} {high}"
     );
     assert!(prices.len() > 20, "{} prices", prices.len());

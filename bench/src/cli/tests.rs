@@ -1,5 +1,9 @@
 use super::*;
+use crate::load::run::Pace;
+use crate::measure::thread::Idle;
 use clap::Parser;
+use lockstep_net::DriverKind;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 struct Cli {

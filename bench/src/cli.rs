@@ -245,13 +245,18 @@ pub struct ReplayMarketArgs {
     pub json: bool,
 }
 
-/// Runs a bench command. Prints its report; an error is for the caller to print.
+/// Runs a bench command and prints its report; an error is for the caller to print.
 pub fn run(command: &BenchCommand) -> Result<Verdict, BenchError> {
+    run_to(command, &mut io::stdout())
+}
+
+/// As `run`, to any output.
+pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     match command {
-        BenchCommand::Order(args) => order(args),
-        BenchCommand::Echo(args) => echo(args),
-        BenchCommand::ReplayMarket(args) => replay_market(args),
-        BenchCommand::Replay(args) => replay(args),
+        BenchCommand::Order(args) => order(args, out),
+        BenchCommand::Echo(args) => echo(args, out),
+        BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Replay(args) => replay(args, out),
     }
 }
 
@@ -308,7 +313,7 @@ impl ServerArgs {
     }
 }
 
-fn order(args: &OrderArgs) -> Result<Verdict, BenchError> {
+fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let mut options =
         args.load
             .options(args.address, args.logins.clone(), args.idle_logins.clone());
@@ -319,7 +324,7 @@ fn order(args: &OrderArgs) -> Result<Verdict, BenchError> {
         let echo = args.server.options(args.load.driver, sessions);
         let mut turn = |turn| signal_venue(args.venue_pid, turn);
         let report: FloorReport = against_floor(&options, &echo, args.floor_rounds, &mut turn)?;
-        print(&report, args.load.json)?;
+        print(&report, args.load.json, out)?;
         return Ok(Verdict::of(report.is_valid()));
     }
     let outcome = run_load(&options)?;
@@ -331,11 +336,11 @@ fn order(args: &OrderArgs) -> Result<Verdict, BenchError> {
                 source,
             })?;
     }
-    print(&outcome.report, args.load.json)?;
+    print(&outcome.report, args.load.json, out)?;
     Ok(Verdict::of(outcome.report.is_valid()))
 }
 
-fn echo(args: &EchoArgs) -> Result<Verdict, BenchError> {
+fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let login = |number: usize| {
         parse_login(&format!("E{number}:FLOOR")).unwrap_or_else(|_| unreachable!("legal"))
     };
@@ -356,7 +361,7 @@ fn echo(args: &EchoArgs) -> Result<Verdict, BenchError> {
                 source,
             })?;
     }
-    print(&outcome.report, args.load.json)?;
+    print(&outcome.report, args.load.json, out)?;
     Ok(Verdict::of(outcome.report.is_valid()))
 }
 
@@ -391,12 +396,12 @@ struct FileReport {
     report: MarketReport,
 }
 
-fn replay(args: &crate::replay::ReplayArgs) -> Result<Verdict, BenchError> {
-    print(&crate::replay::run(args)?, args.json)?;
+fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::replay::run(args)?, args.json, out)?;
     Ok(Verdict::Good)
 }
 
-fn replay_market(args: &ReplayMarketArgs) -> Result<Verdict, BenchError> {
+fn replay_market(args: &ReplayMarketArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let mut reports = Vec::new();
     let mut is_good = true;
     for path in &args.files {
@@ -410,7 +415,7 @@ fn replay_market(args: &ReplayMarketArgs) -> Result<Verdict, BenchError> {
         let (driver, report) = replay_one(args, &mut files, &ticker, &name)?;
         is_good &= report.is_clean() && report.compared.rows >= args.rows_min;
         if !args.json {
-            print(&format!("{name} ({ticker}, {driver})\n{report}"), false)?;
+            write(&format!("{name} ({ticker}, {driver})\n{report}"), out)?;
             if report.compared.rows < args.rows_min {
                 let (rows, rows_min) = (report.compared.rows, args.rows_min);
                 eprintln!("{name}: {rows} rows compared, fewer than the {rows_min} asked for");
@@ -428,7 +433,8 @@ fn replay_market(args: &ReplayMarketArgs) -> Result<Verdict, BenchError> {
         });
     }
     if args.json {
-        print_json(&serde_json::json!({ "files": reports, "is_good": is_good }))?;
+        let whole = serde_json::json!({ "files": reports, "is_good": is_good });
+        write(&serde_json::to_string_pretty(&whole)?, out)?;
     }
     Ok(Verdict::of(is_good))
 }
@@ -489,20 +495,21 @@ fn replay_through<L: VenueLink>(
     Ok(report?)
 }
 
-fn print<R: Serialize + Display>(report: &R, as_json: bool) -> Result<(), BenchError> {
-    if as_json {
-        return print_json(report);
-    }
-    write_out(&format!("{report}\n"))
+fn print<R: Serialize + Display>(
+    report: &R,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), BenchError> {
+    let text = if as_json {
+        serde_json::to_string_pretty(report)?
+    } else {
+        report.to_string()
+    };
+    write(&text, out)
 }
 
-fn print_json<R: Serialize>(report: &R) -> Result<(), BenchError> {
-    write_out(&format!("{}\n", serde_json::to_string_pretty(report)?))
-}
-
-fn write_out(text: &str) -> Result<(), BenchError> {
-    let written = io::stdout().lock().write_all(text.as_bytes());
-    written.map_err(|source| BenchError::Write {
+fn write(text: &str, out: &mut dyn Write) -> Result<(), BenchError> {
+    writeln!(out, "{text}").map_err(|source| BenchError::Write {
         what: "the report".to_owned(),
         source,
     })

@@ -152,6 +152,21 @@ fn venue_and_floor_take_turns() {
 }
 
 #[test]
+fn the_venue_is_never_left_stopped() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let options = load_options(nobody.local_addr().expect("address"), DriverKind::Auto, 1);
+    drop(nobody);
+    let mut turns = Vec::new();
+    let mut turn = |turn| {
+        turns.push(turn);
+        Ok(())
+    };
+    against_floor(&options, &echo_options(DriverKind::Auto), 2, &mut turn)
+        .expect_err("nobody listens");
+    assert_eq!(turns.last(), Some(&Turn::Venue));
+}
+
+#[test]
 fn histograms_are_written_to_files() {
     let server = EchoServer::start(echo_options(DriverKind::Auto)).expect("echo server");
     let mut options = load_options(server.address(), DriverKind::Auto, 1);

@@ -279,6 +279,9 @@ impl StorageFile for DirectFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let written = self.check("write", self.file.write_at(bytes, offset))?;
+        if written < bytes.len() {
+            self.refuse_if_full(offset + written as u64, &bytes[written..])?;
+        }
         self.whole(offset, bytes.len(), written)
     }
 
@@ -302,6 +305,15 @@ impl StorageFile for DirectFile {
 }
 
 impl DirectFile {
+    /// A disk that fills up within a write says so only to the next one. Whatever this one does, the
+    /// short write stays an error.
+    fn refuse_if_full(&self, offset: u64, rest: &[u8]) -> Result<(), StorageError> {
+        match self.check("write", self.file.write_at(rest, offset)) {
+            Err(full @ StorageError::NoSpace { .. }) => Err(full),
+            _ => Ok(()),
+        }
+    }
+
     fn whole(&self, offset: u64, expected: usize, written: usize) -> Result<(), StorageError> {
         if written == expected {
             return Ok(());

@@ -9,9 +9,11 @@
 pub mod cli;
 pub mod client;
 pub mod echo;
+pub mod flow;
 pub mod load;
 pub mod local;
 pub mod market;
 pub mod measure;
 pub mod random;
 pub mod replay;
+pub mod workload;

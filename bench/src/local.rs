@@ -91,38 +91,7 @@ impl LocalVenue {
             index: 0,
             sequence: 0,
         };
-        let (sessions, instruments) = (users.len() as u32, symbols.len() as u32);
-        venue.command(&SetBounds {
-            open_orders_max: limits.open_orders_max,
-            instruments_max: instruments.max(1),
-            sessions_max: sessions.max(1),
-            firms_max: 1,
-            price_levels_max: limits.price_levels_max,
-            _reserved: [0; 12],
-        })?;
-        venue.command(&DefineFirm {
-            firm: 1,
-            code: *b"LOCL",
-        })?;
-        for (number, symbol) in (1..).zip(symbols) {
-            venue.command(&DefineInstrument {
-                symbol: *symbol,
-                instrument: number,
-                tick_size: 1,
-                lot_size: 1,
-                _reserved: [0; 12],
-            })?;
-        }
-        for (number, user) in (1..).zip(users) {
-            venue.command(&DefineSession {
-                session: number,
-                firm: 1,
-                user: *user,
-                cancel_on_disconnect: 0,
-                order_entry: 1,
-                _reserved: [0; 8],
-            })?;
-        }
+        venue.define(users, symbols, limits)?;
         venue.command(&DayOpen {
             midnight: MIDNIGHT,
             date: DATE,
@@ -133,6 +102,44 @@ impl LocalVenue {
             venue.log_in(number, *user)?;
         }
         Ok(venue)
+    }
+
+    fn define(
+        &mut self,
+        users: &[[u8; 6]],
+        symbols: &[[u8; 8]],
+        limits: LocalLimits,
+    ) -> Result<(), ApplyError> {
+        self.command(&SetBounds {
+            open_orders_max: limits.open_orders_max,
+            instruments_max: (symbols.len() as u32).max(1),
+            sessions_max: (users.len() as u32).max(1),
+            firms_max: 1,
+            price_levels_max: limits.price_levels_max,
+            _reserved: [0; 12],
+        })?;
+        let code = *b"LOCL";
+        self.command(&DefineFirm { firm: 1, code })?;
+        for (instrument, symbol) in (1..).zip(symbols) {
+            self.command(&DefineInstrument {
+                symbol: *symbol,
+                instrument,
+                tick_size: 1,
+                lot_size: 1,
+                _reserved: [0; 12],
+            })?;
+        }
+        for (session, user) in (1..).zip(users) {
+            self.command(&DefineSession {
+                session,
+                firm: 1,
+                user: *user,
+                cancel_on_disconnect: 0,
+                order_entry: 1,
+                _reserved: [0; 8],
+            })?;
+        }
+        Ok(())
     }
 
     /// SHA-256 over the whole state.

@@ -23,7 +23,7 @@ use serde::Serialize;
 use std::fmt;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use thiserror::Error;
 
 const SEGMENT_DATA_LENGTH: u64 = 64 << 20;
@@ -76,6 +76,8 @@ pub struct ReplayArgs {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Pass {
     pub rounds_ns: Vec<u64>,
+    /// Time on a processor in each round; much below `rounds_ns`, the machine was busy with others.
+    pub rounds_cpu_ns: Vec<u64>,
     pub best_ns: u64,
     pub records_per_second: u64,
     /// Of the segments' used bytes.
@@ -83,8 +85,9 @@ pub struct Pass {
 }
 
 impl Pass {
-    fn of(rounds: &[Duration], records: u64, bytes: u64) -> Self {
-        let rounds_ns: Vec<u64> = rounds.iter().map(|d| d.as_nanos() as u64).collect();
+    fn of(rounds: &[Taken], records: u64, bytes: u64) -> Self {
+        let rounds_ns: Vec<u64> = rounds.iter().map(|taken| taken.wall_ns).collect();
+        let rounds_cpu_ns = rounds.iter().map(|taken| taken.cpu_ns).collect();
         let best_ns = rounds_ns.iter().copied().min().unwrap_or(0);
         let rate = |count: u64| {
             let scaled = u128::from(count) * 1_000_000_000;
@@ -94,9 +97,47 @@ impl Pass {
             records_per_second: rate(records),
             bytes_per_second: rate(bytes),
             rounds_ns,
+            rounds_cpu_ns,
             best_ns,
         }
     }
+}
+
+/// What one round of a pass took.
+#[derive(Clone, Copy, Default, Debug)]
+struct Taken {
+    wall_ns: u64,
+    cpu_ns: u64,
+}
+
+#[derive(Debug)]
+struct Stopwatch {
+    begun: Instant,
+    cpu_begun_ns: u64,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        let cpu_begun_ns = cpu_ns();
+        let begun = Instant::now();
+        Self {
+            begun,
+            cpu_begun_ns,
+        }
+    }
+
+    fn stop(&self) -> Taken {
+        let wall_ns = self.begun.elapsed().as_nanos() as u64;
+        let cpu_ns = cpu_ns().saturating_sub(self.cpu_begun_ns);
+        Taken { wall_ns, cpu_ns }
+    }
+}
+
+/// Time that this thread has had a processor, ns; 0 where the kernel does not count it.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -170,13 +211,13 @@ fn run_in(arguments: &ReplayArgs, folder: &Path) -> Result<ReplayReport, ReplayB
     let (mut touch, mut verify, mut apply, mut replay) = (vec![], vec![], vec![], vec![]);
     let mut seen = Seen::default();
     for _ in 0..arguments.rounds {
-        touch.push(passes.read(false)?.elapsed);
-        verify.push(passes.read(true)?.elapsed);
-        apply.push(passes.apply(false, &made)?.elapsed);
+        touch.push(passes.read(false)?.taken);
+        verify.push(passes.read(true)?.taken);
+        apply.push(passes.apply(false, &made)?.taken);
         seen = passes.apply(true, &made)?;
-        replay.push(seen.elapsed);
+        replay.push(seen.taken);
     }
-    let pass = |rounds: &[Duration]| Pass::of(rounds, seen.records, seen.bytes);
+    let pass = |rounds: &[Taken]| Pass::of(rounds, seen.records, seen.bytes);
     Ok(ReplayReport {
         records: seen.records,
         batches: seen.batches,
@@ -229,7 +270,7 @@ struct Seen {
     records: u64,
     batches: u64,
     bytes: u64,
-    elapsed: Duration,
+    taken: Taken,
 }
 
 struct Passes {
@@ -247,7 +288,7 @@ impl Passes {
     }
 
     fn read(&self, verify: bool) -> Result<Seen, ReplayBenchError> {
-        let begun = Instant::now();
+        let watch = Stopwatch::start();
         let mut seen = Seen::default();
         let mut reader = self.reader(verify);
         while let Some(batch) = reader.next_batch()? {
@@ -256,12 +297,12 @@ impl Passes {
             seen.bytes += batch.bytes().len() as u64;
             black_box(batch.body().first());
         }
-        seen.elapsed = begun.elapsed();
+        seen.taken = watch.stop();
         Ok(seen)
     }
 
     fn apply(&self, verify: bool, made: &StateMachine) -> Result<Seen, ReplayBenchError> {
-        let begun = Instant::now();
+        let watch = Stopwatch::start();
         let mut seen = Seen::default();
         let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
         let mut reader = self.reader(verify);
@@ -269,7 +310,7 @@ impl Passes {
             seen.bytes += batch.bytes().len() as u64;
             replayer.apply(&batch, &mut NullSink)?;
         }
-        seen.elapsed = begun.elapsed();
+        seen.taken = watch.stop();
         (seen.records, seen.batches) = (replayer.records, replayer.batches);
         let (replayed, made) = (replayer.machine.state_hash(), made.state_hash());
         if replayed != made {
@@ -302,7 +343,7 @@ impl fmt::Display for ReplayReport {
         )?;
         writeln!(
             f,
-            "{:<8} {:>14} {:>10} {:>10}  rounds ms",
+            "{:<8} {:>14} {:>10} {:>10}  rounds ms (on a processor)",
             "pass", "records/s", "MiB/s", "ns/record"
         )?;
         for (name, pass) in [
@@ -314,7 +355,8 @@ impl fmt::Display for ReplayReport {
             let rounds: Vec<String> = pass
                 .rounds_ns
                 .iter()
-                .map(|ns| (ns / 1_000_000).to_string())
+                .zip(&pass.rounds_cpu_ns)
+                .map(|(wall, cpu)| format!("{} ({})", wall / 1_000_000, cpu / 1_000_000))
                 .collect();
             writeln!(
                 f,

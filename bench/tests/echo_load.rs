@@ -152,6 +152,44 @@ fn venue_and_floor_take_turns() {
 }
 
 #[test]
+fn hundreds_of_idle_sessions_stay_logged_in_beside_a_busy_one() {
+    for driver in drivers() {
+        let server = EchoServer::start(echo_options(driver)).expect("echo server");
+        let mut options = load_options(server.address(), driver, 1);
+        let login = |number: usize| Login::new(&format!("I{number}"), "SECRET", 0).expect("legal");
+        options.idle_logins = (0..300).map(login).collect();
+        // Long enough for each of them to exchange a heartbeat.
+        options.duration = Duration::from_millis(1_200);
+        options.pace = Pace::Rate { per_s: 500 };
+        let report = run(&options).expect("nobody is cut off").report;
+        assert_eq!(
+            (
+                report.idle_sessions,
+                report.counts.sent,
+                report.counts.answered
+            ),
+            (300, 625, 625),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn the_venue_is_never_left_stopped() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let options = load_options(nobody.local_addr().expect("address"), DriverKind::Auto, 1);
+    drop(nobody);
+    let mut turns = Vec::new();
+    let mut turn = |turn| {
+        turns.push(turn);
+        Ok(())
+    };
+    against_floor(&options, &echo_options(DriverKind::Auto), 2, &mut turn)
+        .expect_err("nobody listens");
+    assert_eq!(turns.last(), Some(&Turn::Venue));
+}
+
+#[test]
 fn histograms_are_written_to_files() {
     let server = EchoServer::start(echo_options(DriverKind::Auto)).expect("echo server");
     let mut options = load_options(server.address(), DriverKind::Auto, 1);

@@ -368,5 +368,23 @@ fn the_load_generator_trades_with_a_matching_engine() {
             "{report}"
         );
         assert_eq!(report.classes.len(), 4, "{report}");
+        // What rested is cancelled; at most a bait a session is left.
+        let left = durable
+            .lock()
+            .expect("lock")
+            .venue
+            .machine()
+            .open_order_count();
+        assert!(left <= 3, "{left} orders left");
+        let again = run_load(&options).expect("run").report;
+        assert_eq!(
+            (again.counts.sent, again.counts.answered),
+            (2_000, 2_000),
+            "{again}"
+        );
+        assert_eq!(
+            again.request_hash, report.request_hash,
+            "the same requests, under other numbers"
+        );
     }
 }

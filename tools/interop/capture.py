@@ -85,6 +85,13 @@ def _complaint(packet):
     return "malformed" if malformed else None
 
 
+def _is_resent(packet):
+    """The kernel sent bytes of a segment again, as it does on a busy machine, and tshark's reassembly
+    complains of the overlap. The bytes were judged when they were seen first."""
+    return (_show(packet, "_ws.malformed.reassembly") is not None
+            and packet.find("proto[@name='soupbintcp']") is None)
+
+
 def _payload(packet):
     return bytes.fromhex((_show(packet, "tcp.payload") or "").replace(":", ""))
 
@@ -142,6 +149,7 @@ class Verdict:
         self.wrong = []
         self.packets = Counter()
         self.padded_logins = 0
+        self.resent = 0
         self.unseen = Counter()
 
 
@@ -153,6 +161,8 @@ def judge(capture):
         complaint = _complaint(packet)
         if complaint and _is_right_padded_login(packet):
             verdict.padded_logins += 1
+        elif complaint and _is_resent(packet):
+            verdict.resent += 1
         elif complaint:
             verdict.wrong.append(f"{where}: {complaint}")
         # Not tcp.stream: it changes where the dissector begins a conversation.

@@ -10,7 +10,7 @@ import ouch50
 from nasdaq_protocols import soup
 from nasdaq_protocols.soup._reader import SoupMessageReader
 
-WAIT_SECONDS_MAX = 10
+WAIT_SECONDS_MAX = 40
 
 
 class Ledger:

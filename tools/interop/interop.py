@@ -32,10 +32,12 @@ class CapturedVenue(Venue):
         self.starts = 0
 
     def start(self, driver="auto", policy="durable", close_at=None):
+        began = time.monotonic()
         super().start(driver, policy, close_at)
         self.starts += 1
         print(f"serve {self.starts}: listening on {self.address} driver {self.driver}", flush=True)
         self.captures.append(Capture(self.folder, self.address[1], f"start-{self.starts}"))
+        self.start_seconds = time.monotonic() - began
 
     def terminate(self):
         code = super().terminate()
@@ -66,13 +68,14 @@ async def run_scenarios(desk):
 
 def report_captures(venue, ledger):
     """Returns what the dissector found wrong."""
-    wrong, packets, unseen, padded = [], Counter(), Counter(), 0
+    wrong, packets, unseen, padded, resent = [], Counter(), Counter(), 0, 0
     for capture in venue.captures:
         verdict = judge(capture)
         wrong += verdict.wrong
         packets += verdict.packets
         unseen += verdict.unseen
         padded += verdict.padded_logins
+        resent += verdict.resent
     missing = [kind for kind in KINDS_EXPECTED if not packets[kind]]
     if missing:
         wrong.append(f"no packet of type {missing} was captured")
@@ -83,6 +86,7 @@ def report_captures(venue, ledger):
     print("captured packets by type:", dict(sorted(packets.items())))
     print("behind a cut Login Accepted, not decoded by tshark:", dict(unseen))
     print("right-padded logins of the PyPI client, flagged as expected:", padded)
+    print("segments that the kernel sent twice, flagged for that:", resent)
     return wrong
 
 

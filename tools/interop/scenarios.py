@@ -363,7 +363,8 @@ async def replay_after_restarts_is_the_same_bytes(desk):
 async def the_day_ends(desk):
     code = await asyncio.to_thread(desk.venue.terminate)
     assert code == 0, f"SIGTERM ended serve with code {code}"
-    close_at = int(desk.venue.venue_seconds()) + 8
+    # Room for a start as slow as the last one, and for the orders.
+    close_at = int(desk.venue.venue_seconds() + 6 + 2 * min(desk.venue.start_seconds, 15))
     await asyncio.to_thread(desk.venue.start, "auto", "durable", close_at)
     alice, bob = await desk.log_in("ALICE"), await desk.log_in("BOB")
     ref = await alice.next_ref()

@@ -32,6 +32,7 @@ class Venue:
         self.address = None
         self.driver = None
         self.output = []
+        self.start_seconds = 0.0
         # The venue's midnight lies half a day back, so that no run straddles a day's end.
         now = datetime.now(timezone.utc)
         self.utc_offset_minutes = 720 - (now.hour * 60 + now.minute)

@@ -357,61 +357,29 @@ impl Orders {
 
 /// The order that Accepted or Replaced describes, and whether it lives.
 fn order_of(answer: &Outbound<'_>, id: OrderId) -> Result<Option<(Order, bool)>, AccountError> {
-    let (side, symbol, price, quantity, time_in_force, order_reference, state) = match answer {
-        Outbound::Accepted(message) => {
-            let message = message.values();
-            let terms = (
-                message.side,
-                message.symbol,
-                message.price,
-                message.quantity,
-            );
-            let (side, symbol, price, quantity) = terms;
-            let reference = message.order_reference;
-            (
-                side,
-                symbol,
-                price,
+    macro_rules! order {
+        ($message:expr) => {{
+            let side = $message.side();
+            let quantity = $message.quantity();
+            let order = Order {
+                side: side_of(side).ok_or(AccountError::Side { id, side })?,
+                symbol: $message.symbol(),
+                price: $message.price(),
                 quantity,
-                message.time_in_force,
-                reference,
-                message.state,
-            )
-        }
-        Outbound::Replaced(message) => {
-            let message = message.values();
-            let terms = (
-                message.side,
-                message.symbol,
-                message.price,
-                message.quantity,
-            );
-            let (side, symbol, price, quantity) = terms;
-            let reference = message.order_reference;
-            (
-                side,
-                symbol,
-                price,
-                quantity,
-                message.time_in_force,
-                reference,
-                message.state,
-            )
-        }
-        _ => return Ok(None),
-    };
-    let order = Order {
-        side: side_of(side).ok_or(AccountError::Side { id, side })?,
-        symbol,
-        price,
-        quantity,
-        executed: 0,
-        canceled: 0,
-        open: quantity,
-        is_immediate: time_in_force == b'3',
-        order_reference,
-    };
-    Ok(Some((order, state == b'L' && quantity > 0)))
+                executed: 0,
+                canceled: 0,
+                open: quantity,
+                is_immediate: $message.time_in_force() == b'3',
+                order_reference: $message.order_reference(),
+            };
+            Ok(Some((order, $message.state() == b'L' && quantity > 0)))
+        }};
+    }
+    match answer {
+        Outbound::Accepted(message) => order!(message),
+        Outbound::Replaced(message) => order!(message),
+        _ => Ok(None),
+    }
 }
 
 const fn side_of(letter: u8) -> Option<Side> {

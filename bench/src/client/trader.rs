@@ -59,6 +59,8 @@ pub enum TraderError {
 /// One session.
 #[derive(Debug)]
 pub struct Trader {
+    limits: TraderLimits,
+    remembers_ended: bool,
     orders: Orders,
     memory: StreamMemory,
     outbox: Outbox,
@@ -74,11 +76,9 @@ impl Trader {
     /// Remembers ended orders too if `remembers_ended`.
     pub fn new(limits: TraderLimits, remembers_ended: bool) -> Self {
         Self {
-            orders: if remembers_ended {
-                Orders::remembering_ended(limits.orders_max)
-            } else {
-                Orders::new(limits.orders_max)
-            },
+            limits,
+            remembers_ended,
+            orders: new_orders(limits, remembers_ended),
             memory: StreamMemory::new(limits.messages_max),
             outbox: Outbox::new(limits.requests_max),
             phase: Phase::Down,
@@ -87,6 +87,18 @@ impl Trader {
             resent: 0,
             last_end: None,
         }
+    }
+
+    /// A new trading day: streams and numbers begin at 1, and what the venue kept over night it will
+    /// tell again. Returns the orders of the old day that were still open: day orders should be none.
+    pub fn begin_day(&mut self) -> usize {
+        let open = self.orders.live_count();
+        self.orders = new_orders(self.limits, self.remembers_ended);
+        self.memory = StreamMemory::new(self.limits.messages_max);
+        self.outbox = Outbox::new(self.limits.requests_max);
+        self.phase = Phase::Down;
+        self.next_user_ref = 1;
+        open
     }
 
     pub fn phase(&self) -> Phase {
@@ -177,5 +189,117 @@ impl Trader {
     /// Requests that the venue may not have seen, oldest first.
     pub fn in_doubt(&self) -> impl Iterator<Item = &[u8]> {
         self.outbox.in_doubt()
+    }
+}
+
+fn new_orders(limits: TraderLimits, remembers_ended: bool) -> Orders {
+    if remembers_ended {
+        Orders::remembering_ended(limits.orders_max)
+    } else {
+        Orders::new(limits.orders_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::request::encode_account_query;
+    use lockstep_net::CloseReason;
+    use lockstep_wire::ouch::Appendage;
+    use lockstep_wire::ouch::outbound::{AccountQueryResponse, Canceled, SystemEvent};
+
+    fn query_response(next_user_ref_num: u32) -> Vec<u8> {
+        let message = AccountQueryResponse {
+            timestamp: 1,
+            next_user_ref_num,
+        };
+        let mut bytes = vec![0; 32];
+        let length = message.encode(Appendage::ABSENT, &mut bytes);
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn a_session_goes_down_catches_up_and_is_ready_again() {
+        let mut trader = Trader::new(TraderLimits::default(), false);
+        assert_eq!(trader.phase(), Phase::Down);
+        trader.handle_logged_in(1);
+        assert_eq!(trader.phase(), Phase::CatchingUp);
+        trader.handle_message(1, &query_response(5)).expect("fits");
+        assert_eq!(
+            (
+                trader.phase(),
+                trader.take_user_ref(),
+                trader.next_user_ref()
+            ),
+            (Phase::Ready, 5, 6)
+        );
+        let mut query = [0; 8];
+        let length = encode_account_query(&mut query);
+        trader.handle_request(&query[..length]).expect("room");
+        trader.handle_ended(SessionEnd::Closed(CloseReason::Reset));
+        assert_eq!(
+            (trader.phase(), trader.in_doubt().count()),
+            (Phase::Down, 1)
+        );
+        trader.handle_logged_in(2);
+        // The answer that was missed comes first; then nothing is in doubt.
+        trader.handle_message(2, &query_response(6)).expect("fits");
+        assert_eq!((trader.phase(), trader.resent_count()), (Phase::Ready, 0));
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_is_an_error_with_its_number() {
+        let mut trader = Trader::new(TraderLimits::default(), false);
+        trader.handle_logged_in(1);
+        let gap = trader
+            .handle_message(2, &query_response(1))
+            .expect_err("gap");
+        assert!(
+            matches!(gap, TraderError::Stream { number: 2, .. }),
+            "{gap}"
+        );
+        let unreadable = trader.handle_message(1, b"?").expect_err("no OUCH");
+        assert!(
+            matches!(unreadable, TraderError::Unreadable { number: 1, .. }),
+            "{unreadable}"
+        );
+        let canceled = Canceled {
+            timestamp: 1,
+            user_ref_num: 9,
+            quantity: 1,
+            reason: b'U',
+        };
+        let mut bytes = [0; 32];
+        let length = canceled.encode(Appendage::ABSENT, &mut bytes);
+        let unknown = trader
+            .handle_message(2, &bytes[..length])
+            .expect_err("no such order");
+        assert!(
+            matches!(unknown, TraderError::Account { number: 2, .. }),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn a_new_day_begins_at_number_one() {
+        let mut trader = Trader::new(TraderLimits::default(), true);
+        trader.handle_logged_in(1);
+        trader.handle_message(1, &query_response(7)).expect("fits");
+        assert_eq!(trader.begin_day(), 0);
+        assert_eq!(
+            (trader.memory().next_number(), trader.next_user_ref()),
+            (1, 1)
+        );
+        trader.handle_logged_in(1);
+        let event = SystemEvent {
+            timestamp: 1,
+            code: b'S',
+        };
+        let mut bytes = [0; 32];
+        let length = event.encode(Appendage::ABSENT, &mut bytes);
+        trader
+            .handle_message(1, &bytes[..length])
+            .expect("another story, another day");
     }
 }

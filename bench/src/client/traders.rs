@@ -79,6 +79,13 @@ impl<D: Driver> Traders<D> {
         (0..self.traders.len()).for_each(|trader| self.client.rewind(trader, 1));
     }
 
+    /// A new trading day has opened: every trader begins anew, at message 1. Call it while all are
+    /// down. Returns the orders that were still open in the old day's accounts.
+    pub fn begin_day(&mut self) -> usize {
+        self.rewind();
+        self.traders.iter_mut().map(Trader::begin_day).sum()
+    }
+
     pub fn are_ready(&self) -> bool {
         self.traders
             .iter()

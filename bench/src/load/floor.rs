@@ -92,6 +92,19 @@ pub fn against_floor(
     rounds: usize,
     turn: &mut dyn FnMut(Turn) -> io::Result<()>,
 ) -> Result<FloorReport, FloorError> {
+    let outcome = take_turns(options, echo, rounds, turn);
+    // Whatever happened, the venue is not left stopped.
+    turn(Turn::Venue).map_err(FloorError::Turn)?;
+    let (venue, floor) = outcome?;
+    Ok(FloorReport::new(venue, floor))
+}
+
+fn take_turns(
+    options: &LoadOptions,
+    echo: &EchoOptions,
+    rounds: usize,
+    turn: &mut dyn FnMut(Turn) -> io::Result<()>,
+) -> Result<(Vec<LoadReport>, Vec<LoadReport>), FloorError> {
     let (mut venue, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..rounds.clamp(1, ROUNDS_MAX) {
         turn(Turn::Venue).map_err(FloorError::Turn)?;
@@ -99,8 +112,7 @@ pub fn against_floor(
         turn(Turn::Floor).map_err(FloorError::Turn)?;
         floor.push(run_floor(options, echo)?.report);
     }
-    turn(Turn::Venue).map_err(FloorError::Turn)?;
-    Ok(FloorReport::new(venue, floor))
+    Ok((venue, floor))
 }
 
 /// One run against an echo server that lives as long as the run.

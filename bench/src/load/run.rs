@@ -28,6 +28,8 @@ const DRAIN_NS_MAX: u64 = 5_000_000_000;
 const LOGIN_NS_MAX: u64 = 20_000_000_000;
 /// Between the last login and the first request.
 const LEAD_IN_NS: u64 = 2_000_000;
+/// Cancels in flight while cleaning up.
+const CLEAN_UP_WINDOW: usize = 256;
 /// Sleep of a parked generator at most.
 const PARK_MAX: Duration = Duration::from_millis(1);
 /// Bounds of the options.
@@ -244,6 +246,45 @@ impl Load {
             Pace::Rate { per_s } => self.run_open(options, start_ns, per_s)?,
             Pace::Window { requests } => self.run_closed(options, start_ns, requests)?,
         }
+        self.drain(options)?;
+        self.recorder.counts.unanswered = self.recorder.outstanding() as u64;
+        let counts = self.recorder.counts;
+        if counts.unanswered == 0 {
+            self.clean_up(options)?;
+        }
+        self.recorder.counts = counts;
+        Ok(())
+    }
+
+    /// Cancels what rests, so that a next run finds the book as this one did (but for a bait a session,
+    /// which the next crosses take). Counts in no figure.
+    fn clean_up(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
+        self.recorder.span = Span::default();
+        let mut message = [0; REQUEST_LENGTH_MAX];
+        for session in 0..self.streams.len() {
+            while let Some(written) = self.streams[session].next_clean_up(&mut message) {
+                if !self.recorder.in_flight[session].has_room() {
+                    self.drain(options)?;
+                }
+                let now_ns = self.clock.now_ns();
+                let pending = Pending {
+                    class: written.class,
+                    user_ref: written.user_ref,
+                    due_ns: now_ns,
+                };
+                if self
+                    .client
+                    .send(session, &message[..written.length], now_ns)
+                    .is_err()
+                {
+                    return self.drain(options);
+                }
+                self.recorder.handle_sent(session, pending, now_ns);
+                if self.recorder.outstanding() >= CLEAN_UP_WINDOW {
+                    self.drain(options)?;
+                }
+            }
+        }
         self.drain(options)
     }
 
@@ -323,7 +364,6 @@ impl Load {
         while self.recorder.outstanding() > 0 && self.clock.now_ns() < deadline_ns {
             self.turn(options, 0, PARK_MAX)?;
         }
-        self.recorder.counts.unanswered = self.recorder.outstanding() as u64;
         Ok(())
     }
 

@@ -107,6 +107,7 @@ pub struct RequestStream {
     resting: VecDeque<(u32, Side)>,
     resting_max: usize,
     baits: u64,
+    first_user_ref: u32,
     next_user_ref: u32,
     fingerprint: u64,
 }
@@ -122,6 +123,7 @@ impl RequestStream {
             resting: VecDeque::with_capacity(resting_max + 1),
             resting_max,
             baits: 0,
+            first_user_ref: 1,
             next_user_ref: 1,
             fingerprint: 0,
         }
@@ -129,10 +131,11 @@ impl RequestStream {
 
     /// First number to use.
     pub fn begin_at(&mut self, user_ref: u32) {
+        self.first_user_ref = user_ref;
         self.next_user_ref = user_ref;
     }
 
-    /// Over every request written so far.
+    /// Over every request written so far, numbers counted from the session's first.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
@@ -149,10 +152,21 @@ impl RequestStream {
             _ if self.resting.len() >= self.resting_max => self.cancel(out),
             _ => self.enter(out),
         };
-        let said = u64::from(written.user_ref) << 8 | written.class as u64;
+        let number = written.user_ref.wrapping_sub(self.first_user_ref);
+        let said = u64::from(number) << 8 | written.class as u64;
         self.fingerprint =
             (self.fingerprint.rotate_left(5) ^ said).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         written
+    }
+
+    /// Writes the cancel of a resting order, until none is left.
+    pub fn next_clean_up(&mut self, out: &mut [u8]) -> Option<Written> {
+        let (user_ref, _) = self.resting.pop_front()?;
+        Some(Written {
+            class: Class::Cancel,
+            user_ref,
+            length: encode_cancel(user_ref, 0, out),
+        })
     }
 
     fn take_user_ref(&mut self) -> u32 {
@@ -315,6 +329,34 @@ mod tests {
             }
             assert!(open.len() <= 101);
         }
+    }
+
+    #[test]
+    fn cleaning_up_cancels_everything_that_rests() {
+        let mut stream = stream(2);
+        let mut open = BTreeSet::new();
+        let mut out = [0; 64];
+        for _ in 0..500 {
+            let written = stream.next(&mut out);
+            match Inbound::parse(&out[..written.length]).expect("own encoding") {
+                Inbound::EnterOrder(order) if order.price().0 != 1_000_000 => {
+                    open.insert(written.user_ref);
+                }
+                Inbound::CancelOrder(_) => assert!(open.remove(&written.user_ref)),
+                Inbound::ReplaceOrder(replace) => {
+                    assert!(
+                        open.remove(&replace.original_user_ref_num())
+                            && open.insert(written.user_ref)
+                    );
+                }
+                _ => {}
+            }
+        }
+        assert!(!open.is_empty());
+        while let Some(written) = stream.next_clean_up(&mut out) {
+            assert!(open.remove(&written.user_ref));
+        }
+        assert!(open.is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod counts;
 #[cfg(test)]
 mod engine_tests;
 pub mod expected;
+mod in_flight;
 pub mod levels;
 pub mod link;
 pub mod lobster;

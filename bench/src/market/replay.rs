@@ -9,15 +9,16 @@
 
 use super::book::AnsweredBook;
 use super::counts::PlanCounts;
-use super::expected::{Fill, OrderKey, Role};
+use super::expected::{OrderKey, Role};
+use super::in_flight::{Heard, InFlight};
 use super::levels::Level;
 use super::lobster::Row;
 use super::mismatch::{Mismatch, MismatchKind};
 use super::plan::{Action, Comparison, Planner, Request, Step};
-use crate::client::orders::{Cause, Change, OrderId, Orders};
+use crate::client::orders::{Change, Orders};
 use crate::client::request::{LimitOrder, encode_cancel, encode_enter};
 use crate::measure::hash::ResultHash;
-use lockstep_record::{MatchNumber, Price, Side};
+use lockstep_record::{Price, Side};
 use lockstep_wire::ouch::Outbound;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -73,24 +74,6 @@ pub struct Compared {
     pub hash: ResultHash,
 }
 
-#[derive(Debug)]
-struct InFlight {
-    request: Request,
-    /// Shares executed and cancelled so far; of aggressors.
-    settled: u32,
-    /// Comparisons due when it is answered.
-    comparisons: Vec<Comparison>,
-}
-
-/// One end of an execution that an aggressor's row expects.
-#[derive(Clone, Copy, Debug)]
-struct HalfTrade {
-    match_number: MatchNumber,
-    key: OrderKey,
-    quantity: u32,
-    price: Price,
-}
-
 /// A replay of one symbol.
 #[derive(Debug)]
 pub struct Replay {
@@ -101,8 +84,6 @@ pub struct Replay {
     in_flight: VecDeque<InFlight>,
     orders: [Orders; 3],
     book: AnsweredBook,
-    takers: Vec<HalfTrade>,
-    makers: Vec<HalfTrade>,
     compared: Compared,
     mismatches: Vec<Mismatch>,
     requests: u64,
@@ -124,8 +105,6 @@ impl Replay {
             in_flight: VecDeque::new(),
             orders: [(); 3].map(|()| Orders::new(ORDERS_MAX)),
             book: AnsweredBook::default(),
-            takers: Vec::new(),
-            makers: Vec::new(),
             compared: Compared::default(),
             mismatches: Vec::new(),
             requests: 0,
@@ -204,11 +183,7 @@ impl Replay {
         let session = request.key.role.session();
         let length = self.encode(&request, out);
         self.requests += 1;
-        self.in_flight.push_back(InFlight {
-            request,
-            settled: 0,
-            comparisons: Vec::new(),
-        });
+        self.in_flight.push_back(InFlight::new(request));
         self.take_comparisons();
         Some((session, length))
     }
@@ -281,162 +256,52 @@ impl Replay {
 
     /// Matches a change against the oldest request in flight.
     fn progress(&mut self, role: Role, change: &Change) {
-        let Some(head) = self.in_flight.front_mut() else {
-            if *change != Change::None {
-                self.note(MismatchKind::Unexpected {
-                    role,
-                    change: *change,
-                });
-            }
-            return;
+        let change = *change;
+        let heard = match self.in_flight.front_mut() {
+            Some(head) => head.handle_change(role, &change),
+            None if change == Change::None => Heard::Fits,
+            None => Heard::Stranger,
         };
-        let key = head.request.key;
-        let is_own = |id: &OrderId| role == key.role && *id == OrderId::new(key.user_ref);
-        let aggressor_quantity = match head.request.action {
-            Action::Enter {
-                quantity,
-                immediate: true,
-                ..
-            } => Some(quantity),
-            _ => None,
-        };
-        match (change, &head.request.action) {
-            (Change::None, _) => return,
-            (
-                Change::Opened { id, order },
-                Action::Enter {
-                    side,
-                    quantity,
-                    price,
-                    ..
-                },
-            ) if is_own(id) => {
-                let is_same =
-                    (order.side, order.quantity, order.price.0) == (*side, *quantity, *price);
-                if is_same {
-                    head.settled += u32::from(aggressor_quantity.is_none());
-                    return;
-                }
+        match (heard, change) {
+            (Heard::Fits, _) => {}
+            (Heard::Refused(reason), Change::Refused { id, .. }) => {
+                let user_ref = id.user_ref;
+                let key = OrderKey { role, user_ref };
+                self.note(MismatchKind::Refused { key, reason });
             }
-            (
-                Change::Reduced {
-                    id,
-                    by,
-                    cause: Cause::Canceled(_),
-                    ..
-                },
-                Action::Cancel { removes, .. },
-            ) if is_own(id) && by == removes => {
-                head.settled = 1;
-                return;
+            (Heard::Refused(_) | Heard::Stranger, _) => {
+                self.note(MismatchKind::Unexpected { role, change });
             }
-            (
-                Change::Reduced {
-                    id,
-                    by,
-                    order,
-                    cause,
-                },
-                _,
-            ) if aggressor_quantity.is_some() => {
-                let key = OrderKey {
-                    role,
-                    user_ref: id.user_ref,
-                };
-                if let Cause::Executed {
-                    price,
-                    match_number,
-                    ..
-                } = *cause
-                {
-                    let half = HalfTrade {
-                        match_number,
-                        key,
-                        quantity: *by,
-                        price,
-                    };
-                    let halves = if is_own(id) {
-                        &mut self.takers
-                    } else {
-                        &mut self.makers
-                    };
-                    halves.push(half);
-                    head.settled += if is_own(id) { *by } else { 0 };
-                    return;
-                }
-                if is_own(id) && order.open == 0 {
-                    head.settled += *by;
-                    return;
-                }
-            }
-            (Change::Refused { id, reason }, _) if is_own(id) => {
-                let reason = *reason;
-                head.settled = aggressor_quantity.unwrap_or(1);
-                return self.note(MismatchKind::Refused { key, reason });
-            }
-            _ => {}
         }
-        self.note(MismatchKind::Unexpected {
-            role,
-            change: *change,
-        });
     }
 
     /// Retires the oldest request once it is answered in full, and compares what waited for it.
     fn settle(&mut self) {
-        let Some(head) = self.in_flight.front() else {
-            return;
-        };
-        let is_answered = match head.request.action {
-            Action::Enter {
-                quantity,
-                immediate: true,
-                ..
-            } => head.settled >= quantity && self.takers.len() == self.makers.len(),
-            _ => head.settled > 0,
-        };
-        if !is_answered {
+        if !self.in_flight.front().is_some_and(InFlight::is_answered) {
             return;
         }
-        let Some(head) = self.in_flight.pop_front() else {
+        let Some(mut head) = self.in_flight.pop_front() else {
             return;
         };
-        if head.request.key.role == Role::Taker {
-            self.compare_fills(&head.request);
+        if head.is_aggressor() {
+            self.compare_fills(&mut head);
         }
         for comparison in &head.comparisons {
             self.compare(comparison);
         }
     }
 
-    /// Holds an aggressor's executions against price-time priority, both ends of each.
-    fn compare_fills(&mut self, request: &Request) {
-        let Action::Enter { price, .. } = request.action else {
-            return;
-        };
-        self.makers.sort_unstable_by_key(|half| half.match_number);
-        self.takers.sort_unstable_by_key(|half| half.match_number);
-        let are_paired = self.makers.iter().zip(&self.takers).all(|(maker, taker)| {
-            (maker.match_number, maker.quantity) == (taker.match_number, taker.quantity)
-                && maker.price.0 == price
-                && taker.price.0 == price
-        });
-        let got: Vec<Fill> = self
-            .makers
-            .iter()
-            .map(|half| Fill {
-                key: half.key,
-                quantity: half.quantity,
-            })
-            .collect();
-        self.makers.clear();
-        self.takers.clear();
-        self.compared.fills += request.fills.len() as u64;
-        if got != request.fills || !are_paired {
+    /// Holds an aggressor's executions against price-time priority.
+    fn compare_fills(&mut self, head: &mut InFlight) {
+        let (got, are_paired) = head.take_fills();
+        let want = &head.request.fills;
+        self.compared.fills += want.len() as u64;
+        if got != *want || !are_paired {
+            let want = want.clone();
             self.mismatches.push(Mismatch {
-                row: request.row,
+                row: head.request.row,
                 kind: MismatchKind::Fills {
-                    want: request.fills.clone(),
+                    want,
                     got,
                     are_paired,
                 },
@@ -445,48 +310,40 @@ impl Replay {
     }
 
     fn compare(&mut self, comparison: &Comparison) {
-        let mut is_in_full = true;
         for side in [Side::Buy, Side::Sell] {
-            let extent = comparison.extent(side);
-            is_in_full &= extent.is_complete;
-            let shown = if extent.is_complete {
-                self.depth
-            } else {
-                extent.levels
-            };
-            self.book.levels(side, shown, &mut self.levels);
-            let file = comparison.want.side(side).as_slice();
-            let want = if extent.is_complete {
-                file
-            } else {
-                &file[..extent.levels]
-            };
-            self.compared.levels += want.len() as u64;
-            self.compared.hash.number(comparison.row << 1 | side as u64);
-            for level in &self.levels {
-                self.compared.hash.number(level.price);
-                self.compared.hash.number(level.quantity);
-            }
-            if self.levels != want {
-                self.mismatches.push(Mismatch {
-                    row: comparison.row,
-                    kind: MismatchKind::Book {
-                        side,
-                        want: want.to_vec(),
-                        got: self.levels.clone(),
-                    },
-                });
-            }
+            self.compare_side(comparison, side);
         }
-        if !comparison.is_whole_row() {
-            self.compared.rows_one_side += 1;
-            return;
-        }
-        self.compared.rows += 1;
-        if is_in_full {
-            self.compared.rows_in_full += 1;
+        let is_in_full = comparison.bids.is_complete && comparison.asks.is_complete;
+        let count = match (comparison.is_whole_row(), is_in_full) {
+            (false, _) => &mut self.compared.rows_one_side,
+            (true, true) => &mut self.compared.rows_in_full,
+            (true, false) => &mut self.compared.rows_but_last_level,
+        };
+        *count += 1;
+        self.compared.rows += u64::from(comparison.is_whole_row());
+    }
+
+    fn compare_side(&mut self, comparison: &Comparison, side: Side) {
+        let extent = comparison.extent(side);
+        let file = comparison.want.side(side).as_slice();
+        let (want, shown) = if extent.is_complete {
+            (file, self.depth)
         } else {
-            self.compared.rows_but_last_level += 1;
+            (&file[..extent.levels], extent.levels)
+        };
+        self.book.levels(side, shown, &mut self.levels);
+        self.compared.levels += want.len() as u64;
+        self.compared.hash.number(comparison.row << 1 | side as u64);
+        for level in &self.levels {
+            self.compared.hash.number(level.price);
+            self.compared.hash.number(level.quantity);
+        }
+        if self.levels != want {
+            let (want, got) = (want.to_vec(), self.levels.clone());
+            self.mismatches.push(Mismatch {
+                row: comparison.row,
+                kind: MismatchKind::Book { side, want, got },
+            });
         }
     }
 

@@ -58,128 +58,149 @@ impl MarketReport {
     }
 }
 
+impl MarketReport {
+    /// Rows of the table: name, count, note.
+    fn lines(&self) -> Vec<(&'static str, u64, String)> {
+        let Self { plan, compared, .. } = self;
+        let depth = format!("{} level(s) a side", self.depth);
+        let mut lines = vec![
+            ("rows", plan.rows, depth.as_str()),
+            ("rows compared", compared.rows, ""),
+            ("  every visible level", compared.rows_in_full, ""),
+            (
+                "  all but one side's last level",
+                compared.rows_but_last_level,
+                "the file only reveals it",
+            ),
+            ("levels compared", compared.levels, ""),
+            (
+                "executions compared",
+                compared.fills,
+                "order, size and price, by price-time priority",
+            ),
+            ("mismatches", self.mismatches.len() as u64, ""),
+        ];
+        let whys: Vec<_> = plan
+            .rows_not_compared
+            .iter()
+            .map(|(why, count)| (why.to_string(), *count))
+            .collect();
+        lines.extend(
+            whys.iter()
+                .map(|(why, count)| ("rows not compared", *count, why.as_str())),
+        );
+        lines.extend([
+            ("orders entered", plan.new_orders, "type 1"),
+            (
+                "cancels of the named order",
+                plan.cancels_direct,
+                "types 2 and 3",
+            ),
+            (
+                "cancels of revealed liquidity",
+                plan.cancels_born_before_file,
+                "order born before the file",
+            ),
+            (
+                "cancels of revealed liquidity",
+                plan.cancels_left_view,
+                "order had left the view",
+            ),
+            (
+                "cancels of another order",
+                plan.cancels_queue_parted,
+                "queues had parted",
+            ),
+            (
+                "executions, named order in front",
+                plan.executions_named_in_front,
+                "type 4",
+            ),
+            (
+                "executions, named order behind",
+                plan.executions_named_behind,
+                "queues had parted",
+            ),
+            (
+                "executions of revealed liquidity",
+                plan.executions_revealed,
+                "",
+            ),
+            (
+                "  not in front",
+                plan.executions_revealed_behind,
+                "queues had parted",
+            ),
+        ]);
+        let skips: Vec<_> = plan
+            .messages_skipped
+            .iter()
+            .map(|(why, count)| (why.to_string(), *count))
+            .collect();
+        lines.extend(
+            skips
+                .iter()
+                .map(|(why, count)| ("messages skipped", *count, why.as_str())),
+        );
+        let (left, answers) = (
+            format!("{} orders cancelled", plan.orders_left_view),
+            format!("{} answers", self.answers),
+        );
+        lines.extend([
+            (
+                "levels revealed",
+                plan.levels_revealed_first_row,
+                "by the first row",
+            ),
+            (
+                "levels revealed",
+                plan.levels_revealed_into_view,
+                "came into view",
+            ),
+            (
+                "levels revealed",
+                plan.levels_revealed_grown,
+                "grew unexplained",
+            ),
+            (
+                "levels not revealed",
+                plan.levels_not_revealed_crossed,
+                "would have crossed",
+            ),
+            ("shares revealed", plan.shares_revealed, ""),
+            ("levels left the view", plan.levels_left_view, left.as_str()),
+            (
+                "levels trimmed",
+                plan.levels_trimmed,
+                "larger than the file shows",
+            ),
+            ("requests sent", self.requests, answers.as_str()),
+            ("time", self.elapsed_ns / 1_000_000, "ms"),
+        ]);
+        lines
+            .into_iter()
+            .map(|(name, count, note)| (name, count, note.to_owned()))
+            .collect()
+    }
+}
+
 impl fmt::Display for MarketReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, compared, .. } = self;
-        let mut line = |name: &str, count: u64, note: &str| {
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!("  {note}")
-            };
-            writeln!(f, "  {name:<34}{count:>10}{note}")
-        };
-        line(
-            "rows",
-            plan.rows,
-            &format!("{} level(s) a side", self.depth),
-        )?;
-        line("rows compared", compared.rows, "")?;
-        line("  every visible level", compared.rows_in_full, "")?;
-        line(
-            "  all but one side's last level",
-            compared.rows_but_last_level,
-            "the file only reveals it",
-        )?;
-        line("levels compared", compared.levels, "")?;
-        line(
-            "executions compared",
-            compared.fills,
-            "order, size and price, by price-time priority",
-        )?;
-        line("mismatches", self.mismatches.len() as u64, "")?;
-        for (why, count) in &plan.rows_not_compared {
-            line("rows not compared", *count, &why.to_string())?;
+        for (name, count, note) in self.lines() {
+            writeln!(
+                f,
+                "{}",
+                format!("  {name:<34}{count:>10}  {note}").trim_end()
+            )?;
         }
-        line("orders entered", plan.new_orders, "type 1")?;
-        line(
-            "cancels of the named order",
-            plan.cancels_direct,
-            "types 2 and 3",
-        )?;
-        line(
-            "cancels of revealed liquidity",
-            plan.cancels_born_before_file,
-            "order born before the file",
-        )?;
-        line(
-            "cancels of revealed liquidity",
-            plan.cancels_left_view,
-            "order had left the view",
-        )?;
-        line(
-            "cancels of another order",
-            plan.cancels_queue_parted,
-            "queues had parted",
-        )?;
-        line(
-            "executions, named order in front",
-            plan.executions_named_in_front,
-            "type 4",
-        )?;
-        line(
-            "executions, named order behind",
-            plan.executions_named_behind,
-            "queues had parted",
-        )?;
-        line(
-            "executions of revealed liquidity",
-            plan.executions_revealed,
-            "",
-        )?;
-        line(
-            "  not in front",
-            plan.executions_revealed_behind,
-            "queues had parted",
-        )?;
-        for (why, count) in &plan.messages_skipped {
-            line("messages skipped", *count, &why.to_string())?;
-        }
-        line(
-            "levels revealed",
-            plan.levels_revealed_first_row,
-            "by the first row",
-        )?;
-        line(
-            "levels revealed",
-            plan.levels_revealed_into_view,
-            "came into view",
-        )?;
-        line(
-            "levels revealed",
-            plan.levels_revealed_grown,
-            "grew unexplained",
-        )?;
-        line(
-            "levels not revealed",
-            plan.levels_not_revealed_crossed,
-            "would have crossed",
-        )?;
-        line("shares revealed", plan.shares_revealed, "")?;
-        line(
-            "levels left the view",
-            plan.levels_left_view,
-            &format!("{} orders cancelled", plan.orders_left_view),
-        )?;
-        line(
-            "levels trimmed",
-            plan.levels_trimmed,
-            "larger than the file shows",
-        )?;
-        line(
-            "requests sent",
-            self.requests,
-            &format!("{} answers", self.answers),
-        )?;
-        writeln!(f, "  {:<34}{:>10}  ns {}", "time", "", self.elapsed_ns)?;
-        writeln!(f, "  {:<34}  {}", "result hash", compared.hash)?;
+        write!(f, "  {:<34}{}", "result hash", self.compared.hash)?;
         for mismatch in &self.mismatches {
-            writeln!(f, "  mismatch: {mismatch}")?;
+            write!(f, "\n  mismatch: {mismatch}")?;
         }
         match self.ended {
             Ended::Complete => Ok(()),
-            Ended::GaveUp => writeln!(f, "  gave up: too many mismatches"),
-            Ended::Silent { row } => writeln!(f, "  the venue stopped answering at row {row}"),
+            Ended::GaveUp => write!(f, "\n  gave up: too many mismatches"),
+            Ended::Silent { row } => write!(f, "\n  the venue stopped answering at row {row}"),
         }
     }
 }

@@ -98,15 +98,14 @@ pub struct Summary {
 }
 
 /// Heading of `Summary::row`.
-pub const SUMMARY_HEADING: &str =
-    "                    count      min      p50      p90      p99    p99.9   p99.99      max  µs";
+pub const SUMMARY_HEADING: &str = "              µs     count       min       p50       p90       p99     p99.9    p99.99       max";
 
 impl Summary {
     /// One line of a table, in µs.
     pub fn row(&self, name: &str) -> String {
         let us = |ns: u64| format!("{}.{:02}", ns / 1000, ns % 1000 / 10);
         format!(
-            "{name:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "{name:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
             self.count,
             us(self.min),
             us(self.p50),

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Machine {
     pub cpu_model: String,
-    /// Cores that this process may use.
+    /// Cores that are online.
     pub cores: usize,
     pub kernel: String,
     pub clock_source: String,
@@ -59,7 +59,10 @@ impl Machine {
             cpu_model: cpu_field(&cpu_info, "model name")
                 .unwrap_or("unknown")
                 .to_owned(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cores: cpu_info
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             kernel: read_line("/proc/sys/kernel/osrelease"),
             clock_source: read_line(clock_source),
             is_virtual: cpu_field(&cpu_info, "flags")

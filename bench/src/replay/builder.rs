@@ -5,7 +5,7 @@
 
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_journal::folder::{
-    AcknowledgementPolicy, FolderError, FormatOptions, OpenOptions, format,
+    AcknowledgementPolicy, FolderError, FormatOptions, HardState, OpenOptions, format,
 };
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::{DirectStorage, StorageError};
@@ -56,6 +56,13 @@ pub struct BuildOptions {
     pub log_buffer: PathBuf,
     pub segment_data_length: u64,
     pub ring_length: u64,
+}
+
+/// A term is in the hard state before it is in the log, as consensus has it.
+fn store_term(journal: &mut Journal<DirectStorage>, term: u64) -> Result<(), BuildError> {
+    let state = *journal.hard_state.state();
+    journal.hard_state.store(&HardState { term, ..state })?;
+    Ok(())
 }
 
 /// A batch's records, one behind the other, 8-aligned.
@@ -141,7 +148,8 @@ impl JournalBuilder {
             from: LogTail::EMPTY,
             witness_index: 0,
         };
-        let journal = Journal::open(&storage, &start)?;
+        let mut journal = Journal::open(&storage, &start)?;
+        store_term(&mut journal, 1)?;
         let appender = journal.buffer.appender(journal.folder.meta().lineage)?;
         let (writer, preparer) = (journal.writer(), journal.preparer());
         let mut builder = Self {
@@ -171,6 +179,7 @@ impl JournalBuilder {
     /// Begins another term with its batch.
     pub fn next_term(&mut self) -> Result<Published, BuildError> {
         self.term += 1;
+        store_term(&mut self.journal, self.term)?;
         let sink = &mut lockstep_record::event::NullSink;
         self.append(BatchKind::TermStart, &Records::default(), sink)
     }

@@ -30,6 +30,8 @@ pub struct FlowOptions {
     pub instruments: u32,
     /// Orders that all sessions together keep in the books, about.
     pub live_orders: u32,
+    /// The log's bound on them; memory is taken for all of it. As in the configuration by default.
+    pub open_orders_max: u32,
 }
 
 impl Default for FlowOptions {
@@ -39,6 +41,7 @@ impl Default for FlowOptions {
             sessions: 16,
             instruments: 8,
             live_orders: 10_000,
+            open_orders_max: 1 << 20,
         }
     }
 }
@@ -135,11 +138,11 @@ impl Flow {
         let (records, system) = (&mut self.records, Source::default());
         records.clear();
         let bounds = SetBounds {
-            open_orders_max: 1 << 20,
+            open_orders_max: self.options.open_orders_max,
             instruments_max: INSTRUMENTS_MAX,
             sessions_max: SESSIONS_MAX,
             firms_max: 4,
-            price_levels_max: 1 << 18,
+            price_levels_max: (self.options.open_orders_max / 4).max(1),
             _reserved: [0; 12],
         };
         put(records, system, &bounds);

@@ -1,6 +1,6 @@
 //! The journal agent, and what the node makes of the journal's errors.
 
-use crate::agent::{Agent, Now, Stop};
+use crate::agent::{Agent, Now};
 use crate::config::AcknowledgePolicy;
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
@@ -13,6 +13,7 @@ use lockstep_journal::storage::{Storage, StorageError};
 use lockstep_journal::writer::{JournalError, JournalWriter};
 use lockstep_journal::{HeaderBlockError, LogBuffer, LogBufferError};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Under `local` the disk follows in writes of at least this many bytes …
@@ -92,15 +93,16 @@ impl<S: Storage> Agent for JournalAgent<S> {
     }
 }
 
-/// Zero-fills segments ahead of need, on a thread of its own that no agent waits for.
+/// Zero-fills segments ahead of need, on a thread of its own that no agent waits for. It ends when
+/// `done` says that the writer needs no more: a stopping writer may still have to rotate.
 pub fn start_preparer<S: Storage>(
     mut preparer: SegmentPreparer<S>,
-    stop: Arc<Stop>,
+    done: Arc<AtomicBool>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
         .name("segments".into())
         .spawn(move || {
-            while !stop.is_requested() {
+            while !done.load(Ordering::Acquire) {
                 if preparer.do_work() == 0 {
                     std::thread::sleep(Duration::from_millis(2));
                 }

@@ -29,7 +29,7 @@ use lockstep_wire::soup::{Timing, User};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -51,6 +51,8 @@ pub struct Node {
     stop: Arc<Stop>,
     agents: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
+    /// The agents have ended: nobody needs another segment.
+    agents_done: Arc<AtomicBool>,
     listening: Receiver<(SocketAddr, &'static str)>,
     status: Arc<Status>,
     finish: recovery::Finish,
@@ -100,6 +102,7 @@ impl Node {
         let mut assembly = Assembly::new(config, &recovered, &counters, &stop)?;
         assembly.listening = Some(told);
         let status = Arc::clone(&assembly.status);
+        let agents_done = Arc::clone(&assembly.agents_done);
         let (plans, finish, mut others) = assembly.plan(recovered, &counters)?;
         let page = signals::page_bytes();
         let house =
@@ -111,6 +114,7 @@ impl Node {
             stop,
             agents,
             others,
+            agents_done,
             listening,
             status,
             finish,
@@ -130,18 +134,24 @@ impl Node {
     /// Stops in order and waits. What the state has come to, or the first fatal condition of any thread.
     pub fn stop(self) -> Result<Option<FinalState>, Fatal> {
         self.stop.request();
-        for thread in self.agents.into_iter().chain(self.others) {
-            if thread.join().is_err() {
-                let what = "a thread panicked; this is a bug, report it".to_owned();
-                self.stop.fail(Fatal::new(ExitCode::Setup, what));
-            }
-        }
+        join(self.agents, &self.stop);
+        self.agents_done.store(true, Ordering::Release);
+        join(self.others, &self.stop);
         match self.stop.take_fatal() {
             Some(fatal) => Err(fatal),
             None => {
                 self.finish.orderly()?;
                 Ok(self.status.final_state())
             }
+        }
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>, stop: &Stop) {
+    for thread in threads {
+        if thread.join().is_err() {
+            let what = "a thread panicked; this is a bug, report it";
+            stop.fail(Fatal::new(ExitCode::Setup, what));
         }
     }
 }
@@ -204,6 +214,7 @@ struct Assembly<'a> {
     status: Arc<Status>,
     stop: Arc<Stop>,
     flush_wanted: Arc<AtomicBool>,
+    agents_done: Arc<AtomicBool>,
     verifier: Verifier,
     listening: Option<std::sync::mpsc::SyncSender<(SocketAddr, &'static str)>>,
 }
@@ -231,6 +242,7 @@ impl<'a> Assembly<'a> {
             status,
             stop: Arc::clone(stop),
             flush_wanted: Arc::default(),
+            agents_done: Arc::default(),
             verifier,
             listening: None,
         })
@@ -347,7 +359,7 @@ impl<'a> Assembly<'a> {
             status: self.status,
         };
         let others = vec![
-            journal::start_preparer(log.preparer, Arc::clone(&self.stop))
+            journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
                 .map_err(|e| thread_fatal("segments", &e))?,
             operator::start(operator_ring, records, schedule, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("operator", &e))?,

@@ -11,7 +11,7 @@ use crate::replay::Replayer;
 use crate::stream::{StreamSink, StreamStore};
 use crate::streams::{DayReaders, DayStreams};
 use lockstep_core::{Capacity, StateMachine};
-use lockstep_journal::folder::{HardState, OpenOptions};
+use lockstep_journal::folder::OpenOptions;
 use lockstep_journal::journal::{Journal, StartOptions};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::DirectStorage;
@@ -149,18 +149,8 @@ fn last_day_open(journal: &Journal<DirectStorage>) -> Result<Option<u64>, Fatal>
 /// Begins a term that no earlier run has had, and hands out the log's ends.
 fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fatal> {
     let tail = journal.recovery.tail;
-    let before = *journal.hard_state.state();
-    let term = before.term.max(tail.term) + 1;
     // Synced before it is spoken of: no two runs ever seal batches in one term.
-    let state = HardState {
-        term,
-        commit_index: tail.index,
-        ..before
-    };
-    journal
-        .hard_state
-        .store(&state)
-        .map_err(|e| storage_fatal(&e))?;
+    let term = journal.begin_term().map_err(|e| storage_fatal(&e))?;
     let buffer = Arc::clone(&journal.buffer);
     let consensus_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
     let engine_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;

@@ -25,9 +25,9 @@ pub(crate) fn io_uring_disabled() -> Option<u32> {
         .ok()
 }
 
-/// Whether a seccomp filter is installed on this process (containers usually have one).
+/// Whether a seccomp filter is installed on this thread (containers usually have one).
 pub(crate) fn has_seccomp_filter() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let mode = status
         .lines()
         .find_map(|line| line.strip_prefix("Seccomp:"));

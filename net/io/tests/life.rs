@@ -32,6 +32,7 @@ on_both_drivers!(
     a_stale_id_is_a_no_op,
     a_dropped_driver_lets_its_peers_go,
     version_six_addresses_work,
+    the_largest_bounds_can_be_made,
 );
 
 fn finish(world: &mut World) {
@@ -456,6 +457,28 @@ fn a_dropped_driver_lets_its_peers_go(kind: DriverKind) {
     while TcpStream::connect(address).is_ok() {
         assert!(start.elapsed() < Duration::from_secs(5));
     }
+}
+
+/// Both queues of a ring hold every operation that may be outstanding, up to the largest bound.
+fn the_largest_bounds_can_be_made(kind: DriverKind) {
+    let limits = Limits {
+        connections_max: 10_000,
+        listeners_max: 64,
+        ..Limits::default()
+    };
+    let mut world = World::new(kind, limits);
+    let (mut stream, id) = world.peer();
+    stream.write_all(b"hello").unwrap();
+    world.until("served", |world| world.recorder.bytes_of(id) == b"hello");
+    let beyond = Limits {
+        connections_max: 10_001,
+        ..limits
+    };
+    let error = AnyDriver::new(kind, &beyond).unwrap_err();
+    assert!(
+        error.to_string().contains("choose a value from 1 to 10000"),
+        "{error}"
+    );
 }
 
 fn version_six_addresses_work(kind: DriverKind) {

@@ -279,6 +279,12 @@ impl UringDriver {
             let listener = &mut self.listeners[index as usize];
             return complete_accept(&mut delivery, listener, ListenerId(index), result);
         }
+        // The other place where the invariant of `Outstanding` shows: memory was not given away early.
+        let phase = delivery.connections.phase(index);
+        assert!(
+            phase != Phase::Free,
+            "a slot was freed under the kernel's hands"
+        );
         let outstanding = &mut self.outstanding[index as usize];
         match Kind::of(user_data) {
             Kind::Accept => {}

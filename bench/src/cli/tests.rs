@@ -1,5 +1,9 @@
 use super::*;
+use crate::load::run::Pace;
+use crate::measure::thread::Idle;
 use clap::Parser;
+use lockstep_net::DriverKind;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -87,7 +91,11 @@ fn an_echo_run_from_the_command_line_is_complete() {
         prefix.display()
     );
     // Valid or not depends on what else the machine does; that it ran and wrote its files does not.
-    run(&parse(&line).expect("legal")).expect("run");
+    let mut out = Vec::new();
+    run_to(&parse(&line).expect("legal"), &mut out).expect("run");
+    let report: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+    assert_eq!(report["counts"]["sent"], 120);
+    assert_eq!(report["idle_sessions"], 1);
     assert!(folder.path().join("floor-all.hgrm").exists());
 }
 
@@ -103,12 +111,23 @@ fn a_replay_from_the_command_line_judges_its_outcome() {
             "replay-market {options} {}",
             folder.path().join("X_message_1.csv").display()
         );
-        run(&parse(&line).expect("legal")).expect("run")
+        let mut out = Vec::new();
+        let verdict = run_to(&parse(&line).expect("legal"), &mut out).expect("run");
+        (verdict, String::from_utf8(out).expect("text"))
     };
-    assert_eq!(verdict(""), Verdict::Good);
-    assert_eq!(verdict("--json --rows-min 1"), Verdict::Good);
-    assert_eq!(verdict("--rows-min 2"), Verdict::Bad);
-    assert_eq!(verdict("--rows-max 1"), Verdict::Bad);
+    let (good, table) = verdict("");
+    assert!(
+        good == Verdict::Good && table.starts_with("X_message_1.csv (X, "),
+        "{table}"
+    );
+    let (good, json) = verdict("--json --rows-min 1");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("one JSON object");
+    assert!(
+        good == Verdict::Good && json["files"][0]["report"]["compared"]["rows"] == 1,
+        "{json}"
+    );
+    assert_eq!(verdict("--rows-min 2").0, Verdict::Bad);
+    assert_eq!(verdict("--rows-max 1").0, Verdict::Bad);
     let missing = parse("replay-market absent_message.csv").expect("legal");
     assert!(matches!(
         run(&missing),

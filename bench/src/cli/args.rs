@@ -1,0 +1,276 @@
+//! Options of the bench commands, and what they mean.
+
+use crate::client::request::symbol;
+use crate::echo::EchoOptions;
+use crate::load::run::{LoadOptions, Pace};
+use crate::load::stream::{Market, Mix};
+use crate::market::replay::{MISMATCHES_MAX, WINDOW_MAX};
+use crate::measure::thread::Idle;
+use clap::Args;
+use lockstep_net::{DriverKind, Limits};
+use lockstep_wire::soup::Login;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The load, whatever it is put on.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// Requests a second over all sessions, evenly spaced (open loop).
+    #[arg(long, default_value_t = 20_000, conflicts_with = "window")]
+    pub rate: u64,
+    /// Closed loop instead: so many requests of each session unanswered.
+    #[arg(long)]
+    pub window: Option<usize>,
+    /// Weights of enter:cancel:replace:cross.
+    #[arg(long, default_value = "430:390:50:130", value_parser = parse_mix)]
+    pub mix: Mix,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds sent and not measured.
+    #[arg(long, default_value = "2", value_parser = parse_seconds)]
+    pub warm_up: Duration,
+    /// Seconds measured.
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    pub duration: Duration,
+    /// Unanswered requests of a session at most.
+    #[arg(long, default_value_t = 16_384)]
+    pub in_flight_max: usize,
+    /// Own resting orders of a session at most.
+    #[arg(long, default_value_t = 1_000)]
+    pub resting_max: usize,
+    /// Core of the generator.
+    #[arg(long)]
+    pub core: Option<usize>,
+    /// What the generator does while nothing is due.
+    #[arg(long, value_enum, default_value_t = Idle::Spin)]
+    pub idle: Idle,
+    /// Socket driver: auto, io_uring or epoll.
+    #[arg(long, default_value = "auto")]
+    pub driver: DriverKind,
+    /// Symbol to trade; repeatable, sessions take turns.
+    #[arg(long = "symbol", default_value = "LKST", value_parser = parse_symbol)]
+    pub symbols: Vec<Symbol>,
+    /// Price around which orders are entered, in 1/10,000.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub price: u64,
+    /// Tick of the symbols, in 1/10,000.
+    #[arg(long, default_value_t = 100)]
+    pub tick: u64,
+    /// Shares of every order.
+    #[arg(long, default_value_t = 100)]
+    pub quantity: u32,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// Write PREFIX-CLASS.hgrm files of the raw histograms.
+    #[arg(long, value_name = "PREFIX")]
+    pub hgrm: Option<PathBuf>,
+}
+
+/// The echo server that is the floor.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// Core of the echo server.
+    #[arg(long)]
+    pub server_core: Option<usize>,
+    /// What the echo server does while nothing arrives.
+    #[arg(long, value_enum, default_value_t = Idle::Spin)]
+    pub server_idle: Idle,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct OrderArgs {
+    /// OUCH address of the venue.
+    #[arg(long)]
+    pub address: SocketAddr,
+    /// USER:PASSWORD of a session that sends; repeatable.
+    #[arg(long = "login", required = true, value_parser = parse_login)]
+    pub logins: Vec<Login>,
+    /// USER:PASSWORD of a session that only stays logged in; repeatable.
+    #[arg(long = "idle-login", value_parser = parse_login)]
+    pub idle_logins: Vec<Login>,
+    /// The venue's acknowledgement policy, for the report.
+    #[arg(long, default_value = "not stated")]
+    pub policy: String,
+    /// The venue's thread layout, for the report.
+    #[arg(long, default_value = "not stated")]
+    pub server_layout: String,
+    /// Rounds of venue and echo server by turns; 0 measures the venue alone.
+    #[arg(long, default_value_t = 0)]
+    pub floor_rounds: usize,
+    /// Process of the venue, stopped (SIGSTOP) while the echo server has its turn.
+    #[arg(long)]
+    pub venue_pid: Option<u32>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EchoArgs {
+    /// Sessions that send.
+    #[arg(long, default_value_t = 1)]
+    pub sessions: usize,
+    /// Sessions that only stay logged in.
+    #[arg(long, default_value_t = 0)]
+    pub idle_sessions: usize,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayMarketArgs {
+    /// LOBSTER message files, plain or .xz; the order-book file beside each is found by its name.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// OUCH address of the venue; without it, the state machine in this process.
+    #[arg(long, requires_all = ["maker", "taker", "reveal"])]
+    pub address: Option<SocketAddr>,
+    /// USER:PASSWORD for resting orders.
+    #[arg(long, value_parser = parse_login)]
+    pub maker: Option<Login>,
+    /// USER:PASSWORD for aggressors.
+    #[arg(long, value_parser = parse_login)]
+    pub taker: Option<Login>,
+    /// USER:PASSWORD for liquidity that the file only reveals.
+    #[arg(long, value_parser = parse_login)]
+    pub reveal: Option<Login>,
+    /// Requests in flight at most.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=WINDOW_MAX as i64))]
+    pub window: u16,
+    /// Rows to replay at most.
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
+    pub rows_max: u64,
+    /// Rows that must have been compared for the outcome to count.
+    #[arg(long, default_value_t = 1)]
+    pub rows_min: u64,
+    /// Give up after so many mismatches.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=MISMATCHES_MAX as i64))]
+    pub mismatches_max: u16,
+    /// Seconds to wait for an answer.
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    pub answer_timeout: Duration,
+    /// Leave what rests at the end in the book.
+    #[arg(long)]
+    pub keep_book: bool,
+    /// Socket driver: auto, io_uring or epoll.
+    #[arg(long, default_value = "auto")]
+    pub driver: DriverKind,
+    /// What to do while answers are awaited.
+    #[arg(long, value_enum, default_value_t = Idle::Yield)]
+    pub idle: Idle,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl LoadArgs {
+    /// Options of the load on `address`.
+    pub fn options(
+        &self,
+        address: SocketAddr,
+        logins: Vec<Login>,
+        idle_logins: Vec<Login>,
+    ) -> LoadOptions {
+        let market = |Symbol(symbol): &Symbol| Market {
+            symbol: *symbol,
+            price: self.price,
+            tick: self.tick,
+            quantity: self.quantity,
+        };
+        LoadOptions {
+            address,
+            driver: self.driver,
+            logins,
+            idle_logins,
+            markets: self.symbols.iter().map(market).collect(),
+            pace: match self.window {
+                Some(requests) => Pace::Window { requests },
+                None => Pace::Rate { per_s: self.rate },
+            },
+            mix: self.mix,
+            seed: self.seed,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            in_flight_max: self.in_flight_max,
+            resting_max: self.resting_max,
+            core: self.core,
+            idle: self.idle,
+            policy: String::new(),
+            server_layout: String::new(),
+        }
+    }
+}
+
+impl ServerArgs {
+    pub(super) fn options(&self, driver: DriverKind, sessions: usize) -> EchoOptions {
+        EchoOptions {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            driver,
+            core: self.server_core,
+            idle: self.server_idle,
+            limits: Limits {
+                connections_max: u32::try_from(sessions.max(1)).unwrap_or(u32::MAX),
+                ..Limits::default()
+            },
+        }
+    }
+}
+
+/// A symbol as on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Symbol(pub [u8; 8]);
+
+pub(super) fn parse_symbol(text: &str) -> Result<Symbol, String> {
+    symbol(text)
+        .map(Symbol)
+        .ok_or_else(|| "a symbol has 1 to 8 printable characters without spaces".to_owned())
+}
+
+/// `USER:PASSWORD`, for new messages only.
+pub fn parse_login(text: &str) -> Result<Login, String> {
+    let (user, password) = text.split_once(':').ok_or("a login is USER:PASSWORD")?;
+    Login::new(user, password, 0).map_err(|error| error.to_string())
+}
+
+fn parse_mix(text: &str) -> Result<Mix, String> {
+    let weights: Vec<u32> = text
+        .split(':')
+        .filter_map(|weight| weight.parse().ok())
+        .collect();
+    match weights.as_slice() {
+        [enter, cancel, replace, cross]
+            if text.split(':').count() == 4 && weights.iter().any(|weight| *weight > 0) =>
+        {
+            Ok(Mix {
+                enter: *enter,
+                cancel: *cancel,
+                replace: *replace,
+                cross: *cross,
+            })
+        }
+        _ => Err("a mix is four weights, not all 0: enter:cancel:replace:cross".to_owned()),
+    }
+}
+
+/// Seconds with up to three decimals.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let complaint = || "seconds, with up to three decimals, at most 86400".to_owned();
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    if decimals.len() > 3
+        || decimals.is_empty()
+        || !decimals.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(complaint());
+    }
+    let seconds: u64 = whole.parse().map_err(|_| complaint())?;
+    let millis: u64 = format!("{decimals:0<3}").parse().map_err(|_| complaint())?;
+    if seconds > 86_400 {
+        return Err(complaint());
+    }
+    Ok(Duration::from_millis(seconds * 1000 + millis))
+}

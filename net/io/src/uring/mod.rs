@@ -4,7 +4,7 @@
 //! one receive armed behind the kept bytes, one send in flight from the out buffer, one accept per
 //! listener. That is what bounds a duty cycle: per connection one turn in and one turn out, per listener
 //! one connection, whatever a peer does; and a paused connection is simply not armed again.
-//! `docs/decisions` says why not multishot receives with provided buffers.
+//! `docs/decisions/0005-…` says why not multishot receives with provided buffers.
 //!
 //! It must never free or reuse a slot's memory while an operation may use it: a slot is finished only
 //! when no completion is outstanding.

@@ -56,6 +56,12 @@ struct Memory {
 /// The io_uring driver: `SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG`, Linux 6.1 or later.
 ///
 /// An idle poll makes no system call: it reads the completion queue's tail and the TASKRUN flag.
+/// It stays on the thread that made it:
+///
+/// ```compile_fail
+/// fn sendable<T: Send>() {}
+/// sendable::<lockstep_net::UringDriver>();
+/// ```
 #[derive(Debug)]
 pub struct UringDriver {
     ring: Ring,

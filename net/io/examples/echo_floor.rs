@@ -1,19 +1,20 @@
 //! Echo round trip over TCP loopback with both sides spinning: the floor under every latency figure.
 //!
-//! `cargo run --release -p lockstep-net --example echo_floor -- [ROUNDS] [BYTES] [IDLE]`
+//! `cargo run --release -p lockstep-net --example echo_floor -- [ROUNDS] [BYTES] [SESSIONS] [IDLE]`
 //!
 //! Prints one line for plain non-blocking sockets (no readiness call at all: the kernel's own floor),
-//! then one per driver, driver against the same driver, with `IDLE` further connections open. Nothing
+//! then one per driver, driver against the same driver: `SESSIONS` connections ping-pong at once,
+//! `ROUNDS` messages in all, `IDLE` further connections are open; then what an idle poll costs. Nothing
 //! is pinned: pin with taskset.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lockstep_net::{
-    AnyDriver, Close, CloseReason, ConnectionId, Connections, Driver, DriverKind, Handler, Limits,
+    AnyDriver, CloseReason, ConnectionId, Connections, Driver, DriverKind, Handler, Limits,
     ListenerId, probe,
 };
 
@@ -41,11 +42,18 @@ impl Handler for Echo {
     fn closed(&mut self, _: &mut Connections, _: ConnectionId, _: CloseReason) {}
 }
 
-/// Sends the next message when the last came back whole.
-struct Pinger {
-    message: Vec<u8>,
+/// A connection with a message on its way.
+#[derive(Copy, Clone)]
+struct Session {
     received: usize,
     sent_at: Instant,
+}
+
+/// Sends the next message of a session when its last came back whole.
+struct Pinger {
+    message: Vec<u8>,
+    /// By slot.
+    sessions: Vec<Session>,
     round_trips_ns: Vec<u64>,
     rounds: usize,
     connected: usize,
@@ -65,17 +73,18 @@ impl Handler for Pinger {
         connection: ConnectionId,
         bytes: &[u8],
     ) -> usize {
-        self.received += bytes.len();
-        if self.received == self.message.len() {
+        let session = &mut self.sessions[connection.slot() as usize];
+        session.received += bytes.len();
+        if session.received == self.message.len() {
             let now = Instant::now();
             self.round_trips_ns
-                .push((now - self.sent_at).as_nanos() as u64);
-            self.received = 0;
-            self.sent_at = now;
+                .push((now - session.sent_at).as_nanos() as u64);
+            *session = Session {
+                received: 0,
+                sent_at: now,
+            };
             if self.round_trips_ns.len() < self.rounds {
                 connections.send(connection, &self.message);
-            } else {
-                connections.close(connection, Close::AfterFlush);
             }
         }
         bytes.len()
@@ -98,38 +107,74 @@ fn serve(kind: DriverKind, address: &mpsc::Sender<SocketAddr>, stop: &AtomicBool
     }
 }
 
-fn ping(
-    kind: DriverKind,
-    address: SocketAddr,
-    rounds: usize,
-    bytes: usize,
-    idle: usize,
-) -> Vec<u64> {
+/// What one driver showed.
+struct Outcome {
+    round_trips_ns: Vec<u64>,
+    elapsed: Duration,
+    idle_poll_ns: u64,
+}
+
+fn ping(kind: DriverKind, address: SocketAddr, plan: &Plan) -> Outcome {
     let mut driver = AnyDriver::new(kind, &Limits::default()).expect("driver");
+    let start = Instant::now();
     let mut pinger = Pinger {
-        message: vec![7; bytes],
-        received: 0,
-        sent_at: Instant::now(),
-        round_trips_ns: Vec::with_capacity(rounds),
-        rounds,
+        message: vec![7; plan.bytes],
+        sessions: vec![
+            Session {
+                received: 0,
+                sent_at: start
+            };
+            plan.sessions + plan.idle
+        ],
+        round_trips_ns: Vec::with_capacity(plan.rounds + plan.sessions),
+        rounds: plan.rounds,
         connected: 0,
     };
-    let connection = driver.connect(address).expect("connect");
-    for _ in 0..idle {
-        driver.connect(address).expect("connect");
+    let connect = |driver: &mut AnyDriver| driver.connect(address).expect("connect");
+    let busy: Vec<_> = (0..plan.sessions).map(|_| connect(&mut driver)).collect();
+    for _ in 0..plan.idle {
+        connect(&mut driver);
     }
-    while pinger.connected < idle + 1 {
-        driver.poll(&mut pinger);
-        driver.flush();
-    }
-    pinger.sent_at = Instant::now();
-    driver.send(connection, &vec![7; bytes]);
-    while pinger.round_trips_ns.len() < rounds {
+    while pinger.connected < plan.sessions + plan.idle {
         driver.flush();
         driver.poll(&mut pinger);
     }
-    driver.flush();
-    pinger.round_trips_ns
+    let start = Instant::now();
+    for session in &mut pinger.sessions {
+        session.sent_at = start;
+    }
+    for connection in &busy {
+        driver.send(*connection, &vec![7; plan.bytes]);
+    }
+    while pinger.round_trips_ns.len() < plan.rounds {
+        driver.flush();
+        driver.poll(&mut pinger);
+    }
+    let elapsed = start.elapsed();
+    let idle_poll_ns = idle_poll_ns(&mut driver, &mut pinger);
+    Outcome {
+        round_trips_ns: pinger.round_trips_ns,
+        elapsed,
+        idle_poll_ns,
+    }
+}
+
+/// After the last answers have come: mean of many polls that find nothing.
+fn idle_poll_ns(driver: &mut AnyDriver, pinger: &mut Pinger) -> u64 {
+    const POLLS: u32 = 100_000;
+    let mut quiet = Instant::now();
+    while quiet.elapsed() < Duration::from_millis(20) {
+        driver.flush();
+        if driver.poll(pinger) > 0 {
+            quiet = Instant::now();
+        }
+    }
+    let start = Instant::now();
+    for _ in 0..POLLS {
+        driver.flush();
+        driver.poll(pinger);
+    }
+    (start.elapsed() / POLLS).as_nanos() as u64
 }
 
 /// Spins on `recv` without asking for readiness.
@@ -195,11 +240,24 @@ fn argument(position: usize, default: usize) -> usize {
         .map_or(default, |text| text.parse().expect("a number"))
 }
 
+/// The arguments.
+struct Plan {
+    rounds: usize,
+    bytes: usize,
+    sessions: usize,
+    idle: usize,
+}
+
 fn main() {
-    let (rounds, bytes, idle) = (argument(1, 100_000), argument(2, 64), argument(3, 0));
+    let plan = Plan {
+        rounds: argument(1, 100_000),
+        bytes: argument(2, 64),
+        sessions: argument(3, 1),
+        idle: argument(4, 0),
+    };
     let report_of_host = probe();
     println!("{report_of_host}");
-    report("plain", &plain(rounds, bytes));
+    report("plain", &plain(plan.rounds, plan.bytes));
     let mut kinds = vec![DriverKind::Epoll];
     if report_of_host.chosen() == DriverKind::IoUring {
         kinds.push(DriverKind::IoUring);
@@ -207,13 +265,18 @@ fn main() {
     for kind in kinds {
         let stop = AtomicBool::new(false);
         let (sender, receiver) = mpsc::channel();
-        let round_trips_ns = std::thread::scope(|scope| {
+        let outcome = std::thread::scope(|scope| {
             scope.spawn(|| serve(kind, &sender, &stop));
-            let address = receiver.recv().unwrap();
-            let round_trips_ns = ping(kind, address, rounds, bytes, idle);
+            let outcome = ping(kind, receiver.recv().unwrap(), &plan);
             stop.store(true, Ordering::Relaxed);
-            round_trips_ns
+            outcome
         });
-        report(kind.name(), &round_trips_ns);
+        report(kind.name(), &outcome.round_trips_ns);
+        let per_second = outcome.round_trips_ns.len() as f64 / outcome.elapsed.as_secs_f64();
+        let idle_ns = outcome.idle_poll_ns;
+        println!(
+            "{:10} {per_second:.0} round trips/s; an idle poll and flush: {idle_ns} ns",
+            ""
+        );
     }
 }

@@ -87,10 +87,16 @@ impl<H: Handler> Delivery<'_, H> {
     }
 
     /// Delivers what became due outside of kernel events: resumed bytes, room, ends. Returns how many.
+    #[inline]
     pub(crate) fn run_due(&mut self, spare: &mut Vec<u32>) -> usize {
-        if !self.connections.has_due() {
-            return 0;
+        if self.connections.has_due() {
+            self.run_all_due(spare)
+        } else {
+            0
         }
+    }
+
+    fn run_all_due(&mut self, spare: &mut Vec<u32>) -> usize {
         self.connections.take_due(spare);
         let count = spare.len();
         for index in spare.drain(..) {

@@ -17,6 +17,44 @@
 //! Callbacks never re-enter the driver: each gets `&mut Connections`, the sans-I/O half of it, which
 //! only notes what is wanted. The other half (ring, receive memory) is borrowed by the loop that calls.
 //!
+//! # An echo server
+//! ```
+//! use lockstep_net::*;
+//! use std::{io::ErrorKind, net::SocketAddr};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn accepted(&mut self, _: &mut Connections, _: ListenerId, _: ConnectionId, _: SocketAddr) {}
+//!     fn connected(&mut self, _: &mut Connections, _: ConnectionId, _: Result<(), ErrorKind>) {}
+//!     fn received(&mut self, to: &mut Connections, id: ConnectionId, bytes: &[u8]) -> usize {
+//!         let sent = to.send(id, bytes);
+//!         if sent < bytes.len() {
+//!             to.pause(id);
+//!         }
+//!         sent
+//!     }
+//!     fn sendable(&mut self, to: &mut Connections, id: ConnectionId) {
+//!         to.resume(id);
+//!     }
+//!     fn closed(&mut self, _: &mut Connections, _: ConnectionId, _: CloseReason) {}
+//! }
+//!
+//! # fn main() -> Result<(), NetError> {
+//! let mut driver = AnyDriver::new(DriverKind::Auto, &Limits::default())?;
+//! let (_, address) = driver.listen("127.0.0.1:0".parse().unwrap(), 128)?;
+//! # let mut client = std::net::TcpStream::connect(address).unwrap();
+//! # std::io::Write::write_all(&mut client, b"hello").unwrap();
+//! # let mut rounds = 0..1_000_000;
+//! # while driver.stats().bytes_sent < 5 && rounds.next().is_some() {
+//! driver.poll(&mut Echo); // … in a loop
+//! driver.flush();
+//! # }
+//! # assert_eq!(driver.stats().bytes_sent, 5);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Unsafe
 //! Denied everywhere but in `memory`, `socket`, `host`, `uring` and `epoll::selector`.
 

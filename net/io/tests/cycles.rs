@@ -16,6 +16,16 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Threads of the kernel's io_uring worker pool: an operation that is handed to one runs on whatever core
+/// is free, tens of microseconds later. None of ours may be.
+fn kernel_workers() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+    names
+        .filter(|name| name.as_ref().is_ok_and(|name| name.starts_with("iou-")))
+        .count()
+}
+
 /// One connection that ends in one of the ways there are.
 fn cycle(world: &mut World, random: &mut Random) {
     let (mut stream, id) = world.peer();
@@ -77,6 +87,7 @@ fn nothing_leaks() {
             cycle(&mut world, &mut random);
         }
         world.assert_all_gone();
+        assert_eq!(kernel_workers(), 0);
         assert_eq!(world.driver.stats().accepted, CYCLES as u64);
         assert_eq!(descriptors(), before, "{kind}: descriptors leak");
         // The slots went round: the next connection's generation shows how often.

@@ -4,12 +4,13 @@
 //! one receive armed behind the kept bytes, one send in flight from the out buffer, one accept per
 //! listener. That is what bounds a duty cycle: per connection one turn in and one turn out, per listener
 //! one connection, whatever a peer does; and a paused connection is simply not armed again.
-//! `docs/decisions` says why not multishot receives with provided buffers.
+//! `docs/decisions/0005-…` says why not multishot receives with provided buffers.
 //!
 //! It must never free or reuse a slot's memory while an operation may use it: a slot is finished only
 //! when no completion is outstanding.
 #![allow(unsafe_code)]
 
+mod operation;
 mod ring;
 
 use std::marker::PhantomData;
@@ -22,64 +23,14 @@ use crate::connections::Connections;
 use crate::delivery::Delivery;
 use crate::error::NetError;
 use crate::inbox::Inboxes;
-use crate::limits::{CONNECTIONS_MAX_MAX, LISTENERS_MAX_MAX, Limits};
+use crate::limits::Limits;
 use crate::probe;
 use crate::seam::{ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::slot::Phase;
 use crate::socket::{self, Mode, RawAddress};
 
+use operation::{Kind, Outstanding, operations_max};
 pub(crate) use ring::{Ring, SetupError};
-
-/// What an operation is, in the top byte of `user_data`; the slot or listener in the low four.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
-#[repr(u8)]
-enum Kind {
-    Accept = 1,
-    Connect,
-    Receive,
-    Send,
-    Cancel,
-}
-
-impl Kind {
-    const ALL: [Self; 5] = [
-        Self::Accept,
-        Self::Connect,
-        Self::Receive,
-        Self::Send,
-        Self::Cancel,
-    ];
-
-    const fn tag(self, index: u32) -> u64 {
-        (self as u64) << 56 | index as u64
-    }
-
-    fn of(user_data: u64) -> Self {
-        let kind = (user_data >> 56) as u8;
-        *Self::ALL
-            .iter()
-            .find(|&&known| known as u8 == kind)
-            .expect("only our own tags come back")
-    }
-}
-
-/// What the kernel holds of a slot. No generation is needed in `user_data`: the slot cannot be freed,
-/// hence not taken again, while anything here is set.
-#[derive(Copy, Clone, Default, Debug)]
-struct Outstanding {
-    connecting: bool,
-    receiving: bool,
-    cancelling: bool,
-    /// The last receive emptied the socket, so the next had better wait.
-    drained: bool,
-    sending: bool,
-}
-
-impl Outstanding {
-    fn uses_slot(self) -> bool {
-        self.connecting || self.receiving || self.sending || self.cancelling
-    }
-}
 
 #[derive(Debug)]
 struct Listener {
@@ -94,21 +45,6 @@ const HOUSEKEEPING_POLLS: u32 = 256;
 /// How long a driver that is dropped waits for the kernel to let go of its memory.
 const DROP_WAITS_MAX: u32 = 100;
 const DROP_WAIT: Duration = Duration::from_millis(10);
-/// A slot's worst case: a receive and a send that are queued, and the cancel of both.
-const OPERATIONS_PER_SLOT_MAX: u32 = 3;
-/// The kernel's bounds on a ring (IORING_MAX_ENTRIES, IORING_MAX_CQ_ENTRIES).
-const SUBMISSIONS_MAX: u32 = 32_768;
-const COMPLETIONS_MAX: u32 = 65_536;
-
-/// Operations that may be outstanding at once, the final cancel included. Both queues hold them all, so
-/// neither ever overflows and queueing cannot fail.
-const fn operations_max(connections_max: u32, listeners_max: u32) -> u32 {
-    connections_max * OPERATIONS_PER_SLOT_MAX + listeners_max + 1
-}
-
-const _: () = assert!(operations_max(CONNECTIONS_MAX_MAX, LISTENERS_MAX_MAX) <= SUBMISSIONS_MAX);
-const _: () = assert!(SUBMISSIONS_MAX <= COMPLETIONS_MAX);
-
 /// The memory that operations point to. Leaked rather than freed if the kernel does not let go.
 #[derive(Debug)]
 struct Memory {
@@ -120,6 +56,12 @@ struct Memory {
 /// The io_uring driver: `SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG`, Linux 6.1 or later.
 ///
 /// An idle poll makes no system call: it reads the completion queue's tail and the TASKRUN flag.
+/// It stays on the thread that made it:
+///
+/// ```compile_fail
+/// fn sendable<T: Send>() {}
+/// sendable::<lockstep_net::UringDriver>();
+/// ```
 #[derive(Debug)]
 pub struct UringDriver {
     ring: Ring,
@@ -264,7 +206,7 @@ impl UringDriver {
 
     fn complete<H: Handler>(&mut self, handler: &mut H, completion: (u64, i32, u32)) {
         let (user_data, result, flags) = completion;
-        let index = user_data as u32;
+        let (kind, index) = (Kind::of(user_data), user_data as u32);
         let Memory {
             connections,
             inboxes,
@@ -275,7 +217,7 @@ impl UringDriver {
             inboxes,
             handler,
         };
-        if Kind::of(user_data) == Kind::Accept {
+        if kind == Kind::Accept {
             let listener = &mut self.listeners[index as usize];
             return complete_accept(&mut delivery, listener, ListenerId(index), result);
         }
@@ -286,22 +228,17 @@ impl UringDriver {
             "a slot was freed under the kernel's hands"
         );
         let outstanding = &mut self.outstanding[index as usize];
-        match Kind::of(user_data) {
-            Kind::Accept => {}
-            Kind::Cancel => outstanding.cancelling = false,
+        outstanding.ended(kind);
+        match kind {
+            Kind::Accept | Kind::Cancel => {}
             Kind::Connect => {
-                outstanding.connecting = false;
                 delivery.connected(index, if result < 0 { Err(-result) } else { Ok(()) });
             }
             Kind::Receive => {
-                outstanding.receiving = false;
                 outstanding.drained = !Ring::socket_has_more(flags);
                 complete_receive(&mut delivery, index, result);
             }
-            Kind::Send => {
-                outstanding.sending = false;
-                complete_send(&mut delivery, index, result);
-            }
+            Kind::Send => complete_send(&mut delivery, index, result),
         }
         if connections.phase(index) == Phase::Aborting && !outstanding.uses_slot() {
             connections.finish(index);
@@ -496,13 +433,7 @@ impl UringDriver {
                     drop(unsafe { socket::adopt(result) });
                 }
                 if let Some(outstanding) = self.outstanding.get_mut(user_data as u32 as usize) {
-                    match Kind::of(user_data) {
-                        Kind::Accept => {}
-                        Kind::Cancel => outstanding.cancelling = false,
-                        Kind::Connect => outstanding.connecting = false,
-                        Kind::Receive => outstanding.receiving = false,
-                        Kind::Send => outstanding.sending = false,
-                    }
+                    outstanding.ended(Kind::of(user_data));
                 }
             }
             if !self.outstanding_any() {

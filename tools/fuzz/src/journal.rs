@@ -134,7 +134,7 @@ fn make(path: &std::path::Path) -> Crashed {
 }
 
 /// Overwrites, cuts and deletes as the input says. Returns the names that were touched.
-fn damage(storage: &MemoryStorage, ring: &mut Vec<u8>, script: &mut Script<'_>) -> Vec<String> {
+fn damage(storage: &MemoryStorage, ring: &mut [u8], script: &mut Script<'_>) -> Vec<String> {
     let names = [
         segment_name(0),
         segment_name(1),

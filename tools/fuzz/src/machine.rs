@@ -303,7 +303,7 @@ pub mod apply_raw {
         let mut all = vec![vec![0; 64], (0..=255).collect(), vec![0, 7, 16]];
         for kind in 0..KINDS.len() as u8 {
             let mut seed = vec![0, 0, kind];
-            seed.extend((0..64).map(|at: u8| if at % 4 == 0 { 1 } else { 0 }));
+            seed.extend((0..64).map(|at: u8| u8::from(at.is_multiple_of(4))));
             seed.extend([1, 3, 0]);
             all.push(seed.repeat(3));
         }
@@ -368,7 +368,7 @@ pub mod apply_orders {
 
         fn next(&mut self, session: u32, script: &mut Script<'_>) -> u32 {
             let next = &mut self.refs[session as usize];
-            *next = next.saturating_add(u32::from(script.u8() % 8 != 0));
+            *next = next.saturating_add(u32::from(!script.u8().is_multiple_of(8)));
             *next
         }
 
@@ -464,7 +464,7 @@ pub mod apply_orders {
                     };
                     record(&body, Source::default())
                 }
-                17 if script.u8() % 4 == 0 => {
+                17 if script.u8().is_multiple_of(4) => {
                     self.refs = [0; SESSIONS as usize + 1];
                     record(&DayClose { _reserved: 0 }, Source::default())
                 }
@@ -509,7 +509,7 @@ pub mod apply_orders {
 
     pub fn seeds() -> Vec<Vec<u8>> {
         let mut random = crate::bytes::Random(7);
-        let mut seed = |length: usize| (0..length).map(|_| random.next() as u8).collect();
+        let mut seed = |length: usize| (0..length).map(|_| random.draw() as u8).collect();
         vec![vec![0; 40], seed(64), seed(256), seed(1024), seed(2048)]
     }
 }

@@ -103,12 +103,12 @@ fn mutated(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
                 input.extend_from_slice(&other[random.below(other.len())..]);
             }
             3 if !input.is_empty() => drop(input.remove(at)),
-            4 => input.insert(at, random.next() as u8),
+            4 => input.insert(at, random.draw() as u8),
             5 if !input.is_empty() => input[at] ^= 1 << random.below(8),
             6 if !input.is_empty() => {
                 input[at] = [0, 1, 2, 7, 8, 127, 128, 254, 255][random.below(9)];
             }
-            _ if !input.is_empty() => input[at] = random.next() as u8,
+            _ if !input.is_empty() => input[at] = random.draw() as u8,
             _ => {}
         }
     }

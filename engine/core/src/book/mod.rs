@@ -208,8 +208,8 @@ impl OrderBook {
     /// Cancels an order; returns the shares that were open, or `None` if it is not live.
     #[inline]
     pub fn cancel(&mut self, key: OrderKey) -> Option<u32> {
-        let slot = self.pool.find(key.owner, key.number);
-        (slot != NONE).then(|| self.pool.remove(&mut self.book, slot).open)
+        let (slot, place) = self.pool.find_place(key.owner, key.number);
+        (slot != NONE).then(|| self.pool.remove_at(&mut self.book, slot, place).open)
     }
 
     /// Lowers an order's open quantity, priority kept; returns the shares taken off it. Nothing happens
@@ -240,7 +240,7 @@ impl OrderBook {
         sink: &mut S,
     ) -> Result<u32, BookError> {
         self.check(new.number, tick, quantity)?;
-        let slot = self.pool.find(key.owner, key.number);
+        let (slot, place) = self.pool.find_place(key.owner, key.number);
         if slot == NONE {
             return Err(BookError::NotLive);
         }
@@ -249,7 +249,7 @@ impl OrderBook {
         if !alone && self.pool.lacks_level(&self.book, order.side(), tick) {
             return Err(BookError::LevelsFull);
         }
-        self.pool.remove(&mut self.book, slot);
+        self.pool.remove_at(&mut self.book, slot, place);
         Ok(self.enter(new, order.side(), tick, quantity, sink))
     }
 

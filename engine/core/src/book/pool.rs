@@ -7,14 +7,14 @@
 //! This module knows prices as ticks and clients as an opaque (owner, number); it must not know of
 //! sessions, days or protocols.
 
-use super::index::OrderIndex;
+use super::index::{OrderIndex, Place};
 use super::ladder::{Key, Ladder, Level, LevelPool};
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::Side;
 
 /// Most live orders: slots and the free list are u32, `NONE` is none.
-pub const ORDERS_MAX: u32 = 1 << 30;
+pub const ORDERS_MAX: u32 = (1 << 27) - 1;
 
 /// A live order. In a free slot `next` is the next free one and `open` is 0.
 #[derive(Clone, Copy, Debug)]
@@ -204,8 +204,17 @@ impl OrderPool {
     /// Slot of the live order of this key, or `NONE`.
     #[inline(always)]
     pub fn find(&self, owner: u32, number: u32) -> u32 {
-        self.index
-            .find(owner, number, |slot| self.orders[slot as usize].owner)
+        self.find_place(owner, number).0
+    }
+
+    /// The same with where the index holds it, good for the next `remove_at`.
+    #[inline(always)]
+    pub fn find_place(&self, owner: u32, number: u32) -> (u32, Place) {
+        let is_it = |slot: u32| {
+            let order = &self.orders[slot as usize];
+            order.number == number && order.owner == owner
+        };
+        self.index.find(owner, number, is_it)
     }
 
     /// Whether an order at this price needs a level that is not there while all are taken.
@@ -350,8 +359,21 @@ impl OrderPool {
     #[inline(always)]
     pub fn remove(&mut self, book: &mut Book, slot: u32) -> Order {
         let order = self.orders[slot as usize];
-        debug_assert!(order.open != 0 && order.book() == book.id);
         self.index.remove(order.owner, order.number, slot);
+        self.unlink(book, slot, order)
+    }
+
+    /// The same for an order whose place in the index has just been found.
+    #[inline(always)]
+    pub fn remove_at(&mut self, book: &mut Book, slot: u32, place: Place) -> Order {
+        let order = self.orders[slot as usize];
+        self.index.remove_at(place, order.owner, order.number, slot);
+        self.unlink(book, slot, order)
+    }
+
+    #[inline(always)]
+    fn unlink(&mut self, book: &mut Book, slot: u32, order: Order) -> Order {
+        debug_assert!(order.open != 0 && order.book() == book.id);
         let entry = self.levels.level_mut(order.level);
         entry.quantity -= u64::from(order.open);
         if order.prev == NONE {

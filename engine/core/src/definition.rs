@@ -77,6 +77,7 @@ impl StateMachine {
         };
         let session = self.sessions.get_mut(id);
         let is_new = !session.defined;
+        let before = *session;
         session.defined = true;
         session.firm = firm;
         session.user = user;
@@ -84,6 +85,12 @@ impl StateMachine {
         session.order_entry = body.order_entry == 1;
         session.permitted = permitted;
         session.permitted_count = permitted_count;
+        // What the client has disabled stays so for each firm that stays.
+        let disabled = session
+            .firms()
+            .zip(0u32..)
+            .filter(|(firm, _)| before.is_disabled(*firm));
+        session.disabled = disabled.fold(0, |mask, (_, at)| mask | 1 << at);
         if is_new && self.day.open {
             // Its stream of this day begins as all others did.
             out.deliver(

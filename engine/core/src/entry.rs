@@ -100,8 +100,11 @@ impl StateMachine {
             return Err(RejectReason::Other);
         }
         let firm = self
-            .entry_firm(session, options)
+            .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
+        if self.sessions.get(session).is_disabled(firm) {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if state == Some(TradingState::Halted) {
             return Err(RejectReason::Halted);
@@ -118,16 +121,14 @@ impl StateMachine {
         }
     }
 
-    /// The firm an order is entered for: the session's own unless it names a permitted one.
+    /// The firm that a request of a session names: its own if blank, or a permitted one.
     #[inline(always)]
-    fn entry_firm(&self, session: SessionId, options: &Options) -> Option<FirmId> {
+    pub(crate) fn named_firm(&self, session: SessionId, code: [u8; 4]) -> Option<FirmId> {
         let session = self.sessions.get(session);
-        if options.firm == BLANK_FIRM {
+        if code == BLANK_FIRM {
             return Some(session.firm);
         }
-        session
-            .firms()
-            .find(|&firm| self.firms.code(firm) == options.firm)
+        session.firms().find(|&firm| self.firms.code(firm) == code)
     }
 
     /// Checks the values that orders and replacements share.

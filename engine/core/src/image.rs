@@ -119,6 +119,7 @@ impl StateMachine {
             user,
             permitted,
             permitted_count,
+            disabled,
         } = self.sessions.get(id);
         image.u32(id.0);
         image.flag(*connected);
@@ -134,6 +135,7 @@ impl StateMachine {
         for firm in &permitted[..usize::from(*permitted_count)] {
             image.u32(firm.0);
         }
+        image.u32(*disabled);
         let used = self
             .sessions
             .numbers(id)

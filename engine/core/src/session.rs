@@ -35,7 +35,10 @@ pub(crate) struct Session {
     pub user: [u8; 6],
     pub permitted: [FirmId; PERMITTED_FIRMS_MAX],
     pub permitted_count: u8,
+    /// Firms whose entry the client has disabled: bit *i* is the *i*-th of `firms`.
+    pub disabled: u32,
 }
+const _: () = assert!(PERMITTED_FIRMS_MAX < u32::BITS as usize);
 
 const UNDEFINED: Session = Session {
     defined: false,
@@ -53,6 +56,7 @@ const UNDEFINED: Session = Session {
     user: [b' '; 6],
     permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
     permitted_count: 0,
+    disabled: 0,
 };
 
 impl Session {
@@ -60,6 +64,18 @@ impl Session {
     pub fn firms(&self) -> impl Iterator<Item = FirmId> + '_ {
         let permitted = &self.permitted[..usize::from(self.permitted_count)];
         core::iter::once(self.firm).chain(permitted.iter().copied())
+    }
+
+    /// Whether the client has disabled entry for a firm of this session.
+    #[inline(always)]
+    pub fn is_disabled(&self, firm: FirmId) -> bool {
+        self.disabled != 0 && self.mask_of(firm) & self.disabled != 0
+    }
+
+    /// The bits of a firm; it has more than one if the definition names it more than once.
+    pub fn mask_of(&self, firm: FirmId) -> u32 {
+        let bits = self.firms().enumerate().filter(|(_, own)| *own == firm);
+        bits.fold(0, |mask, (at, _)| mask | 1 << at)
     }
 }
 
@@ -165,11 +181,12 @@ impl Sessions {
         self.numbers[owner as usize] = number;
     }
 
-    /// Numbers both ways begin again.
+    /// Numbers both ways begin again, and entry is enabled for every firm.
     pub fn begin_day(&mut self) {
         self.numbers.fill(0);
         for session in &mut self.table {
             session.next_outbound = 1;
+            session.disabled = 0;
         }
     }
 

@@ -1,14 +1,15 @@
 //! Scenarios that a person can read: a script of orders in, the events out, line for line.
 //!
 //! Script lines: `SESSION enter #N SIDE QUANTITY SYMBOL @PRICE [words]`, `SESSION replace #O #N QUANTITY
-//! @PRICE [words]`, `SESSION cancel #N TOTAL`, `SESSION modify #N SIDE TOTAL`, `SESSION query`. Words:
-//! `ioc`, `market`, `min=N`, `firm=CODE`, `channel=N`, and any `tag=`. Prices are 1/10,000.
+//! @PRICE [words]`, `SESSION cancel #N TOTAL`, `SESSION modify #N SIDE TOTAL`, `SESSION query`, `SESSION
+//! cancel-all #N FIRM SYMBOL [words]`, `SESSION disable #N FIRM`, `SESSION enable #N FIRM`; `-` is a blank
+//! firm or symbol. Words: `ioc`, `market`, and options as `name=value`. Prices are 1/10,000.
 
 mod common;
 
 use common::*;
 use lockstep_record::PartTag;
-use lockstep_record::command::AccountQuery;
+use lockstep_record::command::{AccountQuery, DisableEntry, EnableEntry, MassCancel};
 
 fn number<T: std::str::FromStr>(word: &str) -> T {
     let digits = word.trim_start_matches(['#', '@']);
@@ -17,10 +18,13 @@ fn number<T: std::str::FromStr>(word: &str) -> T {
         .unwrap_or_else(|_| panic!("not a number: {word}"))
 }
 
-fn symbol(word: &str) -> [u8; 8] {
-    let mut symbol = [b' '; 8];
-    symbol[..word.len()].copy_from_slice(word.as_bytes());
-    symbol
+/// A word padded with spaces; `-` is blank.
+fn padded<const N: usize>(word: &str) -> [u8; N] {
+    let mut padded = [b' '; N];
+    if word != "-" {
+        padded[..word.len()].copy_from_slice(word.as_bytes());
+    }
+    padded
 }
 
 fn with_words(mut command: Command, words: &[&str]) -> Command {
@@ -52,7 +56,7 @@ fn parse(line: &str) -> Command {
                 number(quantity),
                 number(price),
             );
-            body.symbol = symbol(name);
+            body.symbol = padded(name);
             body.time_in_force = ioc;
             with_words(command(session, 1, body), rest)
         }
@@ -70,6 +74,29 @@ fn parse(line: &str) -> Command {
         }
         ["query", ref rest @ ..] => {
             with_words(command(session, 1, AccountQuery { _reserved: 0 }), rest)
+        }
+        ["cancel-all", n, firm, symbol, ref rest @ ..] => {
+            let (firm, symbol) = (padded(firm), padded(symbol));
+            let body = MassCancel {
+                user_ref_num: number(n),
+                firm,
+                symbol,
+            };
+            with_words(command(session, 1, body), rest)
+        }
+        ["disable", n, firm] => {
+            let body = DisableEntry {
+                user_ref_num: number(n),
+                firm: padded(firm),
+            };
+            command(session, 1, body)
+        }
+        ["enable", n, firm] => {
+            let body = EnableEntry {
+                user_ref_num: number(n),
+                firm: padded(firm),
+            };
+            command(session, 1, body)
         }
         _ => panic!("cannot read {line}"),
     }
@@ -458,5 +485,69 @@ fn numbers_are_per_channel_and_may_be_sparse() {
          > 1: accepted #4294967295 B 1 AAAA @100 tif 0 ref 3
          1 query
          > 1: next #0",
+    );
+}
+
+#[test]
+fn a_mass_cancel_takes_what_it_names_oldest_first() {
+    check(
+        "1 enter #1 B 10 AAAA @10000
+         > 1: accepted #1 B 10 AAAA @10000 tif 0 ref 1
+         1 enter #2 S 10 AAAA @10100
+         > 1: accepted #2 S 10 AAAA @10100 tif 0 ref 2
+         1 enter #3 T 10 BBBB @10100
+         > 1: accepted #3 T 10 BBBB @10100 tif 0 ref 3
+         1 enter #4 B 10 AAAA @10000 firm=BEST
+         > 1: accepted #4 B 10 AAAA @10000 tif 0 ref 4 +2=[66, 69, 83, 84]
+         1 enter #5 B 10 AAAA @10000 group=7
+         > 1: accepted #5 B 10 AAAA @10000 tif 0 ref 5 +24=[7, 0]
+         2 enter #1 B 10 AAAA @10000
+         > 2: accepted #1 B 10 AAAA @10000 tif 0 ref 6
+         1 cancel-all #5 - -
+         1 cancel-all #6 - ZZZZ
+         > 1: rejected #6 0x17
+         1 cancel-all #7 NONE -
+         > 1: rejected #7 0x0C
+         1 cancel-all #8 - - side=X
+         > 1: rejected #8 0x09
+         1 cancel-all #9 - - group=7
+         > 1: mass cancel #9
+         > 1: canceled #5 10 U
+         1 cancel-all #10 - - side=S
+         > 1: mass cancel #10
+         > 1: canceled #2 10 U
+         1 cancel-all #11 BEST AAAA
+         > 1: mass cancel #11 BEST AAAA
+         > 1: canceled #4 10 U
+         1 cancel-all #12 - -
+         > 1: mass cancel #12
+         > 1: canceled #1 10 U
+         > 1: canceled #3 10 U
+         1 cancel-all #13 - -
+         > 1: mass cancel #13",
+    );
+}
+
+#[test]
+fn disabled_entry_stops_a_firms_entries_and_replacements_only() {
+    check(
+        "1 enter #1 B 10 AAAA @10000
+         > 1: accepted #1 B 10 AAAA @10000 tif 0 ref 1
+         1 disable #2 -
+         > 1: entry disabled #2
+         1 enter #3 B 10 AAAA @10000
+         > 1: rejected #3 0x0F
+         1 replace #1 #4 10 @10100
+         > 1: rejected #4 0x0F
+         1 enter #5 B 10 AAAA @10000 firm=BEST
+         > 1: accepted #5 B 10 AAAA @10000 tif 0 ref 2 +2=[66, 69, 83, 84]
+         1 cancel #1 5
+         > 1: canceled #1 5 U
+         1 enable #6 NONE
+         > 1: rejected #6 0x0C
+         1 enable #7 ACME
+         > 1: entry enabled #7 ACME
+         1 replace #1 #8 10 @10100
+         > 1: replaced #1 by #8 B 10 AAAA @10100 tif 0 ref 3",
     );
 }

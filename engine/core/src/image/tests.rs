@@ -225,6 +225,7 @@ fn every_field_moves_the_hash() {
         |m| session(m).user[0] += 1,
         |m| session(m).permitted[0].0 += 1,
         |m| session(m).permitted_count -= 1,
+        |m| session(m).disabled += 1,
         |m| m.sessions.consume(1 << 8, 5),
         |m| m.sessions.consume(1 << 8 | 9, 5),
         |m| m.sessions.consume(1 << 8 | 255, 5),

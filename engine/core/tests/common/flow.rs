@@ -71,8 +71,8 @@ impl Step {
                 let query = command(session, epoch, AccountQuery { _reserved: 0 });
                 with_channel(query, self.channel())
             }
-            935..=944 => self.numbered(session, epoch, oracle),
-            945..=974 => login(session, &user, u64::from(self.price / 8)),
+            935..=950 => self.numbered(session, epoch, oracle),
+            951..=974 => login(session, &user, u64::from(self.price / 8)),
             975..=976 => command(session, epoch, Logout { connection: 0 }),
             977..=980 => {
                 let reason = self.side;
@@ -189,18 +189,26 @@ impl Step {
     fn numbered(&self, session: u32, epoch: u32, oracle: &Oracle) -> Command {
         let channel = self.channel();
         let user_ref_num = self.number(oracle, session, channel);
-        let firm = *b"    ";
-        let request: Request = match self.side % 3 {
-            0 => MassCancel {
+        let firm = [*b"    ", *b"BEST", *b"ACME", *b"    "][usize::from(self.price % 4)];
+        let symbol = [*b"        ", *b"AAAA    ", *b"BBBB    ", *b"ZZZZ    "];
+        let symbol = symbol[usize::from(self.quantity % 7 / 2)];
+        let request: Request = match self.side % 4 {
+            0 | 1 => MassCancel {
                 user_ref_num,
                 firm,
-                symbol: [b' '; 8],
+                symbol,
             }
             .into(),
-            1 => DisableEntry { user_ref_num, firm }.into(),
+            2 => DisableEntry { user_ref_num, firm }.into(),
             _ => EnableEntry { user_ref_num, firm }.into(),
         };
-        with_channel(command(session, epoch, request), channel)
+        let command = with_channel(command(session, epoch, request), channel);
+        match self.pick % 8 {
+            0 => command.option(PartTag::SIDE, [SIDES[usize::from(self.pick / 8 % 8)]]),
+            1 => command.option(PartTag::GROUP_ID, (self.pick / 8 % 3 * 5).to_le_bytes()),
+            2 => command.option(PartTag::SIDE, [self.side]),
+            _ => command,
+        }
     }
 
     fn operate(&self) -> Command {

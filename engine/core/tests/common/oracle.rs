@@ -40,11 +40,15 @@ pub enum Fault {
     LevelBoundOffByOne,
     /// Day orders live on after the day.
     DayOrdersSurvive,
+    /// A mass cancel begins with the newest order.
+    MassCancelNewestFirst,
+    /// Disabled entry still enters.
+    DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
 }
 
-pub const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 18] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -60,6 +64,8 @@ pub const FAULTS: [Fault; 16] = [
     Fault::BoundOffByOne,
     Fault::LevelBoundOffByOne,
     Fault::DayOrdersSurvive,
+    Fault::MassCancelNewestFirst,
+    Fault::DisableIgnored,
     Fault::StreamGoesOn,
 ];
 
@@ -74,6 +80,8 @@ struct Session {
     epoch: u32,
     connection: u64,
     next_outbound: u64,
+    /// Firms whose entry the client has disabled.
+    disabled: Vec<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -342,11 +350,15 @@ impl Oracle {
             epoch: 0,
             connection: 0,
             next_outbound: 1,
+            disabled: Vec::new(),
         };
         let is_new = !self.sessions.contains_key(&body.session);
         let session = self.sessions.entry(body.session).or_insert(fresh);
         session.firm = body.firm;
         session.user = user;
+        session
+            .disabled
+            .retain(|firm| *firm == body.firm || permitted.contains(firm));
         session.permitted = permitted;
         session.order_entry = body.order_entry == 1;
         session.cancel_on_disconnect = body.cancel_on_disconnect == 1;
@@ -401,6 +413,9 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        for session in self.sessions.values_mut() {
+            session.disabled.clear();
+        }
         if self.fault != Fault::StreamGoesOn {
             for session in self.sessions.values_mut() {
                 session.next_outbound = 1;
@@ -546,32 +561,126 @@ impl Oracle {
                 };
                 self.say(session, What::AccountQueryResponse(response));
             }
-            Request::MassCancel(MassCancel {
-                user_ref_num: number,
-                ..
-            })
-            | Request::DisableEntry(DisableEntry {
-                user_ref_num: number,
-                ..
-            })
-            | Request::EnableEntry(EnableEntry {
-                user_ref_num: number,
-                ..
-            }) => {
-                self.not_built(session, *number, options);
+            Request::MassCancel(body) => self.mass_cancel(session, body, options),
+            Request::DisableEntry(body) => {
+                self.switch_entry(session, body.user_ref_num, body.firm, true, options);
+            }
+            Request::EnableEntry(body) => {
+                self.switch_entry(session, body.user_ref_num, body.firm, false, options);
             }
             _ => {}
         }
     }
 
-    fn not_built(&mut self, session: u32, number: u32, options: &Read) {
-        if self.take_number(session, options.channel(), number) {
-            let user_ref = UserRef {
-                number,
-                index: options.channel(),
-            };
-            self.reject(session, user_ref, RejectReason::Other, [b' '; 14]);
+    fn mass_cancel(&mut self, session: u32, body: &MassCancel, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        if !self.take_number(session, user_ref.index, user_ref.number) {
+            return;
         }
+        let blank = body.symbol == [b' '; 8];
+        let instrument = self.instrument_of(&body.symbol);
+        let side = options.values.get(&27).map(|value| value[0]);
+        let group = options.values.get(&24).map(|_| options.integer(24));
+        let firm = self.firm_named(session, &body.firm);
+        let reason = if options.faulty {
+            Some(RejectReason::Other)
+        } else if firm.is_none() {
+            Some(RejectReason::FirmNotAuthorized)
+        } else if !blank && instrument.is_none() {
+            Some(RejectReason::InvalidSymbol)
+        } else if side.is_some_and(|side| !b"BSTE".contains(&side)) {
+            Some(RejectReason::InvalidSide)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return self.reject(session, user_ref, reason, [b' '; 14]);
+        }
+        let (firm_code, symbol) = (body.firm, body.symbol);
+        let response = MassCancelResponse {
+            user_ref,
+            firm: firm_code,
+            symbol,
+        };
+        self.say(session, What::MassCancelResponse(response));
+        let group_of = |order: &Order| {
+            let option = order.terms.options.iter().find(|(tag, _)| *tag == 24);
+            option.map_or(0, |(_, value)| {
+                u64::from(u16::from_le_bytes([value[0], value[1]]))
+            })
+        };
+        let mut meant: Vec<u64> = self
+            .orders
+            .iter()
+            .filter(|order| order.session == session && Some(order.firm) == firm)
+            .filter(|order| blank || Some(order.terms.instrument) == instrument)
+            .filter(|order| side.is_none_or(|side| side == order.terms.side))
+            .filter(|order| group.is_none_or(|group| group == group_of(order)))
+            .map(|order| order.terms.order_reference)
+            .collect();
+        meant.sort_unstable();
+        if self.fault == Fault::MassCancelNewestFirst {
+            meant.reverse();
+        }
+        for reference in meant {
+            let at = self
+                .orders
+                .iter()
+                .position(|o| o.terms.order_reference == reference);
+            self.cancel_at(at.unwrap(), CancelReason::User);
+        }
+    }
+
+    fn switch_entry(
+        &mut self,
+        session: u32,
+        number: u32,
+        code: [u8; 4],
+        off: bool,
+        options: &Read,
+    ) {
+        let user_ref = UserRef {
+            number,
+            index: options.channel(),
+        };
+        if !self.take_number(session, user_ref.index, number) {
+            return;
+        }
+        let firm = self.firm_named(session, &code);
+        let Some(firm) = firm.filter(|_| !options.faulty) else {
+            let other = options.faulty;
+            let reason = if other {
+                RejectReason::Other
+            } else {
+                RejectReason::FirmNotAuthorized
+            };
+            return self.reject(session, user_ref, reason, [b' '; 14]);
+        };
+        let disabled = &mut self.sessions.get_mut(&session).unwrap().disabled;
+        disabled.retain(|other| *other != firm);
+        let response = EntryResponse {
+            user_ref,
+            firm: code,
+        };
+        if off {
+            disabled.push(firm);
+            self.say(session, What::DisableResponse(response));
+        } else {
+            self.say(session, What::EnableResponse(response));
+        }
+    }
+
+    /// The session's own firm if blank, or one that it may enter for.
+    fn firm_named(&self, session: u32, code: &[u8]) -> Option<u32> {
+        let who = &self.sessions[&session];
+        if code == b"    " {
+            return Some(who.firm);
+        }
+        let firms = std::iter::once(&who.firm).chain(&who.permitted);
+        firms.copied().find(|firm| self.firms[firm][..] == *code)
     }
 
     fn key(&self, session: u32, channel: u8) -> (u32, u8) {
@@ -680,17 +789,13 @@ impl Oracle {
         if options.faulty || options.values.contains_key(&27) || options.not_built() {
             return Err(RejectReason::Other);
         }
-        let named = options
-            .values
-            .get(&2)
-            .filter(|code| code.as_slice() != b"    ");
-        let firm = match named {
-            None => who.firm,
-            Some(code) => *std::iter::once(&who.firm)
-                .chain(&who.permitted)
-                .find(|firm| self.firms[*firm][..] == code[..])
-                .ok_or(RejectReason::FirmNotAuthorized)?,
-        };
+        let code = options.values.get(&2).map_or(&b"    "[..], |code| code);
+        let firm = self
+            .firm_named(session, code)
+            .ok_or(RejectReason::FirmNotAuthorized)?;
+        if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
@@ -778,6 +883,9 @@ impl Oracle {
         let blocked = match state {
             b'C' => Some(RejectReason::DestinationClosed),
             _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
+            _ if self.sessions[&session].disabled.contains(&original.firm) => {
+                Some(RejectReason::Other)
+            }
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };

@@ -126,7 +126,7 @@ impl StateMachine {
         let alone = order.prev == NONE && order.next == NONE;
         admitted
             .rests_at
-            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.side, tick))
+            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -172,6 +172,7 @@ impl StateMachine {
             open,
             executed,
             min_quantity: options.min_quantity,
+            self_trade: self.self_trade_of(owner, options),
         };
         self.trade_and_rest(&aggressor, detail, out);
     }

@@ -37,6 +37,10 @@ pub(crate) struct Session {
     pub permitted_count: u8,
     /// Firms whose entry the client has disabled: bit *i* is the *i*-th of `firms`.
     pub disabled: u32,
+    /// Sessions of one group do not trade with each other; 0 = the session is a group of its own.
+    pub self_trade_group: u32,
+    /// Used when an order does not say: `N`, `O`, `B`, `D`; 0 = its orders may trade with each other.
+    pub self_trade_mode: u8,
 }
 const _: () = assert!(PERMITTED_FIRMS_MAX < u32::BITS as usize);
 
@@ -57,6 +61,8 @@ const UNDEFINED: Session = Session {
     permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
     permitted_count: 0,
     disabled: 0,
+    self_trade_group: 0,
+    self_trade_mode: 0,
 };
 
 impl Session {
@@ -212,6 +218,14 @@ impl Sessions {
         } else {
             details[last as usize].next = slot;
         }
+    }
+
+    /// Whether orders of these owners are one party's.
+    #[inline(always)]
+    pub fn same_party(&self, one: u32, other: u32) -> bool {
+        let (one, other) = (owner_session(one), owner_session(other));
+        let group = self.get(one).self_trade_group;
+        one == other || (group != 0 && group == self.get(other).self_trade_group)
     }
 
     /// Takes an order out of its session's list.

@@ -27,7 +27,8 @@ pub const PART_HEADER_LENGTH: usize = 8;
 /// Longest record. Bounds ring slots and the smallest batch a log buffer must hold.
 pub const RECORD_LENGTH_MAX: usize = 4096;
 
-const _: () = assert!(RECORD_LENGTH_MAX.is_multiple_of(8) && RECORD_LENGTH_MAX <= u16::MAX as usize);
+const _: () =
+    assert!(RECORD_LENGTH_MAX.is_multiple_of(8) && RECORD_LENGTH_MAX <= u16::MAX as usize);
 
 /// What a reader that does not know a kind, version or part must do with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,6 +143,10 @@ impl PartTag {
     pub const OPERATOR: Self = Self(256);
     /// u32 firm id that a session may enter orders for beside its own; repeatable.
     pub const PERMITTED_FIRM: Self = Self(257);
+    /// u32 group of sessions whose orders do not trade with each other; of a session's definition.
+    pub const SELF_TRADE_GROUP: Self = Self(258);
+    /// A letter of the option `SELF_TRADE_PREVENTION`, for orders that do not say; of a session's definition.
+    pub const SELF_TRADE_MODE: Self = Self(259);
 
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;
@@ -243,7 +248,8 @@ impl<'a> Record<'a> {
         }
         let length = u32_at(bytes, 0);
         let whole = length as usize;
-        if !whole.is_multiple_of(8) || !(RECORD_HEADER_LENGTH..=RECORD_LENGTH_MAX).contains(&whole) {
+        if !whole.is_multiple_of(8) || !(RECORD_HEADER_LENGTH..=RECORD_LENGTH_MAX).contains(&whole)
+        {
             return Err(RecordError::Length(length));
         }
         if bytes.len() < whole {
@@ -505,7 +511,11 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source { session: SessionId(3), epoch: ConnectionEpoch(9), gateway: Gateway(1) }
+        Source {
+            session: SessionId(3),
+            epoch: ConnectionEpoch(9),
+            gateway: Gateway(1),
+        }
     }
 
     /// The archive is what docs/journal-format.md prints, and what rkyv itself would write.
@@ -543,10 +553,16 @@ mod tests {
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].u8(), Some(4));
         assert_eq!(parts[1].value, b"123456789");
-        assert_eq!(record.parts().find(PartTag(77)).unwrap().policy, Policy::Ignore);
+        assert_eq!(
+            record.parts().find(PartTag(77)).unwrap().policy,
+            Policy::Ignore
+        );
         let again = Parts::parse(record.parts().bytes()).unwrap();
         assert!(again.eq(record.parts()));
-        assert_eq!(Parts::parse(&record.parts().bytes()[1..]).map(|_| ()), Err(RecordError::Part));
+        assert_eq!(
+            Parts::parse(&record.parts().bytes()[1..]).map(|_| ()),
+            Err(RecordError::Part)
+        );
     }
 
     /// A body of another length is another schema: rkyv's root sits at the end of the slice, so a
@@ -583,13 +599,22 @@ mod tests {
         };
         assert_eq!(parse(0, 1), Err(RecordError::Length(1)));
         assert_eq!(parse(0, 16), Err(RecordError::Length(16)));
-        assert_eq!(parse(1, 1), Err(RecordError::Short { needed: length + 256, available: length }));
+        assert_eq!(
+            parse(1, 1),
+            Err(RecordError::Short {
+                needed: length + 256,
+                available: length
+            })
+        );
         assert_eq!(parse(7, 3), Err(RecordError::Policy(3)));
         assert_eq!(parse(20, 0xF8), Err(RecordError::BodyLength(0xF8)));
         assert_eq!(parse(22, 1), Err(RecordError::Reserved));
         assert_eq!(parse(24 + 64 + 4, 0xFF), Err(RecordError::Part));
         assert_eq!(parse(24 + 64 + 12, 1), Err(RecordError::Reserved));
-        assert_eq!(Record::parse(&buffer.0[1..length]).map(|_| ()), Err(RecordError::Misaligned));
+        assert_eq!(
+            Record::parse(&buffer.0[1..length]).map(|_| ()),
+            Err(RecordError::Misaligned)
+        );
     }
 
     proptest::proptest! {

@@ -142,6 +142,7 @@ impl Step {
             }
             3 => body.price = 2_147_483_647,
             4 => body.display = b'A',
+            5 | 6 => body.display = b'N',
             _ => {}
         }
         let mut command = with_channel(command(session, epoch, body), channel);
@@ -154,6 +155,11 @@ impl Step {
             2 => command.option(PartTag::CUSTOMER_TYPE, "R"),
             3 => command.option(PartTag::TRADE_NOW, "Y"),
             4 => command.option(PartTag::LOCATE_BROKER, "LOCA"),
+            5 | 6 => command.option(PartTag::POST_ONLY, "P"),
+            7..=12 => {
+                let mode = [b"NOBDN"[usize::from(self.pick / 32 % 5)]];
+                command.option(PartTag::SELF_TRADE_PREVENTION, mode)
+            }
             _ => command,
         }
     }
@@ -182,6 +188,18 @@ impl Step {
             1 => command.option(PartTag::GROUP_ID, 6u16.to_le_bytes()),
             2 => command.option(PartTag::CUSTOMER_TYPE, "N"),
             3 => command.option(PartTag::MIN_QUANTITY, 5u32.to_le_bytes()),
+            4 => command.option(
+                PartTag::POST_ONLY,
+                if self.side.is_multiple_of(2) {
+                    "P"
+                } else {
+                    "N"
+                },
+            ),
+            5 => command.option(
+                PartTag::SELF_TRADE_PREVENTION,
+                [b"NOBD"[usize::from(self.side % 4)]],
+            ),
             _ => command,
         }
     }

@@ -545,6 +545,16 @@ impl fmt::Display for What {
                 )
             }
             What::AccountQueryResponse(r) => write!(f, "next {}", user_ref(r.next)),
+            What::SelfMatchCanceled(c) => write!(
+                f,
+                "self-match {} loses {} of {} @{} {} {}",
+                user_ref(c.user_ref),
+                c.decrement,
+                c.quantity_prevented,
+                c.price,
+                c.liquidity as char,
+                c.strategy as char
+            ),
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));
                 let line = format!("mass cancel {} {firm} {symbol}", user_ref(r.user_ref));

@@ -110,6 +110,7 @@ impl StateMachine {
             order_entry,
             gateway,
             epoch,
+            number: _, // written with the other channels'
             connection,
             next_outbound,
             firm,
@@ -140,16 +141,11 @@ impl StateMachine {
         image.u32(*disabled);
         image.u32(*self_trade_group);
         image.u8(*self_trade_mode);
-        let used = self
-            .sessions
-            .numbers(id)
-            .iter()
-            .zip(0u8..=255)
-            .filter(|(last, _)| **last != 0);
+        let used = self.sessions.numbers(id).filter(|(_, last)| *last != 0);
         image.u32(used.clone().count() as u32);
-        for (last, channel) in used {
+        for (channel, last) in used {
             image.u8(channel);
-            image.u32(*last);
+            image.u32(last);
         }
     }
 

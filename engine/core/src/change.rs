@@ -1,4 +1,4 @@
-//! Cancel, Modify, Account Query, and the mass requests.
+//! Cancel, Modify and Account Query; and what takes a live order out of the book.
 
 use crate::NONE;
 use crate::book::pool::Order;
@@ -6,12 +6,9 @@ use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::outbox::Outbox;
 use crate::session::{owner, owner_ref, owner_session};
-use lockstep_record::command::{
-    ArchivedAccountQuery, ArchivedCancelOrder, ArchivedDisableEntry, ArchivedEnableEntry,
-    ArchivedMassCancel, ArchivedModifyOrder,
-};
+use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, ArchivedModifyOrder};
 use lockstep_record::event::{
-    AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, RejectReason, UserRef,
+    AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, UserRef,
 };
 use lockstep_record::{InstrumentId, SessionId};
 
@@ -120,53 +117,6 @@ impl StateMachine {
             session,
             Event::AccountQueryResponse(&response),
         );
-    }
-
-    pub(crate) fn mass_cancel<S: EventSink>(
-        &mut self,
-        session: SessionId,
-        body: &ArchivedMassCancel,
-        options: &Options,
-        out: &mut Outbox<'_, S>,
-    ) {
-        self.not_built(session, body.user_ref_num.to_native(), options, out);
-    }
-
-    pub(crate) fn disable_entry<S: EventSink>(
-        &mut self,
-        session: SessionId,
-        body: &ArchivedDisableEntry,
-        options: &Options,
-        out: &mut Outbox<'_, S>,
-    ) {
-        self.not_built(session, body.user_ref_num.to_native(), options, out);
-    }
-
-    pub(crate) fn enable_entry<S: EventSink>(
-        &mut self,
-        session: SessionId,
-        body: &ArchivedEnableEntry,
-        options: &Options,
-        out: &mut Outbox<'_, S>,
-    ) {
-        self.not_built(session, body.user_ref_num.to_native(), options, out);
-    }
-
-    /// A numbered request that the venue does not offer.
-    fn not_built<S: EventSink>(
-        &mut self,
-        session: SessionId,
-        number: u32,
-        options: &Options,
-        out: &mut Outbox<'_, S>,
-    ) {
-        let owner = owner(session, options.user_ref_idx);
-        if !self.sessions.is_new(owner, number) {
-            self.counters.silent += 1;
-            return;
-        }
-        self.sessions.consume(owner, number);
-        self.reject(owner, number, RejectReason::Other, [b' '; 14], out);
     }
 
     /// Cancels what is open of a live order and says so.

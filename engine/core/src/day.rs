@@ -1,5 +1,6 @@
 //! The trading day and the connections within it.
 
+use crate::book::pool::LANES;
 use crate::machine::{Day, Done, StateMachine};
 use crate::outbox::Outbox;
 use lockstep_record::command::{
@@ -8,7 +9,7 @@ use lockstep_record::command::{
 use lockstep_record::event::{
     CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, SystemEventCode,
 };
-use lockstep_record::{ConnectionEpoch, Record, SessionId, Side, StreamNumber};
+use lockstep_record::{ConnectionEpoch, InstrumentId, Record, SessionId, StreamNumber};
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
 const NODE_STOP: u8 = 5;
@@ -70,13 +71,14 @@ impl StateMachine {
         }
     }
 
-    /// By instrument id; bids, then asks; best price first, then first come.
+    /// By instrument id; displayed bids, displayed asks, hidden bids, hidden asks; best price first, then
+    /// first come.
     fn expire_day_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
         for id in 1..self.instruments.id_end() {
-            for side in [Side::Buy, Side::Sell] {
+            for lane in 0..LANES {
                 loop {
-                    let book = &self.instruments.get(lockstep_record::InstrumentId(id)).book;
-                    let Some((level, _)) = self.pool.next_level(book, side, None) else {
+                    let book = &self.instruments.get(InstrumentId(id)).book;
+                    let Some((level, _)) = self.pool.next_level(book, lane, None) else {
                         break;
                     };
                     let first = self.pool.level(level).head;

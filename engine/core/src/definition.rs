@@ -75,8 +75,12 @@ impl StateMachine {
         let Some((permitted, permitted_count)) = self.permitted_firms(record) else {
             return Done::Refused;
         };
+        let Some((self_trade_group, self_trade_mode)) = self_trade(record) else {
+            return Done::Refused;
+        };
         let session = self.sessions.get_mut(id);
         let is_new = !session.defined;
+        let before = *session;
         session.defined = true;
         session.firm = firm;
         session.user = user;
@@ -84,6 +88,14 @@ impl StateMachine {
         session.order_entry = body.order_entry == 1;
         session.permitted = permitted;
         session.permitted_count = permitted_count;
+        session.self_trade_group = self_trade_group;
+        session.self_trade_mode = self_trade_mode;
+        // What the client has disabled stays so for each firm that stays.
+        let disabled = session
+            .firms()
+            .zip(0u32..)
+            .filter(|(firm, _)| before.is_disabled(*firm));
+        session.disabled = disabled.fold(0, |mask, (_, at)| mask | 1 << at);
         if is_new && self.day.open {
             // Its stream of this day begins as all others did.
             out.deliver(
@@ -155,4 +167,19 @@ impl StateMachine {
         self.instruments.get_mut(id).state = state;
         Done::Yes
     }
+}
+
+/// Group and mode of a session's definition; both 0 if it does not say.
+fn self_trade(record: &Record<'_>) -> Option<(u32, u8)> {
+    let group = match record.parts().find(PartTag::SELF_TRADE_GROUP) {
+        Some(part) => part.u32()?,
+        None => 0,
+    };
+    let mode = match record.parts().find(PartTag::SELF_TRADE_MODE) {
+        Some(part) => part
+            .u8()
+            .filter(|mode| matches!(mode, b'N' | b'O' | b'B' | b'D'))?,
+        None => 0,
+    };
+    Some((group, mode))
 }

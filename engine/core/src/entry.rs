@@ -3,8 +3,8 @@
 //! The first failing check decides (`docs/matching.md`, "Order entry", a row a check).
 
 use crate::book::Limit;
-use crate::book::pool::NewOrder;
-use crate::execution::Aggressor;
+use crate::book::pool::{NewOrder, lane};
+use crate::execution::{Aggressor, Outcome};
 use crate::instrument::{BLANK_FIRM, Instrument, TradingState};
 use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
@@ -41,6 +41,17 @@ pub(crate) struct Admitted {
     pub limit: Limit,
     /// At this tick, if anything is left.
     pub rests_at: Option<u32>,
+    pub hidden: bool,
+    /// Is cancelled whole rather than take from the book.
+    pub post_only: bool,
+}
+
+impl Admitted {
+    /// The ladder it would rest on.
+    #[inline(always)]
+    pub fn lane(&self) -> usize {
+        lane(self.side, self.hidden)
+    }
 }
 
 impl StateMachine {
@@ -100,8 +111,11 @@ impl StateMachine {
             return Err(RejectReason::Other);
         }
         let firm = self
-            .entry_firm(session, options)
+            .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
+        if self.sessions.get(session).is_disabled(firm) {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if state == Some(TradingState::Halted) {
             return Err(RejectReason::Halted);
@@ -109,7 +123,7 @@ impl StateMachine {
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
         let full = admitted.rests_at.is_some_and(|tick| {
-            self.pool.is_full() || self.pool.lacks_level(&place.book, admitted.side, tick)
+            self.pool.is_full() || self.pool.lacks_level(&place.book, admitted.lane(), tick)
         });
         if full {
             Err(RejectReason::Other)
@@ -118,16 +132,14 @@ impl StateMachine {
         }
     }
 
-    /// The firm an order is entered for: the session's own unless it names a permitted one.
+    /// The firm that a request of a session names: its own if blank, or a permitted one.
     #[inline(always)]
-    fn entry_firm(&self, session: SessionId, options: &Options) -> Option<FirmId> {
+    pub(crate) fn named_firm(&self, session: SessionId, code: [u8; 4]) -> Option<FirmId> {
         let session = self.sessions.get(session);
-        if options.firm == BLANK_FIRM {
+        if code == BLANK_FIRM {
             return Some(session.firm);
         }
-        session
-            .firms()
-            .find(|&firm| self.firms.code(firm) == options.firm)
+        session.firms().find(|&firm| self.firms.code(firm) == code)
     }
 
     /// Checks the values that orders and replacements share.
@@ -157,28 +169,33 @@ impl StateMachine {
         if wanted.cross_type != b'N' {
             return Err(RejectReason::InvalidCrossOrder);
         }
-        if !matches!(wanted.display, b'Y' | b'A') {
+        if !matches!(wanted.display, b'Y' | b'A' | b'N') {
             return Err(RejectReason::InvalidDisplay);
         }
         if wanted.intermarket_sweep != b'N' || options.any() {
             check_options(wanted, options, lot)?;
         }
-        self.check_price(instrument, wanted, side)
+        let (limit, tick) = self.check_price(instrument, wanted, options)?;
+        let rests = wanted.time_in_force == b'0';
+        Ok(Admitted {
+            side,
+            limit,
+            rests_at: tick.filter(|_| rests),
+            hidden: wanted.display == b'N',
+            post_only: options.post_only == b'P',
+        })
     }
 
+    /// The limit, and its tick unless it is a market order's.
     #[inline(always)]
     fn check_price(
         &self,
         instrument: &Instrument,
         wanted: &Wanted,
-        side: Side,
-    ) -> Result<Admitted, RejectReason> {
-        if wanted.price >= self.features.market_price_min {
-            return Ok(Admitted {
-                side,
-                limit: Limit::Market,
-                rests_at: None,
-            });
+        options: &Options,
+    ) -> Result<(Limit, Option<u32>), RejectReason> {
+        if wanted.price >= self.features.market_price_min && options.post_only != b'P' {
+            return Ok((Limit::Market, None));
         }
         let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
         if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
@@ -186,12 +203,7 @@ impl StateMachine {
         }
         // price_max is within a tick's range (features.rs).
         let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
-        let rests_at = (wanted.time_in_force == b'0').then_some(tick);
-        Ok(Admitted {
-            side,
-            limit: Limit::Tick(tick),
-            rests_at,
-        })
+        Ok((Limit::Tick(tick), Some(tick)))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -228,6 +240,7 @@ impl StateMachine {
             open: wanted.quantity,
             executed: 0,
             min_quantity: options.min_quantity,
+            self_trade: self.self_trade_of(owner, options),
         };
         self.trade_and_rest(&aggressor, detail, out);
     }
@@ -240,31 +253,62 @@ impl StateMachine {
         detail: Detail,
         out: &mut Outbox<'_, S>,
     ) {
-        let left = self.execute(order, out);
+        let session = owner_session(order.owner);
+        if order.admitted.post_only && self.would_take(order) {
+            return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
+        }
+        let Outcome { left, traded } = self.execute(order, out);
         if left == 0 {
             return;
         }
-        let session = owner_session(order.owner);
         let Some(tick) = order.admitted.rests_at else {
-            let canceled = Canceled {
-                user_ref: owner_ref(order.owner, order.number),
-                quantity: left,
-                reason: CancelReason::ImmediateOrCancel,
-            };
-            out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
-            return;
+            return self.cancel_entering(order, left, CancelReason::ImmediateOrCancel, out);
         };
-        let executed = order.executed + (order.open - left);
         let new = NewOrder {
             owner: order.owner,
             number: order.number,
             open: left,
-            executed,
+            executed: order.executed + traded,
+            hidden: order.admitted.hidden,
         };
         let book = &mut self.instruments.get_mut(order.instrument).book;
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
         self.details[slot as usize] = detail;
         self.sessions.link(&mut self.details, session, slot);
+    }
+
+    /// Cancels what does not come to rest of an order that has been accepted.
+    #[inline(never)]
+    fn cancel_entering<S: EventSink>(
+        &mut self,
+        order: &Aggressor,
+        quantity: u32,
+        reason: CancelReason,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let user_ref = owner_ref(order.owner, order.number);
+        let canceled = Canceled {
+            user_ref,
+            quantity,
+            reason,
+        };
+        let session = owner_session(order.owner);
+        out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
+    }
+
+    fn would_take(&self, order: &Aggressor) -> bool {
+        let book = &self.instruments.get(order.instrument).book;
+        self.pool
+            .would_meet(book, order.admitted.side, order.admitted.limit)
+    }
+
+    /// The self-trade prevention of an order: its own, or its session's.
+    #[inline(always)]
+    pub(crate) fn self_trade_of(&self, owner: u32, options: &Options) -> u8 {
+        match options.self_trade_prevention {
+            0 => self.sessions.get(owner_session(owner)).self_trade_mode,
+            own => own,
+        }
     }
 
     #[cold]
@@ -304,6 +348,9 @@ fn check_options(wanted: &Wanted, options: &Options, lot: u32) -> Result<(), Rej
     if wanted.intermarket_sweep != b'N' {
         return Err(RejectReason::IsoNotAllowed);
     }
+    if options.post_only == b'P' && wanted.time_in_force == b'3' {
+        return Err(RejectReason::Other);
+    }
     let min = options.min_quantity;
     if min != 0
         && (wanted.time_in_force != b'3' || min > wanted.quantity || !min.is_multiple_of(lot))
@@ -332,14 +379,16 @@ impl Options {
             && (self.discretion_price != 0
                 || self.discretion_price_type != b'L'
                 || self.discretion_peg_offset != 0
-                || self.post_only != b'N'
+                || !matches!(self.post_only, b'P' | b'N')
+                || !matches!(self.self_trade_prevention, 0 | b'N' | b'O' | b'B' | b'D')
+                || (self.has(PartTag::SELF_TRADE_PREVENTION) && self.self_trade_prevention == 0)
                 || self.random_reserves != 0
                 || self.expire_time != 0
                 || self.handle_inst != b' '
                 || !matches!(self.customer_type, b'R' | b'N' | b' ')
                 || !matches!(self.trade_now, b'Y' | b'N' | b' ')
                 || !matches!(self.shares_located, b'Y' | b'N')
-                || self.has_venue_tag())
+                || self.has_unbuilt_venue_tag())
     }
 }
 

@@ -1,18 +1,20 @@
-//! Executions: an order takes from the book, and both sides hear of each fill.
+//! Executions: an order takes from the book, and both sides hear of each fill; and self-trade prevention.
 //!
 //! Per fill the resting side hears first, then the aggressor; both with the same match number, at the
-//! resting order's price.
+//! resting order's price. Where a fill would be one party's with itself, those that lose shares hear so in
+//! the same order, and there is no match.
 
-use crate::book::pool::{Fill, FillSink};
+use crate::book::pool::{Fill, FillSink, Meeting};
 use crate::entry::Admitted;
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::{Sessions, owner_ref, owner_session};
-use lockstep_record::event::{Event, EventSink, Executed};
+use lockstep_record::event::{Event, EventSink, Executed, SelfMatchCanceled};
 use lockstep_record::{InstrumentId, MatchNumber, Price};
 
 const ADDED: u8 = b'A';
+const ADDED_HIDDEN: u8 = b'J';
 const REMOVED: u8 = b'R';
 
 /// An order on its way into the book.
@@ -28,6 +30,26 @@ pub(crate) struct Aggressor {
     pub executed: u32,
     /// If fewer than these can be had at once, none is taken.
     pub min_quantity: u32,
+    /// `N` cancels the newest (this one), `O` the oldest (the resting one), `B` both, `D` decrements both;
+    /// 0: it may trade with its own party.
+    pub self_trade: u8,
+}
+
+/// What came of an order that took from the book.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub left: u32,
+    pub traded: u32,
+}
+
+fn meeting(self_trade: u8) -> Meeting {
+    match self_trade {
+        b'N' => Meeting::CancelAggressor,
+        b'O' => Meeting::CancelResting,
+        b'B' => Meeting::CancelBoth,
+        b'D' => Meeting::Decrement,
+        _ => Meeting::Trade,
+    }
 }
 
 /// Turns fills into events.
@@ -39,17 +61,48 @@ struct Executions<'a, 'b, S> {
     tick_size: u32,
     owner: u32,
     number: u32,
+    self_trade: u8,
+    traded: u32,
 }
 
 impl<S: EventSink> FillSink for Executions<'_, '_, S> {
     #[inline(always)]
+    fn meets(&mut self, owner: u32) -> Meeting {
+        if self.self_trade == 0 || !self.sessions.same_party(self.owner, owner) {
+            return Meeting::Trade;
+        }
+        meeting(self.self_trade)
+    }
+
+    #[inline(always)]
     fn filled(&mut self, fill: &Fill) {
+        if fill.meeting == Meeting::Trade {
+            self.trade(fill);
+        } else {
+            self.prevent(fill);
+        }
+        if fill.resting_open == 0 {
+            self.sessions
+                .unlink(self.details, owner_session(fill.owner), fill.slot);
+        }
+    }
+}
+
+impl<S: EventSink> Executions<'_, '_, S> {
+    #[inline(always)]
+    fn price(&self, fill: &Fill) -> Price {
+        Price(u64::from(fill.tick) * u64::from(self.tick_size))
+    }
+
+    #[inline(always)]
+    fn trade(&mut self, fill: &Fill) {
         *self.last_match += 1;
+        self.traded += fill.quantity;
         let mut executed = Executed {
             user_ref: owner_ref(fill.owner, fill.number),
             quantity: fill.quantity,
-            price: Price(u64::from(fill.tick) * u64::from(self.tick_size)),
-            liquidity: ADDED,
+            price: self.price(fill),
+            liquidity: if fill.hidden { ADDED_HIDDEN } else { ADDED },
             match_number: MatchNumber(*self.last_match),
         };
         let resting = owner_session(fill.owner);
@@ -57,34 +110,50 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
             .deliver(self.sessions, resting, Event::Executed(&executed));
         executed.user_ref = owner_ref(self.owner, self.number);
         executed.liquidity = REMOVED;
-        self.out.deliver(
-            self.sessions,
-            owner_session(self.owner),
-            Event::Executed(&executed),
-        );
-        if fill.resting_open == 0 {
-            self.sessions.unlink(self.details, resting, fill.slot);
+        let aggressor = owner_session(self.owner);
+        self.out
+            .deliver(self.sessions, aggressor, Event::Executed(&executed));
+    }
+
+    #[cold]
+    fn prevent(&mut self, fill: &Fill) {
+        let resting = (fill.owner, fill.number, fill.resting_loss, ADDED);
+        let aggressor = (self.owner, self.number, fill.aggressor_loss, REMOVED);
+        for (owner, number, decrement, liquidity) in [resting, aggressor] {
+            if decrement == 0 {
+                continue;
+            }
+            let canceled = SelfMatchCanceled {
+                user_ref: owner_ref(owner, number),
+                decrement,
+                quantity_prevented: fill.quantity,
+                price: self.price(fill),
+                liquidity,
+                strategy: self.self_trade,
+            };
+            let session = owner_session(owner);
+            self.out
+                .deliver(self.sessions, session, Event::SelfMatchCanceled(&canceled));
         }
     }
 }
 
 impl StateMachine {
-    /// Lets an order take what it can; returns what is left of it.
+    /// Lets an order take what it can.
     #[inline(always)]
     pub(crate) fn execute<S: EventSink>(
         &mut self,
         order: &Aggressor,
         out: &mut Outbox<'_, S>,
-    ) -> u32 {
+    ) -> Outcome {
+        if order.min_quantity != 0 && !self.can_take_minimum(order) {
+            return Outcome {
+                left: order.open,
+                traded: 0,
+            };
+        }
         let Admitted { side, limit, .. } = order.admitted;
         let instrument = self.instruments.get_mut(order.instrument);
-        if order.min_quantity != 0
-            && !self
-                .pool
-                .can_take(&instrument.book, side, limit, order.min_quantity)
-        {
-            return order.open;
-        }
         let mut executions = Executions {
             sessions: &mut self.sessions,
             details: &mut self.details,
@@ -93,13 +162,36 @@ impl StateMachine {
             tick_size: instrument.tick_size,
             owner: order.owner,
             number: order.number,
+            self_trade: order.self_trade,
+            traded: 0,
         };
-        self.pool.take(
-            &mut instrument.book,
-            side,
-            limit,
-            order.open,
-            &mut executions,
-        )
+        let book = &mut instrument.book;
+        let left = self
+            .pool
+            .take(book, side, limit, order.open, &mut executions);
+        Outcome {
+            left,
+            traded: executions.traded,
+        }
+    }
+
+    fn can_take_minimum(&self, order: &Aggressor) -> bool {
+        let Admitted { side, limit, .. } = order.admitted;
+        let book = &self.instruments.get(order.instrument).book;
+        let meets = |owner| {
+            let same = self.sessions.same_party(order.owner, owner);
+            if same {
+                meeting(order.self_trade)
+            } else {
+                Meeting::Trade
+            }
+        };
+        let meets: Option<&dyn Fn(u32) -> Meeting> = if order.self_trade == 0 {
+            None
+        } else {
+            Some(&meets)
+        };
+        self.pool
+            .can_take(book, side, limit, order.open, order.min_quantity, meets)
     }
 }

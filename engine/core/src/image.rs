@@ -5,7 +5,7 @@
 //! decided here whether it is part of the image. Integers little-endian; counts before lists. (Snapshots
 //! will be written from the same walk; loading one and migrating it belong here too.)
 
-use crate::book::pool::Order;
+use crate::book::pool::{LANES, Order};
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::features::Features;
@@ -13,7 +13,7 @@ use crate::instrument::Instrument;
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::session::Session;
-use lockstep_record::{InstrumentId, SessionId, Side};
+use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
 
 /// Version of the image's layout, its first field.
@@ -110,6 +110,7 @@ impl StateMachine {
             order_entry,
             gateway,
             epoch,
+            number: _, // written with the other channels'
             connection,
             next_outbound,
             firm,
@@ -119,6 +120,9 @@ impl StateMachine {
             user,
             permitted,
             permitted_count,
+            disabled,
+            self_trade_group,
+            self_trade_mode,
         } = self.sessions.get(id);
         image.u32(id.0);
         image.flag(*connected);
@@ -134,16 +138,14 @@ impl StateMachine {
         for firm in &permitted[..usize::from(*permitted_count)] {
             image.u32(firm.0);
         }
-        let used = self
-            .sessions
-            .numbers(id)
-            .iter()
-            .zip(0u8..=255)
-            .filter(|(last, _)| **last != 0);
+        image.u32(*disabled);
+        image.u32(*self_trade_group);
+        image.u8(*self_trade_mode);
+        let used = self.sessions.numbers(id).filter(|(_, last)| *last != 0);
         image.u32(used.clone().count() as u32);
-        for (last, channel) in used {
+        for (channel, last) in used {
             image.u8(channel);
-            image.u32(*last);
+            image.u32(last);
         }
     }
 
@@ -160,9 +162,9 @@ impl StateMachine {
         image.u32(*tick_size);
         image.u32(*lot_size);
         image.u8(*state as u8);
-        for side in [Side::Buy, Side::Sell] {
+        for lane in 0..LANES {
             let mut at = None;
-            while let Some((level, tick)) = self.pool.next_level(book, side, at) {
+            while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
                 at = Some(level);
                 image.u32(tick);
                 image.u32(self.pool.level_orders(level).count() as u32);
@@ -170,7 +172,7 @@ impl StateMachine {
                     write_order(self.pool.order(slot), &self.details[slot as usize], image);
                 }
             }
-            // Ends the side: no level lies there.
+            // Ends the ladder: no level lies there.
             image.u32(u32::MAX);
         }
     }
@@ -272,6 +274,8 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
         intermarket_sweep,
         customer_type,
         trade_now,
+        post_only,
+        self_trade,
         reserved: _,
     } = detail;
     image.u32(*owner);
@@ -284,6 +288,7 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
     image.u16(*group_id);
     image.bytes(&[*kept, *side, *time_in_force, *display]);
     image.bytes(&[*capacity, *intermarket_sweep, *customer_type, *trade_now]);
+    image.bytes(&[*post_only, *self_trade]);
 }
 
 #[cfg(test)]

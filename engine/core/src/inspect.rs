@@ -1,5 +1,6 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
+use crate::book::pool::lane;
 use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
@@ -187,14 +188,14 @@ impl StateMachine {
         self.instruments.find(symbol)
     }
 
-    /// Price levels of one side, best first; nothing if the instrument is not defined.
+    /// Displayed price levels of one side, best first; nothing if the instrument is not defined.
     pub fn depth(&self, id: InstrumentId, side: Side) -> impl Iterator<Item = LevelView> + '_ {
         let defined = self
             .instruments
             .in_bounds(id)
             .then(|| self.instruments.get(id));
         defined.into_iter().flat_map(move |instrument| {
-            let levels = crate::book::depth(&self.pool, &instrument.book, side);
+            let levels = crate::book::depth(&self.pool, &instrument.book, lane(side, false));
             levels.map(|(tick, quantity, order_count)| LevelView {
                 price: Price(u64::from(tick) * u64::from(instrument.tick_size)),
                 quantity,
@@ -203,7 +204,8 @@ impl StateMachine {
         })
     }
 
-    /// Live orders of one side in priority; nothing if the instrument is not defined.
+    /// Live orders of one side: displayed ones in priority, then hidden ones in priority; nothing if the
+    /// instrument is not defined.
     pub fn book_orders(
         &self,
         id: InstrumentId,
@@ -213,10 +215,13 @@ impl StateMachine {
             .instruments
             .in_bounds(id)
             .then(|| self.instruments.get(id));
-        defined.into_iter().flat_map(move |instrument| {
+        let ladders = defined.into_iter().flat_map(move |instrument| {
+            [false, true].map(|hidden| (&instrument.book, lane(side, hidden)))
+        });
+        ladders.flat_map(move |(book, lane)| {
             let mut at = None;
             let levels = core::iter::from_fn(move || {
-                let (level, _) = self.pool.next_level(&instrument.book, side, at)?;
+                let (level, _) = self.pool.next_level(book, lane, at)?;
                 at = Some(level);
                 Some(level)
             });

@@ -1,6 +1,8 @@
 //! The whole-state check that tests and the simulator run after every step.
 
 use crate::NONE;
+use crate::book::Limit;
+use crate::book::pool::{LANES, lane, side_of};
 use crate::error::InvariantError;
 use crate::instrument::Instrument;
 use crate::machine::StateMachine;
@@ -55,24 +57,26 @@ impl StateMachine {
             what,
         };
         let counts = self.pool.check_book(&instrument.book).map_err(wrong)?;
-        let best = |side| instrument.book.best(side);
-        if let (Some(bid), Some(ask)) = (best(Side::Buy), best(Side::Sell))
-            && bid >= ask
-        {
-            return Err(wrong("the book is crossed"));
+        let book = &instrument.book;
+        for hidden in [false, true] {
+            let bid = self.pool.next_level(book, lane(Side::Buy, hidden), None);
+            let crossing = |(_, bid)| self.pool.would_meet(book, Side::Buy, Limit::Tick(bid));
+            if bid.is_some_and(crossing) {
+                return Err(wrong("the book is crossed"));
+            }
         }
         if self.instruments.find(instrument.symbol) != Some(id) {
             return Err(wrong("the symbol does not lead to the instrument"));
         }
-        for side in [Side::Buy, Side::Sell] {
-            self.check_orders(instrument, side).map_err(wrong)?;
+        for lane in 0..LANES {
+            self.check_orders(instrument, lane).map_err(wrong)?;
         }
         Ok(counts)
     }
 
-    fn check_orders(&self, instrument: &Instrument, side: Side) -> Result<(), &'static str> {
+    fn check_orders(&self, instrument: &Instrument, lane: usize) -> Result<(), &'static str> {
         let mut at = None;
-        while let Some((level, tick)) = self.pool.next_level(&instrument.book, side, at) {
+        while let Some((level, tick)) = self.pool.next_level(&instrument.book, lane, at) {
             at = Some(level);
             let price = u64::from(tick) * u64::from(instrument.tick_size);
             if price == 0 || price > self.features.price_max {
@@ -86,8 +90,11 @@ impl StateMachine {
                     return Err("time priority is not by order reference");
                 }
                 last_reference = detail.reference;
-                if (detail.side == b'B') != (side == Side::Buy) {
+                if (detail.side == b'B') != (side_of(lane) == Side::Buy) {
                     return Err("an order's side is not the book's");
+                }
+                if (detail.display == b'N') != order.is_hidden() {
+                    return Err("an order's display is not its ladder's");
                 }
                 if detail.time_in_force != b'0' {
                     return Err("an order rests that may not");

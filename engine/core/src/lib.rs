@@ -45,6 +45,7 @@ pub mod inspect;
 mod instrument;
 mod invariant;
 mod machine;
+mod mass;
 mod option;
 mod order;
 mod outbox;

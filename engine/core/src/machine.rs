@@ -343,7 +343,7 @@ impl StateMachine {
         let Some(body) = record.body::<B>() else {
             return self.no_body::<B>(record);
         };
-        let known = self.check_parts(record, &[PartTag::OPERATOR, PartTag::PERMITTED_FIRM])?;
+        let known = self.check_parts(record, OPERATOR_PARTS)?;
         // A client's session cannot be the source of an operator's record.
         let allowed = known && record.header().source.session == SessionId::NONE;
         if !allowed || handle(self, record, body, out) == Done::Refused {
@@ -423,6 +423,14 @@ impl StateMachine {
         None
     }
 }
+
+/// Parts that operators' records may carry.
+const OPERATOR_PARTS: &[PartTag] = &[
+    PartTag::OPERATOR,
+    PartTag::PERMITTED_FIRM,
+    PartTag::SELF_TRADE_GROUP,
+    PartTag::SELF_TRADE_MODE,
+];
 
 /// Outcome of an operator's record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

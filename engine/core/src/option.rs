@@ -3,7 +3,10 @@
 //! An option that this state machine cannot read makes the set *faulty*; each command says what that
 //! means for it. Only the wish to halt is an error, and no client can express it.
 
-use crate::order::{Detail, KEPT_CUSTOMER_TYPE, KEPT_FIRM, KEPT_GROUP_ID, KEPT_TRADE_NOW};
+use crate::order::{
+    Detail, KEPT_CUSTOMER_TYPE, KEPT_FIRM, KEPT_GROUP_ID, KEPT_POST_ONLY, KEPT_SELF_TRADE,
+    KEPT_TRADE_NOW,
+};
 use lockstep_record::{Part, PartTag, Parts, Policy, write_part};
 
 /// Every option known here, once, with its part header and padding; what an echo can need.
@@ -155,9 +158,9 @@ impl Options {
         self.present & bit(tag) != 0
     }
 
-    /// Whether one of the venue's own tags is present.
-    pub fn has_venue_tag(&self) -> bool {
-        self.present >> 32 != 0
+    /// Whether one of the venue's tags is present whose feature is not built.
+    pub fn has_unbuilt_venue_tag(&self) -> bool {
+        (self.present & !bit(PartTag::SELF_TRADE_PREVENTION)) >> 32 != 0
     }
 
     /// Whether any of them is present.
@@ -185,6 +188,8 @@ impl Options {
         detail.group_id = self.group_id;
         detail.customer_type = self.customer_type;
         detail.trade_now = self.trade_now;
+        detail.post_only = self.post_only;
+        detail.self_trade = self.self_trade_prevention;
     }
 
     /// Adds what the original order had and this replacement does not say. Firm and group are the
@@ -202,15 +207,19 @@ impl Options {
                 PartTag::FIRM => self.firm = firm,
                 PartTag::GROUP_ID => self.group_id = original.group_id,
                 PartTag::CUSTOMER_TYPE => self.customer_type = original.customer_type,
-                _ => self.trade_now = original.trade_now,
+                PartTag::TRADE_NOW => self.trade_now = original.trade_now,
+                PartTag::POST_ONLY => self.post_only = original.post_only,
+                _ => self.self_trade_prevention = original.self_trade,
             }
         }
     }
 }
 
-const KEPT: [(PartTag, u8); 4] = [
+const KEPT: [(PartTag, u8); 6] = [
     (PartTag::FIRM, KEPT_FIRM),
     (PartTag::GROUP_ID, KEPT_GROUP_ID),
     (PartTag::CUSTOMER_TYPE, KEPT_CUSTOMER_TYPE),
     (PartTag::TRADE_NOW, KEPT_TRADE_NOW),
+    (PartTag::POST_ONLY, KEPT_POST_ONLY),
+    (PartTag::SELF_TRADE_PREVENTION, KEPT_SELF_TRADE),
 ];

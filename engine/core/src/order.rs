@@ -27,7 +27,11 @@ pub(crate) struct Detail {
     pub intermarket_sweep: u8,
     pub customer_type: u8,
     pub trade_now: u8,
-    pub reserved: [u8; 6],
+    /// `P`: was entered to add liquidity only.
+    pub post_only: u8,
+    /// Self-trade prevention that the client chose: `N`, `O`, `B`, `D`; 0 = the session's.
+    pub self_trade: u8,
+    pub reserved: [u8; 4],
 }
 const _: () = assert!(size_of::<Detail>() == 56 - 8);
 
@@ -46,13 +50,17 @@ pub(crate) const FREE_DETAIL: Detail = Detail {
     intermarket_sweep: 0,
     customer_type: 0,
     trade_now: 0,
-    reserved: [0; 6],
+    post_only: 0,
+    self_trade: 0,
+    reserved: [0; 4],
 };
 
 pub(crate) const KEPT_FIRM: u8 = 1;
 pub(crate) const KEPT_GROUP_ID: u8 = 2;
 pub(crate) const KEPT_CUSTOMER_TYPE: u8 = 4;
 pub(crate) const KEPT_TRADE_NOW: u8 = 8;
+pub(crate) const KEPT_POST_ONLY: u8 = 16;
+pub(crate) const KEPT_SELF_TRADE: u8 = 32;
 
 impl Detail {
     pub fn firm(&self) -> FirmId {

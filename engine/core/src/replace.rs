@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::session::{owner, owner_session};
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
-use lockstep_record::{InstrumentId, PartTag, SessionId};
+use lockstep_record::{FirmId, InstrumentId, PartTag, SessionId};
 
 impl StateMachine {
     pub(crate) fn replace_order<S: EventSink>(
@@ -39,7 +39,7 @@ impl StateMachine {
         let original = self.details[slot as usize];
         let instrument = InstrumentId(order.book());
         let place = self.instruments.get(instrument);
-        if let Err(reason) = self.may_replace(session, place) {
+        if let Err(reason) = self.may_replace(session, place, original.firm()) {
             self.sessions.consume(owner, number);
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
@@ -88,10 +88,16 @@ impl StateMachine {
     }
 
     /// Whether the original could be cancelled in favour of another order now.
-    fn may_replace(&self, session: SessionId, place: &Instrument) -> Result<(), RejectReason> {
+    fn may_replace(
+        &self,
+        session: SessionId,
+        place: &Instrument,
+        firm: FirmId,
+    ) -> Result<(), RejectReason> {
+        let session = self.sessions.get(session);
         match place.state {
             TradingState::Closed => Err(RejectReason::DestinationClosed),
-            _ if !self.sessions.get(session).order_entry => Err(RejectReason::Other),
+            _ if !session.order_entry || session.is_disabled(firm) => Err(RejectReason::Other),
             TradingState::Halted => Err(RejectReason::Halted),
             TradingState::Trading => Ok(()),
         }
@@ -120,7 +126,7 @@ impl StateMachine {
         let alone = order.prev == NONE && order.next == NONE;
         admitted
             .rests_at
-            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.side, tick))
+            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -166,6 +172,7 @@ impl StateMachine {
             open,
             executed,
             min_quantity: options.min_quantity,
+            self_trade: self.self_trade_of(owner, options),
         };
         self.trade_and_rest(&aggressor, detail, out);
     }

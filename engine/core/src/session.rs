@@ -12,47 +12,63 @@ use lockstep_record::{ConnectionEpoch, FirmId, Gateway, SessionId};
 pub const PERMITTED_FIRMS_MAX: usize = 16;
 const CHANNELS: usize = 256;
 
+/// What the hot path reads and writes lies in the first cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Session {
+    /// Number that the outbound stream gives its next event.
+    pub next_outbound: u64,
+    /// The gateway's handle of the current connection.
+    pub connection: u64,
+    /// Counts logins.
+    pub epoch: ConnectionEpoch,
+    /// Last user reference number of channel 0; 0 = none yet today.
+    pub number: u32,
+    pub firm: FirmId,
+    /// Live orders, oldest order reference first.
+    pub first_order: u32,
+    pub last_order: u32,
+    pub open_orders: u32,
+    /// Firms whose entry the client has disabled: bit *i* is the *i*-th of `firms`.
+    pub disabled: u32,
+    /// Sessions of one group do not trade with each other; 0 = the session is a group of its own.
+    pub self_trade_group: u32,
+    pub gateway: Gateway,
+    /// Used when an order does not say: `N`, `O`, `B`, `D`; 0 = its orders may trade with each other.
+    pub self_trade_mode: u8,
+    pub permitted_count: u8,
     pub defined: bool,
     /// A connection of the current epoch is there.
     pub connected: bool,
     pub cancel_on_disconnect: bool,
     /// May enter and replace orders.
     pub order_entry: bool,
-    pub gateway: Gateway,
-    /// Counts logins.
-    pub epoch: ConnectionEpoch,
-    /// The gateway's handle of the current connection.
-    pub connection: u64,
-    /// Number that the outbound stream gives its next event.
-    pub next_outbound: u64,
-    pub firm: FirmId,
-    /// Live orders, oldest order reference first.
-    pub first_order: u32,
-    pub last_order: u32,
-    pub open_orders: u32,
-    pub user: [u8; 6],
     pub permitted: [FirmId; PERMITTED_FIRMS_MAX],
-    pub permitted_count: u8,
+    pub user: [u8; 6],
 }
+const _: () = assert!(core::mem::offset_of!(Session, permitted) <= 64);
+const _: () = assert!(PERMITTED_FIRMS_MAX < u32::BITS as usize);
 
 const UNDEFINED: Session = Session {
-    defined: false,
-    connected: false,
-    cancel_on_disconnect: false,
-    order_entry: false,
-    gateway: Gateway(0),
-    epoch: ConnectionEpoch(0),
-    connection: 0,
     next_outbound: 1,
+    connection: 0,
+    epoch: ConnectionEpoch(0),
+    number: 0,
     firm: FirmId(0),
     first_order: NONE,
     last_order: NONE,
     open_orders: 0,
-    user: [b' '; 6],
-    permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
+    disabled: 0,
+    self_trade_group: 0,
+    gateway: Gateway(0),
+    self_trade_mode: 0,
     permitted_count: 0,
+    defined: false,
+    connected: false,
+    cancel_on_disconnect: false,
+    order_entry: false,
+    permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
+    user: [b' '; 6],
 };
 
 impl Session {
@@ -61,13 +77,25 @@ impl Session {
         let permitted = &self.permitted[..usize::from(self.permitted_count)];
         core::iter::once(self.firm).chain(permitted.iter().copied())
     }
+
+    /// Whether the client has disabled entry for a firm of this session.
+    #[inline(always)]
+    pub fn is_disabled(&self, firm: FirmId) -> bool {
+        self.disabled != 0 && self.mask_of(firm) & self.disabled != 0
+    }
+
+    /// The bits of a firm; it has more than one if the definition names it more than once.
+    pub fn mask_of(&self, firm: FirmId) -> u32 {
+        let bits = self.firms().enumerate().filter(|(_, own)| *own == firm);
+        bits.fold(0, |mask, (at, _)| mask | 1 << at)
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Sessions {
     /// By session id; entry 0 is never used.
     table: Vec<Session>,
-    /// Last user reference number by session and channel; 0 = none yet today.
+    /// Last user reference number by owner (session and channel), but for channels 0; 0 = none yet today.
     numbers: Vec<u32>,
 }
 
@@ -144,32 +172,47 @@ impl Sessions {
     }
 
     /// Last number of each channel of a session.
-    pub fn numbers(&self, id: SessionId) -> &[u32] {
-        &self.numbers[id.0 as usize * CHANNELS..][..CHANNELS]
+    pub fn numbers(&self, id: SessionId) -> impl Iterator<Item = (u8, u32)> + Clone + '_ {
+        (0..=u8::MAX).map(move |channel| (channel, self.last_number(owner(id, channel))))
+    }
+
+    #[inline(always)]
+    fn number(&mut self, owner: u32) -> &mut u32 {
+        if owner as u8 == 0 {
+            &mut self.table[(owner >> 8) as usize].number
+        } else {
+            &mut self.numbers[owner as usize]
+        }
     }
 
     /// Last number of an owner's channel.
     #[inline(always)]
     pub fn last_number(&self, owner: u32) -> u32 {
-        self.numbers[owner as usize]
+        if owner as u8 == 0 {
+            self.table[(owner >> 8) as usize].number
+        } else {
+            self.numbers[owner as usize]
+        }
     }
 
     /// Whether a number has not been used on its channel and may be.
     #[inline(always)]
     pub fn is_new(&self, owner: u32, number: u32) -> bool {
-        number > self.numbers[owner as usize]
+        number > self.last_number(owner)
     }
 
     #[inline(always)]
     pub fn consume(&mut self, owner: u32, number: u32) {
-        self.numbers[owner as usize] = number;
+        *self.number(owner) = number;
     }
 
-    /// Numbers both ways begin again.
+    /// Numbers both ways begin again, and entry is enabled for every firm.
     pub fn begin_day(&mut self) {
         self.numbers.fill(0);
         for session in &mut self.table {
             session.next_outbound = 1;
+            session.number = 0;
+            session.disabled = 0;
         }
     }
 
@@ -195,6 +238,14 @@ impl Sessions {
         } else {
             details[last as usize].next = slot;
         }
+    }
+
+    /// Whether orders of these owners are one party's.
+    #[inline(always)]
+    pub fn same_party(&self, one: u32, other: u32) -> bool {
+        let (one, other) = (owner_session(one), owner_session(other));
+        let group = self.get(one).self_trade_group;
+        one == other || (group != 0 && group == self.get(other).self_trade_group)
     }
 
     /// Takes an order out of its session's list.

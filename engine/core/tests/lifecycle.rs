@@ -273,6 +273,35 @@ fn a_session_defined_during_the_day_begins_its_stream_with_it() {
 }
 
 #[test]
+fn sessions_of_one_group_do_not_trade_if_they_say_so() {
+    let mut driver = venue();
+    let grouped = |session: u32, mode: Option<&str>| {
+        let user = USERS[session as usize - 1];
+        let define = define_session(session, 2, &user);
+        let define = define.option(PartTag::SELF_TRADE_GROUP, 7u32.to_le_bytes());
+        mode.map_or(define.clone(), |mode| {
+            define.option(PartTag::SELF_TRADE_MODE, mode)
+        })
+    };
+    driver.tell(&[grouped(2, None), grouped(3, Some("B"))]);
+    let said = driver.tell(&[
+        command(2, 1, enter(1, b'S', 5, 10_000)),
+        command(3, 1, enter(1, b'B', 5, 10_000)),
+    ]);
+    let prevented = [
+        "2: self-match #1 loses 5 of 5 @10000 A B",
+        "3: self-match #1 loses 5 of 5 @10000 R B",
+    ];
+    assert_eq!(lines(&said)[2..], prevented);
+    // The mode is the aggressor's: session 2 has none.
+    let said = driver.tell(&[
+        command(3, 1, enter(2, b'S', 5, 10_000)),
+        command(2, 1, enter(2, b'B', 5, 10_000)),
+    ]);
+    assert_eq!(lines(&said)[2], "3: executed #2 5 @10000 A match 1");
+}
+
+#[test]
 fn contradictory_definitions_are_refused_and_counted() {
     let mut driver = venue();
     driver.tell(&[command(1, 1, enter(1, b'B', 5, 10_000))]);
@@ -296,6 +325,14 @@ fn contradictory_definitions_are_refused_and_counted() {
         ("blank user", define_session(4, 1, b"      ")),
         ("permitted firm that is not there", firms(4, &[3])),
         ("too many permitted firms", firms(4, &[1; 17])),
+        (
+            "self-trade mode",
+            define_session(4, 1, b"FOUR  ").option(PartTag::SELF_TRADE_MODE, "X"),
+        ),
+        (
+            "self-trade group",
+            define_session(4, 1, b"FOUR  ").option(PartTag::SELF_TRADE_GROUP, [1]),
+        ),
         ("instrument 0", define_instrument(0, b"ZERO    ", 1, 1)),
         (
             "instrument beyond the bound",
@@ -346,7 +383,7 @@ fn contradictory_definitions_are_refused_and_counted() {
         define_instrument(1, b"AAAA    ", 100, 5),
         define_instrument(2, b"DDDD    ", 1, 1),
     ]);
-    assert_eq!(driver.machine.counters().refused, refused + 25);
+    assert_eq!(driver.machine.counters().refused, refused + 27);
     assert_eq!(
         driver.machine.find_instrument(*b"DDDD    "),
         Some(InstrumentId(2))

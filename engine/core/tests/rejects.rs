@@ -49,7 +49,7 @@ const ROWS: &[(&str, u16, Break)] = &[
     ("time in force", 0x0F, |c| body(c).time_in_force = b'6'),
     ("capacity", 0x0F, |c| body(c).capacity = b'X'),
     ("cross type", 0x14, |c| body(c).cross_type = b'O'),
-    ("display", 0x03, |c| body(c).display = b'N'),
+    ("display", 0x03, |c| body(c).display = b'Z'),
     ("max floor", 0x04, |c| {
         add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes())
     }),
@@ -58,12 +58,20 @@ const ROWS: &[(&str, u16, Break)] = &[
     ("intermarket sweep", 0x08, |c| {
         body(c).intermarket_sweep = b'Y'
     }),
+    ("post-only and immediate", 0x0F, |c| {
+        body(c).time_in_force = b'3';
+        add(c, PartTag::POST_ONLY, "P");
+    }),
     ("minimum quantity of a day order", 0x0D, |c| {
         add(c, PartTag::MIN_QUANTITY, 10u32.to_le_bytes());
     }),
     ("price zero", 0x1D, |c| body(c).price = 0),
     ("price off tick", 0x1D, |c| body(c).price = 10_001),
     ("price too high", 0x1D, |c| body(c).price = 1_999_999_905),
+    ("post-only at the market", 0x1D, |c| {
+        body(c).price = 2_000_000_000;
+        add(c, PartTag::POST_ONLY, "P");
+    }),
     ("price below market", 0x1D, |c| {
         body(c).price = 1_999_999_999
     }),

@@ -1,14 +1,15 @@
 //! Scenarios that a person can read: a script of orders in, the events out, line for line.
 //!
 //! Script lines: `SESSION enter #N SIDE QUANTITY SYMBOL @PRICE [words]`, `SESSION replace #O #N QUANTITY
-//! @PRICE [words]`, `SESSION cancel #N TOTAL`, `SESSION modify #N SIDE TOTAL`, `SESSION query`. Words:
-//! `ioc`, `market`, `min=N`, `firm=CODE`, `channel=N`, and any `tag=`. Prices are 1/10,000.
+//! @PRICE [words]`, `SESSION cancel #N TOTAL`, `SESSION modify #N SIDE TOTAL`, `SESSION query`, `SESSION
+//! cancel-all #N FIRM SYMBOL [words]`, `SESSION disable #N FIRM`, `SESSION enable #N FIRM`; `-` is a blank
+//! firm or symbol. Words: `ioc`, `market`, `hidden`, `post`, and options as `name=value`. Prices are 1/10,000.
 
 mod common;
 
 use common::*;
 use lockstep_record::PartTag;
-use lockstep_record::command::AccountQuery;
+use lockstep_record::command::{AccountQuery, DisableEntry, EnableEntry, MassCancel};
 
 fn number<T: std::str::FromStr>(word: &str) -> T {
     let digits = word.trim_start_matches(['#', '@']);
@@ -17,10 +18,13 @@ fn number<T: std::str::FromStr>(word: &str) -> T {
         .unwrap_or_else(|_| panic!("not a number: {word}"))
 }
 
-fn symbol(word: &str) -> [u8; 8] {
-    let mut symbol = [b' '; 8];
-    symbol[..word.len()].copy_from_slice(word.as_bytes());
-    symbol
+/// A word padded with spaces; `-` is blank.
+fn padded<const N: usize>(word: &str) -> [u8; N] {
+    let mut padded = [b' '; N];
+    if word != "-" {
+        padded[..word.len()].copy_from_slice(word.as_bytes());
+    }
+    padded
 }
 
 fn with_words(mut command: Command, words: &[&str]) -> Command {
@@ -33,7 +37,9 @@ fn with_words(mut command: Command, words: &[&str]) -> Command {
             "side" => command.option(PartTag::SIDE, value),
             "group" => command.option(PartTag::GROUP_ID, number::<u16>(value).to_le_bytes()),
             "customer" => command.option(PartTag::CUSTOMER_TYPE, value),
-            "ioc" | "market" => command,
+            "stp" => command.option(PartTag::SELF_TRADE_PREVENTION, value),
+            "post" => command.option(PartTag::POST_ONLY, "P"),
+            "ioc" | "market" | "hidden" => command,
             other => panic!("unknown word {other}"),
         };
     }
@@ -52,8 +58,9 @@ fn parse(line: &str) -> Command {
                 number(quantity),
                 number(price),
             );
-            body.symbol = symbol(name);
+            body.symbol = padded(name);
             body.time_in_force = ioc;
+            body.display = if rest.contains(&"hidden") { b'N' } else { b'Y' };
             with_words(command(session, 1, body), rest)
         }
         ["replace", original, n, quantity, price, ref rest @ ..] => {
@@ -70,6 +77,29 @@ fn parse(line: &str) -> Command {
         }
         ["query", ref rest @ ..] => {
             with_words(command(session, 1, AccountQuery { _reserved: 0 }), rest)
+        }
+        ["cancel-all", n, firm, symbol, ref rest @ ..] => {
+            let (firm, symbol) = (padded(firm), padded(symbol));
+            let body = MassCancel {
+                user_ref_num: number(n),
+                firm,
+                symbol,
+            };
+            with_words(command(session, 1, body), rest)
+        }
+        ["disable", n, firm] => {
+            let body = DisableEntry {
+                user_ref_num: number(n),
+                firm: padded(firm),
+            };
+            command(session, 1, body)
+        }
+        ["enable", n, firm] => {
+            let body = EnableEntry {
+                user_ref_num: number(n),
+                firm: padded(firm),
+            };
+            command(session, 1, body)
         }
         _ => panic!("cannot read {line}"),
     }
@@ -458,5 +488,192 @@ fn numbers_are_per_channel_and_may_be_sparse() {
          > 1: accepted #4294967295 B 1 AAAA @100 tif 0 ref 3
          1 query
          > 1: next #0",
+    );
+}
+
+#[test]
+fn a_mass_cancel_takes_what_it_names_oldest_first() {
+    check(
+        "1 enter #1 B 10 AAAA @10000
+         > 1: accepted #1 B 10 AAAA @10000 tif 0 ref 1
+         1 enter #2 S 10 AAAA @10100
+         > 1: accepted #2 S 10 AAAA @10100 tif 0 ref 2
+         1 enter #3 T 10 BBBB @10100
+         > 1: accepted #3 T 10 BBBB @10100 tif 0 ref 3
+         1 enter #4 B 10 AAAA @10000 firm=BEST
+         > 1: accepted #4 B 10 AAAA @10000 tif 0 ref 4 +2=[66, 69, 83, 84]
+         1 enter #5 B 10 AAAA @10000 group=7
+         > 1: accepted #5 B 10 AAAA @10000 tif 0 ref 5 +24=[7, 0]
+         2 enter #1 B 10 AAAA @10000
+         > 2: accepted #1 B 10 AAAA @10000 tif 0 ref 6
+         1 cancel-all #5 - -
+         1 cancel-all #6 - ZZZZ
+         > 1: rejected #6 0x17
+         1 cancel-all #7 NONE -
+         > 1: rejected #7 0x0C
+         1 cancel-all #8 - - side=X
+         > 1: rejected #8 0x09
+         1 cancel-all #9 - - group=7
+         > 1: mass cancel #9
+         > 1: canceled #5 10 U
+         1 cancel-all #10 - - side=S
+         > 1: mass cancel #10
+         > 1: canceled #2 10 U
+         1 cancel-all #11 BEST AAAA
+         > 1: mass cancel #11 BEST AAAA
+         > 1: canceled #4 10 U
+         1 cancel-all #12 - -
+         > 1: mass cancel #12
+         > 1: canceled #1 10 U
+         > 1: canceled #3 10 U
+         1 cancel-all #13 - -
+         > 1: mass cancel #13",
+    );
+}
+
+#[test]
+fn disabled_entry_stops_a_firms_entries_and_replacements_only() {
+    check(
+        "1 enter #1 B 10 AAAA @10000
+         > 1: accepted #1 B 10 AAAA @10000 tif 0 ref 1
+         1 disable #2 -
+         > 1: entry disabled #2
+         1 enter #3 B 10 AAAA @10000
+         > 1: rejected #3 0x0F
+         1 replace #1 #4 10 @10100
+         > 1: rejected #4 0x0F
+         1 enter #5 B 10 AAAA @10000 firm=BEST
+         > 1: accepted #5 B 10 AAAA @10000 tif 0 ref 2 +2=[66, 69, 83, 84]
+         1 cancel #1 5
+         > 1: canceled #1 5 U
+         1 enable #6 NONE
+         > 1: rejected #6 0x0C
+         1 enable #7 ACME
+         > 1: entry enabled #7 ACME
+         1 replace #1 #8 10 @10100
+         > 1: replaced #1 by #8 B 10 AAAA @10100 tif 0 ref 3",
+    );
+}
+
+#[test]
+fn a_hidden_order_trades_after_all_displayed_ones_of_its_price() {
+    check(
+        "1 enter #1 S 10 AAAA @10000 hidden
+         > 1: accepted #1 S 10 AAAA @10000 tif 0 ref 1
+         3 enter #1 S 10 AAAA @10000
+         > 3: accepted #1 S 10 AAAA @10000 tif 0 ref 2
+         1 enter #2 S 10 AAAA @9900 hidden
+         > 1: accepted #2 S 10 AAAA @9900 tif 0 ref 3
+         2 enter #1 B 25 AAAA @10000
+         > 2: accepted #1 B 25 AAAA @10000 tif 0 ref 4
+         > 1: executed #2 10 @9900 J match 1
+         > 2: executed #1 10 @9900 R match 1
+         > 3: executed #1 10 @10000 A match 2
+         > 2: executed #1 10 @10000 R match 2
+         > 1: executed #1 5 @10000 J match 3
+         > 2: executed #1 5 @10000 R match 3",
+    );
+}
+
+#[test]
+fn a_post_only_order_never_takes() {
+    check(
+        "1 enter #1 S 10 AAAA @10000 hidden
+         > 1: accepted #1 S 10 AAAA @10000 tif 0 ref 1
+         2 enter #1 B 10 AAAA @10000 post
+         > 2: accepted #1 B 10 AAAA @10000 tif 0 ref 2 +12=[80]
+         > 2: canceled #1 10 G
+         2 enter #2 B 10 AAAA @9900 post
+         > 2: accepted #2 B 10 AAAA @9900 tif 0 ref 3 +12=[80]
+         2 replace #2 #3 10 @10000
+         > 2: replaced #2 by #3 B 10 AAAA @10000 tif 0 ref 4 +12=[80]
+         > 2: canceled #3 10 G",
+    );
+}
+
+#[test]
+fn self_trade_prevention_cancels_the_newest() {
+    check(
+        "1 enter #1 S 5 AAAA @9900
+         > 1: accepted #1 S 5 AAAA @9900 tif 0 ref 1
+         2 enter #1 S 30 AAAA @10000
+         > 2: accepted #1 S 30 AAAA @10000 tif 0 ref 2
+         2 enter #2 B 20 AAAA @10000 stp=N
+         > 2: accepted #2 B 20 AAAA @10000 tif 0 ref 3 +203=[78]
+         > 1: executed #1 5 @9900 A match 1
+         > 2: executed #2 5 @9900 R match 1
+         > 2: self-match #2 loses 15 of 15 @10000 R N",
+    );
+}
+
+#[test]
+fn self_trade_prevention_cancels_the_oldest_and_trades_on() {
+    // A peer left the residual of a prevented order resting.
+    check(
+        "2 enter #1 S 30 AAAA @10000
+         > 2: accepted #1 S 30 AAAA @10000 tif 0 ref 1
+         1 enter #1 S 5 AAAA @10000
+         > 1: accepted #1 S 5 AAAA @10000 tif 0 ref 2
+         2 enter #2 B 20 AAAA @10000 stp=O ioc
+         > 2: accepted #2 B 20 AAAA @10000 tif 3 ref 3 +203=[79]
+         > 2: self-match #1 loses 30 of 20 @10000 A O
+         > 1: executed #1 5 @10000 A match 1
+         > 2: executed #2 5 @10000 R match 1
+         > 2: canceled #2 15 I
+         2 cancel #1 0
+         2 cancel #2 0",
+    );
+}
+
+#[test]
+fn self_trade_prevention_cancels_both() {
+    check(
+        "2 enter #1 S 30 AAAA @10000
+         > 2: accepted #1 S 30 AAAA @10000 tif 0 ref 1
+         2 enter #2 B 20 AAAA @10000 stp=B
+         > 2: accepted #2 B 20 AAAA @10000 tif 0 ref 2 +203=[66]
+         > 2: self-match #1 loses 30 of 20 @10000 A B
+         > 2: self-match #2 loses 20 of 20 @10000 R B
+         2 cancel #1 0",
+    );
+}
+
+#[test]
+fn self_trade_prevention_decrements_both_and_keeps_the_rest() {
+    check(
+        "2 enter #1 S 30 AAAA @10000
+         > 2: accepted #1 S 30 AAAA @10000 tif 0 ref 1
+         2 enter #2 B 20 AAAA @10000 stp=D
+         > 2: accepted #2 B 20 AAAA @10000 tif 0 ref 2 +203=[68]
+         > 2: self-match #1 loses 20 of 20 @10000 A D
+         > 2: self-match #2 loses 20 of 20 @10000 R D
+         2 enter #3 B 15 AAAA @10000 stp=D
+         > 2: accepted #3 B 15 AAAA @10000 tif 0 ref 3 +203=[68]
+         > 2: self-match #1 loses 10 of 10 @10000 A D
+         > 2: self-match #3 loses 10 of 10 @10000 R D
+         2 cancel #3 2
+         > 2: canceled #3 3 U",
+    );
+}
+
+#[test]
+fn a_minimum_quantity_does_not_count_on_ones_own_orders() {
+    check(
+        "1 enter #1 S 10 AAAA @10000
+         > 1: accepted #1 S 10 AAAA @10000 tif 0 ref 1
+         2 enter #1 S 10 AAAA @10000
+         > 2: accepted #1 S 10 AAAA @10000 tif 0 ref 2
+         3 enter #1 S 10 AAAA @10000
+         > 3: accepted #1 S 10 AAAA @10000 tif 0 ref 3
+         2 enter #2 B 20 AAAA @10000 ioc min=20 stp=N
+         > 2: accepted #2 B 20 AAAA @10000 tif 3 ref 4 +3=[20, 0, 0, 0] +203=[78]
+         > 2: canceled #2 20 I
+         2 enter #3 B 20 AAAA @10000 ioc min=20 stp=O
+         > 2: accepted #3 B 20 AAAA @10000 tif 3 ref 5 +3=[20, 0, 0, 0] +203=[79]
+         > 1: executed #1 10 @10000 A match 1
+         > 2: executed #3 10 @10000 R match 1
+         > 2: self-match #1 loses 10 of 10 @10000 A O
+         > 3: executed #1 10 @10000 A match 2
+         > 2: executed #3 10 @10000 R match 2",
     );
 }

@@ -143,6 +143,10 @@ impl PartTag {
     pub const OPERATOR: Self = Self(256);
     /// u32 firm id that a session may enter orders for beside its own; repeatable.
     pub const PERMITTED_FIRM: Self = Self(257);
+    /// u32 group of sessions whose orders do not trade with each other; of a session's definition.
+    pub const SELF_TRADE_GROUP: Self = Self(258);
+    /// A letter of the option `SELF_TRADE_PREVENTION`, for orders that do not say; of a session's definition.
+    pub const SELF_TRADE_MODE: Self = Self(259);
 
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;

@@ -29,7 +29,7 @@ pub use lockstep_record::Side;
 pub use pool::{Limit, ORDERS_MAX};
 
 use crate::NONE;
-use pool::{Book, Fill, FillSink, NewOrder, OrderPool};
+use pool::{Book, Fill, FillSink, NewOrder, OrderPool, lane};
 use thiserror::Error;
 
 /// What a book can hold; reaching either is an error of the command, never of the book.
@@ -143,7 +143,7 @@ impl OrderBook {
         if self.pool.is_full() {
             return Err(BookError::OrdersFull);
         }
-        if self.pool.lacks_level(&self.book, side, tick) {
+        if self.pool.lacks_level(&self.book, lane(side, false), tick) {
             return Err(BookError::LevelsFull);
         }
         Ok(self.enter(key, side, tick, quantity, sink))
@@ -181,6 +181,7 @@ impl OrderBook {
                 number: key.number,
                 open,
                 executed: 0,
+                hidden: false,
             };
             self.pool.rest(&mut self.book, side, tick, &new);
         }
@@ -208,8 +209,8 @@ impl OrderBook {
     /// Cancels an order; returns the shares that were open, or `None` if it is not live.
     #[inline]
     pub fn cancel(&mut self, key: OrderKey) -> Option<u32> {
-        let slot = self.pool.find(key.owner, key.number);
-        (slot != NONE).then(|| self.pool.remove(&mut self.book, slot).open)
+        let (slot, place) = self.pool.find_place(key.owner, key.number);
+        (slot != NONE).then(|| self.pool.remove_at(&mut self.book, slot, place).open)
     }
 
     /// Lowers an order's open quantity, priority kept; returns the shares taken off it. Nothing happens
@@ -240,16 +241,20 @@ impl OrderBook {
         sink: &mut S,
     ) -> Result<u32, BookError> {
         self.check(new.number, tick, quantity)?;
-        let slot = self.pool.find(key.owner, key.number);
+        let (slot, place) = self.pool.find_place(key.owner, key.number);
         if slot == NONE {
             return Err(BookError::NotLive);
         }
         let order = *self.pool.order(slot);
         let alone = order.prev == NONE && order.next == NONE;
-        if !alone && self.pool.lacks_level(&self.book, order.side(), tick) {
+        if !alone
+            && self
+                .pool
+                .lacks_level(&self.book, lane(order.side(), false), tick)
+        {
             return Err(BookError::LevelsFull);
         }
-        self.pool.remove(&mut self.book, slot);
+        self.pool.remove_at(&mut self.book, slot, place);
         Ok(self.enter(new, order.side(), tick, quantity, sink))
     }
 
@@ -276,7 +281,7 @@ impl OrderBook {
 
     /// Levels of a side, best first: (tick, open shares, orders).
     pub fn depth(&self, side: Side) -> impl Iterator<Item = (u32, u64, u32)> + '_ {
-        depth(&self.pool, &self.book, side)
+        depth(&self.pool, &self.book, lane(side, false))
     }
 
     /// Memory held for each order that the book has room for, its index included, levels not.
@@ -297,15 +302,15 @@ impl OrderBook {
     }
 }
 
-/// Levels of a side, best first: (tick, open shares, orders). Counts orders by walking them.
+/// Levels of a ladder, best first: (tick, open shares, orders). Counts orders by walking them.
 pub(crate) fn depth<'a>(
     pool: &'a OrderPool,
     book: &'a Book,
-    side: Side,
+    lane: usize,
 ) -> impl Iterator<Item = (u32, u64, u32)> + 'a {
     let mut at = None;
     core::iter::from_fn(move || {
-        let (level, tick) = pool.next_level(book, side, at)?;
+        let (level, tick) = pool.next_level(book, lane, at)?;
         at = Some(level);
         let orders = pool.level_orders(level).count() as u32;
         Some((tick, pool.level(level).quantity, orders))

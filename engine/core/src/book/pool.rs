@@ -7,14 +7,14 @@
 //! This module knows prices as ticks and clients as an opaque (owner, number); it must not know of
 //! sessions, days or protocols.
 
-use super::index::OrderIndex;
+use super::index::{OrderIndex, Place};
 use super::ladder::{Key, Ladder, Level, LevelPool};
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::Side;
 
 /// Most live orders: slots and the free list are u32, `NONE` is none.
-pub const ORDERS_MAX: u32 = 1 << 30;
+pub const ORDERS_MAX: u32 = (1 << 27) - 1;
 
 /// A live order. In a free slot `next` is the next free one and `open` is 0.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Order {
     pub executed: u32,
     pub number: u32,
     pub owner: u32,
-    /// Book and side: `book << 1 | side`.
+    /// `book << 2 | hidden << 1 | side`.
     pub place: u32,
 }
 const _: () = assert!(size_of::<Order>() == 32);
@@ -59,7 +59,18 @@ impl Order {
 
     #[inline(always)]
     pub fn book(&self) -> u32 {
-        self.place >> 1
+        self.place >> 2
+    }
+
+    /// Index of its ladder in its book.
+    #[inline(always)]
+    fn lane(&self) -> usize {
+        self.place as usize & 3
+    }
+
+    #[inline(always)]
+    pub fn is_hidden(&self) -> bool {
+        self.place & 2 != 0
     }
 }
 
@@ -70,57 +81,94 @@ pub(crate) struct NewOrder {
     pub number: u32,
     pub open: u32,
     pub executed: u32,
+    /// Not displayed: trades after all displayed orders of its price.
+    pub hidden: bool,
 }
 
 /// Both sides of one instrument.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Book {
-    pub ladders: [Ladder; 2],
+    /// Displayed bids, displayed asks, hidden bids, hidden asks.
+    pub ladders: [Ladder; LANES],
     /// Its index among the books of the pool.
     pub id: u32,
+}
+
+pub(crate) const LANES: usize = 4;
+
+/// Index of a ladder in its book.
+#[inline(always)]
+pub(crate) fn lane(side: Side, hidden: bool) -> usize {
+    side as usize | usize::from(hidden) << 1
 }
 
 impl Book {
     pub const fn new(id: u32) -> Self {
         Self {
-            ladders: [Ladder::EMPTY; 2],
+            ladders: [Ladder::EMPTY; LANES],
             id,
         }
     }
 
-    #[inline(always)]
-    pub fn ladder(&self, side: Side) -> &Ladder {
-        &self.ladders[side as usize]
-    }
-
-    /// Price of the best level, in ticks.
+    /// Price of the best displayed level, in ticks.
     pub fn best(&self, side: Side) -> Option<u32> {
-        let ladder = self.ladder(side);
+        let ladder = &self.ladders[lane(side, false)];
         (!ladder.is_empty()).then(|| ladder.best_key.tick(side))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ladders[0].is_empty() && self.ladders[1].is_empty()
+        self.ladders.iter().all(Ladder::is_empty)
+    }
+
+    /// The ladder of a side that an aggressor takes from next: a hidden price only if it is better.
+    #[inline(always)]
+    fn next_lane(&self, side: Side) -> usize {
+        let (displayed, hidden) = (lane(side, false), lane(side, true));
+        let hidden_is_better = self.ladders[hidden].best_key < self.ladders[displayed].best_key;
+        if hidden_is_better { hidden } else { displayed }
     }
 }
 
-/// One fill of a resting order, said before the order leaves the book if it is done.
+/// What becomes of an aggressor and the resting order that it meets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Meeting {
+    Trade,
+    /// All that is left of the aggressor goes.
+    CancelAggressor,
+    /// The whole resting order goes.
+    CancelResting,
+    CancelBoth,
+    /// Both lose what they would have traded.
+    Decrement,
+}
+
+/// One meeting, said before the resting order leaves the book if it is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fill {
+    pub meeting: Meeting,
     pub slot: u32,
     pub owner: u32,
     pub number: u32,
+    /// Shares that trade, or would have.
     pub quantity: u32,
+    /// Shares that the resting order loses.
+    pub resting_loss: u32,
+    /// Shares that the aggressor loses.
+    pub aggressor_loss: u32,
     /// The resting order's price.
     pub tick: u32,
     /// What is left of the resting order.
     pub resting_open: u32,
-    /// What is left of the aggressor.
-    pub aggressor_open: u32,
+    pub hidden: bool,
 }
 
-/// Hears of fills while an aggressor walks the book. Must not touch the book.
+/// Decides on meetings and hears of their outcome while an aggressor walks the book.
 pub(crate) trait FillSink {
+    #[inline(always)]
+    fn meets(&mut self, _owner: u32) -> Meeting {
+        Meeting::Trade
+    }
+
     fn filled(&mut self, fill: &Fill);
 }
 
@@ -204,22 +252,30 @@ impl OrderPool {
     /// Slot of the live order of this key, or `NONE`.
     #[inline(always)]
     pub fn find(&self, owner: u32, number: u32) -> u32 {
-        self.index
-            .find(owner, number, |slot| self.orders[slot as usize].owner)
+        self.find_place(owner, number).0
+    }
+
+    /// The same with where the index holds it, good for the next `remove_at`.
+    #[inline(always)]
+    pub fn find_place(&self, owner: u32, number: u32) -> (u32, Place) {
+        let is_it = |slot: u32| {
+            let order = &self.orders[slot as usize];
+            order.number == number && order.owner == owner
+        };
+        self.index.find(owner, number, is_it)
     }
 
     /// Whether an order at this price needs a level that is not there while all are taken.
     #[inline(always)]
-    pub fn lacks_level(&self, book: &Book, side: Side, tick: u32) -> bool {
-        self.levels.is_full()
-            && self
-                .levels
-                .find_occupied(book.ladder(side), Key::of(side, tick))
-                == NONE
+    pub fn lacks_level(&self, book: &Book, lane: usize, tick: u32) -> bool {
+        self.levels.is_full() && {
+            let key = Key::of(side_of(lane), tick);
+            self.levels.find_occupied(&book.ladders[lane], key) == NONE
+        }
     }
 
-    /// Lets an order take what it can from the opposite side, up to `limit`, best price first and first
-    /// come first served; returns what is left of it.
+    /// Lets an order take what it can from the opposite side, up to `limit`: best price first, displayed
+    /// before hidden, first come first served. Returns what is left of it.
     #[inline]
     pub fn take<S: FillSink>(
         &mut self,
@@ -231,9 +287,13 @@ impl OrderPool {
     ) -> u32 {
         let against = side.opposite();
         let limit = limit.key(against);
-        // An empty ladder's best key lies behind every limit.
-        while open != 0 && book.ladders[against as usize].best_key <= limit {
-            open = self.take_level(&mut book.ladders[against as usize], against, open, sink);
+        while open != 0 {
+            let lane = book.next_lane(against);
+            // An empty ladder's best key lies behind every limit.
+            if book.ladders[lane].best_key > limit {
+                break;
+            }
+            open = self.take_level(&mut book.ladders[lane], lane, open, sink);
         }
         open
     }
@@ -241,30 +301,43 @@ impl OrderPool {
     fn take_level<S: FillSink>(
         &mut self,
         ladder: &mut Ladder,
-        against: Side,
+        lane: usize,
         mut open: u32,
         sink: &mut S,
     ) -> u32 {
         let level = ladder.best;
-        let tick = ladder.best_key.tick(against);
-        let wanted = open;
+        let tick = ladder.best_key.tick(side_of(lane));
+        let mut lost = 0;
         let mut slot = self.levels.level(level).head;
         while slot != NONE && open != 0 {
             let order = &mut self.orders[slot as usize];
+            let meeting = sink.meets(order.owner);
             let quantity = open.min(order.open);
-            order.open -= quantity;
-            order.executed += quantity;
-            open -= quantity;
+            let (resting_loss, aggressor_loss) = match meeting {
+                Meeting::Trade | Meeting::Decrement => (quantity, quantity),
+                Meeting::CancelAggressor => (0, open),
+                Meeting::CancelResting => (order.open, 0),
+                Meeting::CancelBoth => (order.open, open),
+            };
+            order.open -= resting_loss;
+            if meeting == Meeting::Trade {
+                order.executed += quantity;
+            }
+            open -= aggressor_loss;
+            lost += u64::from(resting_loss);
             let (owner, number, next) = (order.owner, order.number, order.next);
             let resting_open = order.open;
             sink.filled(&Fill {
+                meeting,
                 slot,
                 owner,
                 number,
                 quantity,
+                resting_loss,
+                aggressor_loss,
                 tick,
                 resting_open,
-                aggressor_open: open,
+                hidden: lane & 2 != 0,
             });
             if resting_open != 0 {
                 break;
@@ -275,7 +348,7 @@ impl OrderPool {
         }
         let entry = self.levels.level_mut(level);
         entry.head = slot;
-        entry.quantity -= u64::from(wanted - open);
+        entry.quantity -= lost;
         if slot == NONE {
             entry.tail = NONE;
             self.levels.vacate(ladder, level);
@@ -285,21 +358,66 @@ impl OrderPool {
         open
     }
 
-    /// Whether `wanted` shares can be taken up to `limit`. Looks at levels, not at orders.
-    pub fn can_take(&self, book: &Book, side: Side, limit: Limit, wanted: u32) -> bool {
+    /// Whether an order would meet any other within its limit.
+    pub fn would_meet(&self, book: &Book, side: Side, limit: Limit) -> bool {
         let against = side.opposite();
-        let ladder = book.ladder(against);
+        book.ladders[book.next_lane(against)].best_key <= limit.key(against)
+    }
+
+    /// Whether an order of `open` shares could trade `wanted` of them up to `limit`. Looks at levels; if
+    /// `meets` is given, at each order as an aggressor would meet it.
+    pub fn can_take(
+        &self,
+        book: &Book,
+        side: Side,
+        limit: Limit,
+        open: u32,
+        wanted: u32,
+        meets: Option<&dyn Fn(u32) -> Meeting>,
+    ) -> bool {
+        let against = side.opposite();
         let limit = limit.key(against);
-        let mut found = 0;
-        let mut level = ladder.best;
-        while level != NONE && self.levels.key(level) <= limit {
-            found += self.levels.level(level).quantity;
-            if found >= u64::from(wanted) {
-                return true;
+        let lanes = [lane(against, false), lane(against, true)];
+        let mut ahead = lanes.map(|lane| book.ladders[lane].best);
+        let (mut open, mut found) = (open, 0);
+        while found < u64::from(wanted) && open != 0 {
+            let keys = ahead.map(|level| {
+                if level == NONE {
+                    Key(NONE)
+                } else {
+                    self.levels.key(level)
+                }
+            });
+            let next = usize::from(keys[1] < keys[0]);
+            if keys[next] > limit {
+                break;
             }
-            level = self.levels.behind(ladder, level);
+            found += match meets {
+                None => self.level(ahead[next]).quantity,
+                Some(meets) => self.count_level(ahead[next], &mut open, meets),
+            };
+            ahead[next] = self.levels.behind(&book.ladders[lanes[next]], ahead[next]);
         }
-        wanted == 0
+        found >= u64::from(wanted)
+    }
+
+    /// Shares of a level that would trade; lowers `open` to what would be left of the aggressor.
+    fn count_level(&self, level: u32, open: &mut u32, meets: &dyn Fn(u32) -> Meeting) -> u64 {
+        let mut counted = 0;
+        for slot in self.level_orders(level) {
+            let order = self.order(slot);
+            let quantity = order.open.min(*open);
+            match meets(order.owner) {
+                Meeting::Trade => {
+                    counted += u64::from(quantity);
+                    *open -= quantity;
+                }
+                Meeting::Decrement => *open -= quantity,
+                Meeting::CancelResting => {}
+                Meeting::CancelAggressor | Meeting::CancelBoth => *open = 0,
+            }
+        }
+        counted
     }
 
     /// Puts an order behind all others of its price; returns its slot.
@@ -319,7 +437,7 @@ impl OrderPool {
             executed: new.executed,
             number: new.number,
             owner: new.owner,
-            place: (book.id << 1) | side as u32,
+            place: (book.id << 2) | lane(side, new.hidden) as u32,
         };
         self.live += 1;
         self.index.insert(new.owner, new.number, slot);
@@ -329,9 +447,10 @@ impl OrderPool {
 
     #[inline(always)]
     fn link(&mut self, book: &mut Book, side: Side, tick: u32, slot: u32) {
+        let lane = self.orders[slot as usize].lane();
         let level = self
             .levels
-            .occupy(&mut book.ladders[side as usize], Key::of(side, tick));
+            .occupy(&mut book.ladders[lane], Key::of(side, tick));
         let entry = self.levels.level_mut(level);
         let last = entry.tail;
         entry.tail = slot;
@@ -350,8 +469,21 @@ impl OrderPool {
     #[inline(always)]
     pub fn remove(&mut self, book: &mut Book, slot: u32) -> Order {
         let order = self.orders[slot as usize];
-        debug_assert!(order.open != 0 && order.book() == book.id);
         self.index.remove(order.owner, order.number, slot);
+        self.unlink(book, slot, order)
+    }
+
+    /// The same for an order whose place in the index has just been found.
+    #[inline(always)]
+    pub fn remove_at(&mut self, book: &mut Book, slot: u32, place: Place) -> Order {
+        let order = self.orders[slot as usize];
+        self.index.remove_at(place, order.owner, order.number, slot);
+        self.unlink(book, slot, order)
+    }
+
+    #[inline(always)]
+    fn unlink(&mut self, book: &mut Book, slot: u32, order: Order) -> Order {
+        debug_assert!(order.open != 0 && order.book() == book.id);
         let entry = self.levels.level_mut(order.level);
         entry.quantity -= u64::from(order.open);
         if order.prev == NONE {
@@ -366,7 +498,7 @@ impl OrderPool {
         }
         if order.prev == NONE && order.next == NONE {
             self.levels
-                .vacate(&mut book.ladders[order.side() as usize], order.level);
+                .vacate(&mut book.ladders[order.lane()], order.level);
         }
         self.release(slot);
         order
@@ -390,14 +522,14 @@ impl OrderPool {
         order.open = open;
     }
 
-    /// The best level behind `level` (or the best of all, from `None`) with its price in ticks.
-    pub fn next_level(&self, book: &Book, side: Side, level: Option<u32>) -> Option<(u32, u32)> {
-        let ladder = book.ladder(side);
+    /// The best level of a ladder behind `level` (or the best of all, from `None`) with its price in ticks.
+    pub fn next_level(&self, book: &Book, lane: usize, level: Option<u32>) -> Option<(u32, u32)> {
+        let ladder = &book.ladders[lane];
         let next = match level {
             None => ladder.best,
             Some(level) => self.levels.behind(ladder, level),
         };
-        (next != NONE).then(|| (next, self.levels.key(next).tick(side)))
+        (next != NONE).then(|| (next, self.levels.key(next).tick(side_of(lane))))
     }
 
     pub fn level(&self, level: u32) -> &Level {
@@ -420,14 +552,14 @@ impl OrderPool {
     /// Checks one book; returns its number of orders and levels, or what is wrong.
     pub fn check_book(&self, book: &Book) -> Result<(u32, u32), &'static str> {
         let mut counts = (0, 0);
-        for side in [Side::Buy, Side::Sell] {
-            let occupied = self.levels.check(book.ladder(side))?;
+        for lane in 0..LANES {
+            let occupied = self.levels.check(&book.ladders[lane])?;
             let mut levels = 0;
             let mut at = None;
-            while let Some((level, tick)) = self.next_level(book, side, at) {
+            while let Some((level, tick)) = self.next_level(book, lane, at) {
                 at = Some(level);
                 levels += 1;
-                counts.0 += self.check_level(book, side, level, tick)?;
+                counts.0 += self.check_level(book, lane, level, tick)?;
             }
             if levels != occupied {
                 return Err("walking the levels does not visit each once");
@@ -440,7 +572,7 @@ impl OrderPool {
     fn check_level(
         &self,
         book: &Book,
-        side: Side,
+        lane: usize,
         id: u32,
         tick: u32,
     ) -> Result<u32, &'static str> {
@@ -451,7 +583,7 @@ impl OrderPool {
             if order.open == 0 {
                 return Err("a resting order has nothing open");
             }
-            if order.level != id || order.book() != book.id || order.side() != side {
+            if order.level != id || order.book() != book.id || order.lane() != lane {
                 return Err("an order is not on the level that holds it");
             }
             if self.tick(order) != tick || order.prev != last {
@@ -469,6 +601,12 @@ impl OrderPool {
         }
         Ok(count)
     }
+}
+
+/// The side of a ladder of a book.
+#[inline(always)]
+pub(crate) fn side_of(lane: usize) -> Side {
+    if lane & 1 == 0 { Side::Buy } else { Side::Sell }
 }
 
 /// How far an aggressor goes.

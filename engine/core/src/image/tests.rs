@@ -225,6 +225,9 @@ fn every_field_moves_the_hash() {
         |m| session(m).user[0] += 1,
         |m| session(m).permitted[0].0 += 1,
         |m| session(m).permitted_count -= 1,
+        |m| session(m).disabled += 1,
+        |m| session(m).self_trade_group += 1,
+        |m| session(m).self_trade_mode += 1,
         |m| m.sessions.consume(1 << 8, 5),
         |m| m.sessions.consume(1 << 8 | 9, 5),
         |m| m.sessions.consume(1 << 8 | 255, 5),
@@ -249,6 +252,8 @@ fn every_field_moves_the_hash() {
         |m| detail(m).intermarket_sweep += 1,
         |m| detail(m).customer_type += 1,
         |m| detail(m).trade_now += 1,
+        |m| detail(m).post_only += 1,
+        |m| detail(m).self_trade += 1,
     ];
     let mut hashes = alloc::vec![busy().state_hash()];
     for (at, mutate) in mutations.iter().enumerate() {

@@ -71,8 +71,8 @@ impl Step {
                 let query = command(session, epoch, AccountQuery { _reserved: 0 });
                 with_channel(query, self.channel())
             }
-            935..=944 => self.numbered(session, epoch, oracle),
-            945..=974 => login(session, &user, u64::from(self.price / 8)),
+            935..=950 => self.numbered(session, epoch, oracle),
+            951..=974 => login(session, &user, u64::from(self.price / 8)),
             975..=976 => command(session, epoch, Logout { connection: 0 }),
             977..=980 => {
                 let reason = self.side;
@@ -142,6 +142,7 @@ impl Step {
             }
             3 => body.price = 2_147_483_647,
             4 => body.display = b'A',
+            5 | 6 => body.display = b'N',
             _ => {}
         }
         let mut command = with_channel(command(session, epoch, body), channel);
@@ -154,6 +155,11 @@ impl Step {
             2 => command.option(PartTag::CUSTOMER_TYPE, "R"),
             3 => command.option(PartTag::TRADE_NOW, "Y"),
             4 => command.option(PartTag::LOCATE_BROKER, "LOCA"),
+            5 | 6 => command.option(PartTag::POST_ONLY, "P"),
+            7..=12 => {
+                let mode = [b"NOBDN"[usize::from(self.pick / 32 % 5)]];
+                command.option(PartTag::SELF_TRADE_PREVENTION, mode)
+            }
             _ => command,
         }
     }
@@ -182,6 +188,18 @@ impl Step {
             1 => command.option(PartTag::GROUP_ID, 6u16.to_le_bytes()),
             2 => command.option(PartTag::CUSTOMER_TYPE, "N"),
             3 => command.option(PartTag::MIN_QUANTITY, 5u32.to_le_bytes()),
+            4 => command.option(
+                PartTag::POST_ONLY,
+                if self.side.is_multiple_of(2) {
+                    "P"
+                } else {
+                    "N"
+                },
+            ),
+            5 => command.option(
+                PartTag::SELF_TRADE_PREVENTION,
+                [b"NOBD"[usize::from(self.side % 4)]],
+            ),
             _ => command,
         }
     }
@@ -189,18 +207,26 @@ impl Step {
     fn numbered(&self, session: u32, epoch: u32, oracle: &Oracle) -> Command {
         let channel = self.channel();
         let user_ref_num = self.number(oracle, session, channel);
-        let firm = *b"    ";
-        let request: Request = match self.side % 3 {
-            0 => MassCancel {
+        let firm = [*b"    ", *b"BEST", *b"ACME", *b"    "][usize::from(self.price % 4)];
+        let symbol = [*b"        ", *b"AAAA    ", *b"BBBB    ", *b"ZZZZ    "];
+        let symbol = symbol[usize::from(self.quantity % 7 / 2)];
+        let request: Request = match self.side % 4 {
+            0 | 1 => MassCancel {
                 user_ref_num,
                 firm,
-                symbol: [b' '; 8],
+                symbol,
             }
             .into(),
-            1 => DisableEntry { user_ref_num, firm }.into(),
+            2 => DisableEntry { user_ref_num, firm }.into(),
             _ => EnableEntry { user_ref_num, firm }.into(),
         };
-        with_channel(command(session, epoch, request), channel)
+        let command = with_channel(command(session, epoch, request), channel);
+        match self.pick % 8 {
+            0 => command.option(PartTag::SIDE, [SIDES[usize::from(self.pick / 8 % 8)]]),
+            1 => command.option(PartTag::GROUP_ID, (self.pick / 8 % 3 * 5).to_le_bytes()),
+            2 => command.option(PartTag::SIDE, [self.side]),
+            _ => command,
+        }
     }
 
     fn operate(&self) -> Command {

@@ -476,6 +476,11 @@ fn user_ref(u: UserRef) -> String {
     }
 }
 
+fn answer(response: &EntryResponse) -> String {
+    let line = format!("{} {}", user_ref(response.user_ref), text(&response.firm));
+    line.trim_end().to_string()
+}
+
 impl fmt::Display for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (side, tif) = (self.side as char, self.time_in_force as char);
@@ -540,6 +545,23 @@ impl fmt::Display for What {
                 )
             }
             What::AccountQueryResponse(r) => write!(f, "next {}", user_ref(r.next)),
+            What::SelfMatchCanceled(c) => write!(
+                f,
+                "self-match {} loses {} of {} @{} {} {}",
+                user_ref(c.user_ref),
+                c.decrement,
+                c.quantity_prevented,
+                c.price,
+                c.liquidity as char,
+                c.strategy as char
+            ),
+            What::MassCancelResponse(r) => {
+                let (firm, symbol) = (text(&r.firm), text(&r.symbol));
+                let line = format!("mass cancel {} {firm} {symbol}", user_ref(r.user_ref));
+                write!(f, "{}", line.trim_end())
+            }
+            What::DisableResponse(r) => write!(f, "entry disabled {}", answer(r)),
+            What::EnableResponse(r) => write!(f, "entry enabled {}", answer(r)),
             other => write!(f, "{other:?}"),
         }
     }

@@ -40,11 +40,23 @@ pub enum Fault {
     LevelBoundOffByOne,
     /// Day orders live on after the day.
     DayOrdersSurvive,
+    /// A hidden order trades in its turn with the displayed ones of its price.
+    HiddenWithDisplayed,
+    /// One party's orders trade with each other whatever they ask for.
+    SelfTradeIgnored,
+    /// Decrement cancels the resting order whole.
+    DecrementCancels,
+    /// A post-only order takes from the book.
+    PostOnlyTakes,
+    /// A mass cancel begins with the newest order.
+    MassCancelNewestFirst,
+    /// Disabled entry still enters.
+    DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
 }
 
-pub const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 22] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -60,6 +72,12 @@ pub const FAULTS: [Fault; 16] = [
     Fault::BoundOffByOne,
     Fault::LevelBoundOffByOne,
     Fault::DayOrdersSurvive,
+    Fault::HiddenWithDisplayed,
+    Fault::SelfTradeIgnored,
+    Fault::DecrementCancels,
+    Fault::PostOnlyTakes,
+    Fault::MassCancelNewestFirst,
+    Fault::DisableIgnored,
     Fault::StreamGoesOn,
 ];
 
@@ -74,6 +92,10 @@ struct Session {
     epoch: u32,
     connection: u64,
     next_outbound: u64,
+    /// Firms whose entry the client has disabled.
+    disabled: Vec<u32>,
+    self_trade_group: u32,
+    self_trade_mode: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -174,14 +196,18 @@ impl Read {
         self.integer(9) != 0
             || self.letter(10, b'L') != b'L'
             || self.integer(11) != 0
-            || self.letter(12, b'N') != b'N'
+            || ![b'P', b'N'].contains(&self.letter(12, b'N'))
+            || self
+                .values
+                .get(&203)
+                .is_some_and(|mode| !b"NOBD".contains(&mode[0]))
             || self.integer(13) != 0
             || self.integer(15) != 0
             || self.letter(17, b' ') != b' '
             || ![b'R', b'N', b' '].contains(&self.letter(4, b' '))
             || ![b'Y', b'N', b' '].contains(&self.letter(16, b' '))
             || ![b'Y', b'N'].contains(&self.letter(25, b'N'))
-            || self.values.keys().any(|tag| *tag >= 200)
+            || self.values.keys().any(|tag| *tag >= 200 && *tag != 203)
     }
 }
 
@@ -260,7 +286,7 @@ impl Oracle {
     // ---- operator
 
     fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| tag == 256 || tag == 257;
+        let known = |tag: u16| (256..=259).contains(&tag);
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -332,6 +358,20 @@ impl Oracle {
             }
             permitted.push(firm);
         }
+        let part = |tag: u16| {
+            parts
+                .iter()
+                .find(|part| part.0 == tag)
+                .map(|part| &part.2[..])
+        };
+        let (group, mode) = (part(258), part(259));
+        if group.is_some_and(|group| group.len() != 4)
+            || mode.is_some_and(|mode| mode.len() != 1 || !b"NOBD".contains(&mode[0]))
+        {
+            return;
+        }
+        let group = group.map_or(0, |group| u32::from_le_bytes(group.try_into().unwrap()));
+        let mode = mode.map_or(0, |mode| mode[0]);
         let fresh = Session {
             firm: 0,
             user,
@@ -342,13 +382,21 @@ impl Oracle {
             epoch: 0,
             connection: 0,
             next_outbound: 1,
+            disabled: Vec::new(),
+            self_trade_group: 0,
+            self_trade_mode: 0,
         };
         let is_new = !self.sessions.contains_key(&body.session);
         let session = self.sessions.entry(body.session).or_insert(fresh);
         session.firm = body.firm;
         session.user = user;
+        session
+            .disabled
+            .retain(|firm| *firm == body.firm || permitted.contains(firm));
         session.permitted = permitted;
         session.order_entry = body.order_entry == 1;
+        session.self_trade_group = group;
+        session.self_trade_mode = mode;
         session.cancel_on_disconnect = body.cancel_on_disconnect == 1;
         if is_new && self.day_open {
             self.say(body.session, What::System(SystemEventCode::StartOfDay));
@@ -401,6 +449,9 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        for session in self.sessions.values_mut() {
+            session.disabled.clear();
+        }
         if self.fault != Fault::StreamGoesOn {
             for session in self.sessions.values_mut() {
                 session.next_outbound = 1;
@@ -419,10 +470,10 @@ impl Oracle {
             return;
         }
         if self.fault != Fault::DayOrdersSurvive {
-            // By instrument, bids before asks, best price first, then time.
             for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
-                for buy in [true, false] {
-                    while let Some(at) = self.best(instrument, buy) {
+                // Displayed before hidden orders; bids before asks; best price first; then time.
+                for (hidden, buy) in [(false, true), (false, false), (true, true), (true, false)] {
+                    while let Some(at) = self.first_of(instrument, buy, hidden) {
                         self.cancel_at(at, CancelReason::Closed);
                     }
                 }
@@ -546,32 +597,126 @@ impl Oracle {
                 };
                 self.say(session, What::AccountQueryResponse(response));
             }
-            Request::MassCancel(MassCancel {
-                user_ref_num: number,
-                ..
-            })
-            | Request::DisableEntry(DisableEntry {
-                user_ref_num: number,
-                ..
-            })
-            | Request::EnableEntry(EnableEntry {
-                user_ref_num: number,
-                ..
-            }) => {
-                self.not_built(session, *number, options);
+            Request::MassCancel(body) => self.mass_cancel(session, body, options),
+            Request::DisableEntry(body) => {
+                self.switch_entry(session, body.user_ref_num, body.firm, true, options);
+            }
+            Request::EnableEntry(body) => {
+                self.switch_entry(session, body.user_ref_num, body.firm, false, options);
             }
             _ => {}
         }
     }
 
-    fn not_built(&mut self, session: u32, number: u32, options: &Read) {
-        if self.take_number(session, options.channel(), number) {
-            let user_ref = UserRef {
-                number,
-                index: options.channel(),
-            };
-            self.reject(session, user_ref, RejectReason::Other, [b' '; 14]);
+    fn mass_cancel(&mut self, session: u32, body: &MassCancel, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        if !self.take_number(session, user_ref.index, user_ref.number) {
+            return;
         }
+        let blank = body.symbol == [b' '; 8];
+        let instrument = self.instrument_of(&body.symbol);
+        let side = options.values.get(&27).map(|value| value[0]);
+        let group = options.values.get(&24).map(|_| options.integer(24));
+        let firm = self.firm_named(session, &body.firm);
+        let reason = if options.faulty {
+            Some(RejectReason::Other)
+        } else if firm.is_none() {
+            Some(RejectReason::FirmNotAuthorized)
+        } else if !blank && instrument.is_none() {
+            Some(RejectReason::InvalidSymbol)
+        } else if side.is_some_and(|side| !b"BSTE".contains(&side)) {
+            Some(RejectReason::InvalidSide)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return self.reject(session, user_ref, reason, [b' '; 14]);
+        }
+        let (firm_code, symbol) = (body.firm, body.symbol);
+        let response = MassCancelResponse {
+            user_ref,
+            firm: firm_code,
+            symbol,
+        };
+        self.say(session, What::MassCancelResponse(response));
+        let group_of = |order: &Order| {
+            let option = order.terms.options.iter().find(|(tag, _)| *tag == 24);
+            option.map_or(0, |(_, value)| {
+                u64::from(u16::from_le_bytes([value[0], value[1]]))
+            })
+        };
+        let mut meant: Vec<u64> = self
+            .orders
+            .iter()
+            .filter(|order| order.session == session && Some(order.firm) == firm)
+            .filter(|order| blank || Some(order.terms.instrument) == instrument)
+            .filter(|order| side.is_none_or(|side| side == order.terms.side))
+            .filter(|order| group.is_none_or(|group| group == group_of(order)))
+            .map(|order| order.terms.order_reference)
+            .collect();
+        meant.sort_unstable();
+        if self.fault == Fault::MassCancelNewestFirst {
+            meant.reverse();
+        }
+        for reference in meant {
+            let at = self
+                .orders
+                .iter()
+                .position(|o| o.terms.order_reference == reference);
+            self.cancel_at(at.unwrap(), CancelReason::User);
+        }
+    }
+
+    fn switch_entry(
+        &mut self,
+        session: u32,
+        number: u32,
+        code: [u8; 4],
+        off: bool,
+        options: &Read,
+    ) {
+        let user_ref = UserRef {
+            number,
+            index: options.channel(),
+        };
+        if !self.take_number(session, user_ref.index, number) {
+            return;
+        }
+        let firm = self.firm_named(session, &code);
+        let Some(firm) = firm.filter(|_| !options.faulty) else {
+            let other = options.faulty;
+            let reason = if other {
+                RejectReason::Other
+            } else {
+                RejectReason::FirmNotAuthorized
+            };
+            return self.reject(session, user_ref, reason, [b' '; 14]);
+        };
+        let disabled = &mut self.sessions.get_mut(&session).unwrap().disabled;
+        disabled.retain(|other| *other != firm);
+        let response = EntryResponse {
+            user_ref,
+            firm: code,
+        };
+        if off {
+            disabled.push(firm);
+            self.say(session, What::DisableResponse(response));
+        } else {
+            self.say(session, What::EnableResponse(response));
+        }
+    }
+
+    /// The session's own firm if blank, or one that it may enter for.
+    fn firm_named(&self, session: u32, code: &[u8]) -> Option<u32> {
+        let who = &self.sessions[&session];
+        if code == b"    " {
+            return Some(who.firm);
+        }
+        let firms = std::iter::once(&who.firm).chain(&who.permitted);
+        firms.copied().find(|firm| self.firms[firm][..] == *code)
     }
 
     fn key(&self, session: u32, channel: u8) -> (u32, u8) {
@@ -680,17 +825,13 @@ impl Oracle {
         if options.faulty || options.values.contains_key(&27) || options.not_built() {
             return Err(RejectReason::Other);
         }
-        let named = options
-            .values
-            .get(&2)
-            .filter(|code| code.as_slice() != b"    ");
-        let firm = match named {
-            None => who.firm,
-            Some(code) => *std::iter::once(&who.firm)
-                .chain(&who.permitted)
-                .find(|firm| self.firms[*firm][..] == code[..])
-                .ok_or(RejectReason::FirmNotAuthorized)?,
-        };
+        let code = options.values.get(&2).map_or(&b"    "[..], |code| code);
+        let firm = self
+            .firm_named(session, code)
+            .ok_or(RejectReason::FirmNotAuthorized)?;
+        if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
@@ -708,7 +849,14 @@ impl Oracle {
 
     /// Whether there is a price level for these terms once the order at `without` is gone.
     fn level_free(&self, terms: &Terms, without: Option<usize>) -> bool {
-        let place = |terms: &Terms| (terms.instrument, is_buy(terms.side), terms.price);
+        let place = |terms: &Terms| {
+            (
+                terms.instrument,
+                is_buy(terms.side),
+                terms.price,
+                terms.display == b'N',
+            )
+        };
         let others = self
             .orders
             .iter()
@@ -732,7 +880,7 @@ impl Oracle {
         fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
         fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
         fail(
-            !b"YA".contains(&terms.display),
+            !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
         )?;
         fail(options.integer(5) != 0, RejectReason::InvalidMaxFloor)?;
@@ -743,13 +891,21 @@ impl Oracle {
             RejectReason::RoutingNotAllowed,
         )?;
         fail(terms.intermarket_sweep != b'N', RejectReason::IsoNotAllowed)?;
+        let post_only = options.letter(12, b'N') == b'P';
+        fail(
+            post_only && terms.time_in_force == b'3',
+            RejectReason::Other,
+        )?;
         let min = options.integer(3) as u32;
         let bad = terms.time_in_force != b'3' || min > quantity || !min.is_multiple_of(lot);
         fail(min != 0 && bad, RejectReason::InvalidMinQuantity)?;
         let price = terms.price;
         let bad =
             price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
-        fail(price < MARKET && bad, RejectReason::InvalidPrice)
+        fail(
+            (price < MARKET || post_only) && bad,
+            RejectReason::InvalidPrice,
+        )
     }
 
     fn find(&self, session: u32, channel: u8, number: u32) -> Option<usize> {
@@ -778,6 +934,9 @@ impl Oracle {
         let blocked = match state {
             b'C' => Some(RejectReason::DestinationClosed),
             _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
+            _ if self.sessions[&session].disabled.contains(&original.firm) => {
+                Some(RejectReason::Other)
+            }
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };
@@ -788,7 +947,7 @@ impl Oracle {
         }
         // Absent options keep the original's value; firm and group are always the original's.
         let mut merged = options.values.clone();
-        for tag in [2, 4, 16, 24] {
+        for tag in [2, 4, 12, 16, 24, 203] {
             let kept = original.terms.options.iter().find(|(kept, _)| *kept == tag);
             if tag == 2 || tag == 24 {
                 merged.remove(&tag);
@@ -949,6 +1108,20 @@ impl Oracle {
 
     // ---- matching
 
+    /// The displayed or hidden order first in price and time.
+    fn first_of(&self, instrument: u32, buy: bool, is_hidden: bool) -> Option<usize> {
+        let own = (0..self.orders.len()).filter(|at| {
+            let terms = &self.orders[*at].terms;
+            terms.instrument == instrument
+                && is_buy(terms.side) == buy
+                && hidden(terms) == is_hidden
+        });
+        own.min_by_key(|at| {
+            let price = self.orders[*at].terms.price;
+            if buy { u64::MAX - price } else { price }
+        })
+    }
+
     /// The order first in price and time.
     fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
         let mut best: Option<usize> = None;
@@ -958,6 +1131,12 @@ impl Oracle {
             }
             let better = best.is_none_or(|best| {
                 let (now, then) = (order.terms.price, self.orders[best].terms.price);
+                if now == then && self.fault != Fault::HiddenWithDisplayed {
+                    let (now, then) = (hidden(&order.terms), hidden(&self.orders[best].terms));
+                    if now != then {
+                        return !now;
+                    }
+                }
                 let later_first = self.fault == Fault::LastComeFirst && now == then;
                 later_first || if buy { now > then } else { now < then }
             });
@@ -982,25 +1161,47 @@ impl Oracle {
             }
     }
 
-    /// Shares that `order` could take now.
-    fn available(&self, order: &Order) -> u64 {
-        let against = self.orders.iter().filter(|other| {
-            other.terms.instrument == order.terms.instrument
-                && is_buy(other.terms.side) != is_buy(order.terms.side)
-                && self.crosses(order, other.terms.price)
-        });
-        against.map(|other| u64::from(other.open)).sum()
+    /// Shares that `order` would trade now: tried on a copy.
+    fn available(&self, order: &Order) -> u32 {
+        let mut copy = Self {
+            orders: self.orders.clone(),
+            sessions: self.sessions.clone(),
+            ..Self::new(self.fault)
+        };
+        copy.instruments = self.instruments.clone();
+        let mut order = order.clone();
+        let before = order.executed;
+        copy.take(&mut order);
+        order.executed - before
+    }
+
+    fn best_against(&self, order: &Order) -> Option<usize> {
+        let against = self.best(order.terms.instrument, !is_buy(order.terms.side));
+        against.filter(|at| self.crosses(order, self.orders[*at].terms.price))
+    }
+
+    fn take(&mut self, order: &mut Order) {
+        while order.open > 0
+            && let Some(at) = self.best_against(order)
+        {
+            let mode = self.self_trade_mode(order);
+            let prevented = mode != 0 && self.fault != Fault::SelfTradeIgnored;
+            if prevented && self.same_party(order.session, self.orders[at].session) {
+                self.prevent(order, at, mode);
+            } else {
+                self.fill(order, at);
+            }
+        }
     }
 
     fn trade(&mut self, mut order: Order, minimum: u32) {
-        let enough = self.available(&order) >= u64::from(minimum);
-        while (enough || self.fault == Fault::MinimumIgnored) && order.open > 0 {
-            let against = self.best(order.terms.instrument, !is_buy(order.terms.side));
-            let Some(at) = against.filter(|at| self.crosses(&order, self.orders[*at].terms.price))
-            else {
-                break;
-            };
-            self.fill(&mut order, at);
+        let post_only = order.terms.options.contains(&(12, b"P".to_vec()));
+        if post_only && self.best_against(&order).is_some() && self.fault != Fault::PostOnlyTakes {
+            return self.cancel_entering(&order, CancelReason::PostOnlyContra);
+        }
+        let enough = minimum == 0 || self.available(&order) >= minimum;
+        if enough || self.fault == Fault::MinimumIgnored {
+            self.take(&mut order);
         }
         if order.open == 0 {
             return;
@@ -1010,8 +1211,11 @@ impl Oracle {
             self.orders.push(order);
             return;
         }
+        self.cancel_entering(&order, CancelReason::ImmediateOrCancel);
+    }
+
+    fn cancel_entering(&mut self, order: &Order, reason: CancelReason) {
         let (user_ref, quantity) = (order.terms.user_ref, order.open);
-        let reason = CancelReason::ImmediateOrCancel;
         self.say(
             order.session,
             What::Canceled(Canceled {
@@ -1020,6 +1224,56 @@ impl Oracle {
                 reason,
             }),
         );
+    }
+
+    fn self_trade_mode(&self, order: &Order) -> u8 {
+        let own = order.terms.options.iter().find(|(tag, _)| *tag == 203);
+        own.map_or(
+            self.sessions[&order.session].self_trade_mode,
+            |(_, mode)| mode[0],
+        )
+    }
+
+    fn same_party(&self, one: u32, other: u32) -> bool {
+        let group = |session: u32| self.sessions[&session].self_trade_group;
+        one == other || (group(one) != 0 && group(one) == group(other))
+    }
+
+    /// Two orders of one party meet: nothing trades.
+    fn prevent(&mut self, order: &mut Order, at: usize, strategy: u8) {
+        let resting = &mut self.orders[at];
+        let quantity_prevented = order.open.min(resting.open);
+        let (resting_loss, own_loss) = match strategy {
+            b'N' => (0, order.open),
+            b'O' => (resting.open, 0),
+            b'B' => (resting.open, order.open),
+            _ if self.fault == Fault::DecrementCancels => (resting.open, quantity_prevented),
+            _ => (quantity_prevented, quantity_prevented),
+        };
+        resting.open -= resting_loss;
+        order.open -= own_loss;
+        let price = Price(resting.terms.price);
+        let (session, resting_ref, left) = (resting.session, resting.terms.user_ref, resting.open);
+        let sides = [
+            (session, resting_ref, resting_loss, b'A'),
+            (order.session, order.terms.user_ref, own_loss, b'R'),
+        ];
+        for (session, user_ref, decrement, liquidity) in sides {
+            if decrement != 0 {
+                let canceled = SelfMatchCanceled {
+                    user_ref,
+                    decrement,
+                    quantity_prevented,
+                    price,
+                    liquidity,
+                    strategy,
+                };
+                self.say(session, What::SelfMatchCanceled(canceled));
+            }
+        }
+        if left == 0 {
+            self.orders.remove(at);
+        }
     }
 
     /// One trade: the resting side hears first.
@@ -1039,7 +1293,7 @@ impl Oracle {
             user_ref: resting.terms.user_ref,
             quantity,
             price: Price(printed),
-            liquidity: b'A',
+            liquidity: if hidden(&resting.terms) { b'J' } else { b'A' },
             match_number: MatchNumber(self.matches),
         };
         let (session, left) = (resting.session, resting.open);
@@ -1057,7 +1311,7 @@ impl Oracle {
 
     // ---- comparison
 
-    /// Live orders of one side in priority.
+    /// Live orders of one side: displayed ones in priority, then hidden ones.
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
             order.terms.instrument == instrument && is_buy(order.terms.side) == buy
@@ -1065,11 +1319,8 @@ impl Oracle {
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.
         orders.sort_by_key(|o| {
-            if buy {
-                u64::MAX - o.terms.price
-            } else {
-                o.terms.price
-            }
+            let price = o.terms.price;
+            (hidden(&o.terms), if buy { u64::MAX - price } else { price })
         });
         let view = |o: &Order| {
             let UserRef { number, index } = o.terms.user_ref;
@@ -1106,6 +1357,10 @@ impl Oracle {
     pub fn last_number(&self, session: u32, channel: u8) -> u32 {
         self.last(session, channel)
     }
+}
+
+fn hidden(terms: &Terms) -> bool {
+    terms.display == b'N'
 }
 
 fn rests(terms: &Terms) -> bool {

@@ -172,7 +172,7 @@ async def rejects_consume_the_number(desk):
     client = await desk.log_in("ALICE")
     ref = await client.next_ref()
     wrong = [(0x17, dict(symbol="NOSUCH")), (0x13, dict(quantity=0)), (0x1D, dict(price=0)),
-             (0x09, dict(side="Q")), (0x0F, dict(time_in_force="6")), (0x03, dict(display="N"))]
+             (0x09, dict(side="Q")), (0x0F, dict(time_in_force="6")), (0x03, dict(display="Z"))]
     for i, (reason, change) in enumerate(wrong):
         fields = dict(side="B", quantity=1, symbol="SYM07", price=PRICE, client_order_id="wrong")
         client.send(ouch50.enter(ref + i, **{**fields, **change}))

@@ -142,8 +142,23 @@ fn traders_hear_everything_exactly_once_across_crashes() {
         traders.connect(server.address).expect("connect");
         poll_until(&mut traders, "ready", Traders::are_ready);
         (0..USERS.len()).for_each(|trader| traders.settle(trader).expect("sent"));
-        poll_until(&mut traders, "the end", |traders| {
+        poll_until(&mut traders, "the answers", |traders| {
             traders.unanswered_count() == 0
+        });
+        // Executions by the last requests of others may still be on the way.
+        let told: Vec<u64> = durable
+            .lock()
+            .expect("lock")
+            .streams
+            .iter()
+            .map(|stream| stream.len() as u64)
+            .collect();
+        poll_until(&mut traders, "the end", |traders| {
+            traders
+                .traders()
+                .iter()
+                .zip(&told)
+                .all(|(trader, told)| trader.memory().count() >= *told)
         });
         let verified: u64 = traders
             .traders()

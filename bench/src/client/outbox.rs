@@ -28,6 +28,12 @@ struct Pending {
     message: [u8; MESSAGE_LENGTH_MAX],
 }
 
+impl Pending {
+    fn bytes(&self) -> &[u8] {
+        &self.message[..usize::from(self.length)]
+    }
+}
+
 /// Why a request cannot be kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum OutboxError {
@@ -117,9 +123,12 @@ impl Outbox {
 
     /// The requests in doubt, oldest first, as they were sent.
     pub fn in_doubt(&self) -> impl Iterator<Item = &[u8]> {
-        self.pending
-            .iter()
-            .map(|pending| &pending.message[..usize::from(pending.length)])
+        self.pending.iter().map(Pending::bytes)
+    }
+
+    /// The request `at` places behind the oldest.
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        self.pending.get(at).map(Pending::bytes)
     }
 }
 

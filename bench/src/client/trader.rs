@@ -5,7 +5,8 @@
 //! must fit the order accounts. Sans I/O.
 //!
 //! ```text
-//! Down ──logged in: Q──▶ CatchingUp ──answer to Q: resend what is in doubt──▶ Ready ──ended──▶ Down
+//! Down ──logged in: Q──▶ CatchingUp ──answer to Q──▶ Resending ──all in doubt sent again──▶ Ready
+//!  ▲────────────────────────────────── ended ───────────────────────────────────────────────┘
 //! ```
 
 use super::connection::SessionEnd;
@@ -40,6 +41,8 @@ impl Default for TraderLimits {
 pub enum Phase {
     Down,
     CatchingUp,
+    /// Sends again what is in doubt, as the connection takes it; nothing new may pass it.
+    Resending,
     Ready,
 }
 
@@ -69,6 +72,8 @@ pub struct Trader {
     /// Messages that were heard again and were the same.
     verified: u64,
     resent: u64,
+    /// The youngest so many requests in doubt are still to be sent again.
+    resend_left: usize,
     last_end: Option<SessionEnd>,
 }
 
@@ -85,6 +90,7 @@ impl Trader {
             next_user_ref: 1,
             verified: 0,
             resent: 0,
+            resend_left: 0,
             last_end: None,
         }
     }
@@ -161,7 +167,7 @@ impl Trader {
     }
 
     /// Takes message `number` of the stream. What was heard before changes nothing.
-    /// When the phase turns to `Ready`, the shell sends `in_doubt` again, before anything new.
+    /// In phase `Resending` the shell sends `next_resend` again until there is none.
     pub fn handle_message(&mut self, number: u64, payload: &[u8]) -> Result<Change, TraderError> {
         let seen = self.memory.handle_message(number, payload);
         let seen = seen.map_err(|error| TraderError::Stream { number, error })?;
@@ -178,9 +184,10 @@ impl Trader {
             // A replayed answer to an older query may come first. Resending too early is harmless:
             // what was processed is ignored by its number, and its answer is still to come.
             self.next_user_ref = self.next_user_ref.max(response.next_user_ref_num());
-            self.phase = Phase::Ready;
-            self.resent += self.outbox.len() as u64;
+            self.phase = Phase::Resending;
+            self.resend_left = self.outbox.len();
         }
+        self.settle_resends();
         self.orders
             .handle_answer(&answer)
             .map_err(|error| TraderError::Account { number, error })
@@ -189,6 +196,27 @@ impl Trader {
     /// Requests that the venue may not have seen, oldest first.
     pub fn in_doubt(&self) -> impl Iterator<Item = &[u8]> {
         self.outbox.in_doubt()
+    }
+
+    /// The oldest request to send again now.
+    pub fn next_resend(&self) -> Option<&[u8]> {
+        let at = self.outbox.len().checked_sub(self.resend_left)?;
+        (self.phase == Phase::Resending).then(|| self.outbox.get(at))?
+    }
+
+    /// `next_resend` was sent.
+    pub fn handle_resent(&mut self) {
+        self.resent += 1;
+        self.resend_left = self.resend_left.saturating_sub(1);
+        self.settle_resends();
+    }
+
+    /// Answers may settle what was to be sent again.
+    fn settle_resends(&mut self) {
+        self.resend_left = self.resend_left.min(self.outbox.len());
+        if self.phase == Phase::Resending && self.resend_left == 0 {
+            self.phase = Phase::Ready;
+        }
     }
 }
 
@@ -203,7 +231,7 @@ fn new_orders(limits: TraderLimits, remembers_ended: bool) -> Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::request::encode_account_query;
+    use crate::client::request::{encode_account_query, encode_cancel};
     use lockstep_net::CloseReason;
     use lockstep_wire::ouch::Appendage;
     use lockstep_wire::ouch::outbound::{AccountQueryResponse, Canceled, SystemEvent};
@@ -246,6 +274,39 @@ mod tests {
         // The answer that was missed comes first; then nothing is in doubt.
         trader.handle_message(2, &query_response(6)).expect("fits");
         assert_eq!((trader.phase(), trader.resent_count()), (Phase::Ready, 0));
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_sent_again_before_anything_new() {
+        let mut trader = Trader::new(TraderLimits::default(), false);
+        trader.handle_logged_in(1);
+        trader.handle_message(1, &query_response(1)).expect("fits");
+        for user_ref in 1..=3 {
+            let mut message = [0; 16];
+            let length = encode_cancel(user_ref, 0, &mut message);
+            trader.handle_request(&message[..length]).expect("room");
+        }
+        assert_eq!(
+            trader.next_resend(),
+            None,
+            "a live session sends nothing again"
+        );
+        trader.handle_ended(SessionEnd::TimedOut);
+        trader.handle_logged_in(2);
+        trader.handle_message(2, &query_response(1)).expect("fits");
+        let user_ref = |trader: &Trader| trader.next_resend().map(|message| message[4]);
+        assert_eq!(
+            (trader.phase(), user_ref(&trader)),
+            (Phase::Resending, Some(1))
+        );
+        trader.handle_resent();
+        assert_eq!(user_ref(&trader), Some(2));
+        trader.handle_resent();
+        trader.handle_resent();
+        assert_eq!(
+            (trader.phase(), trader.resent_count(), user_ref(&trader)),
+            (Phase::Ready, 3, None)
+        );
     }
 
     #[test]

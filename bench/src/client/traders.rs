@@ -112,19 +112,13 @@ impl<D: Driver> Traders<D> {
             observe,
             error: None,
             joined: Vec::new(),
-            caught_up: Vec::new(),
         };
         let work = self.client.poll(&mut crew);
-        let Crew {
-            error,
-            joined,
-            caught_up,
-            ..
-        } = crew;
+        let Crew { error, joined, .. } = crew;
         for trader in joined {
             self.ask_number(trader);
         }
-        for trader in caught_up {
+        for trader in 0..self.traders.len() {
             self.resend(trader);
         }
         self.client.flush();
@@ -182,7 +176,8 @@ impl<D: Driver> Traders<D> {
     }
 
     /// Asks for the trader's next number. Once that is answered, so is everything before it: what has
-    /// no answer by then was answered by silence (a cancel of nothing) and leaves the outbox.
+    /// no answer by then was answered by silence (a cancel of nothing) and leaves the outbox. What
+    /// other traders do to its orders meanwhile may still be on the way.
     pub fn settle(&mut self, trader: usize) -> Result<(), RequestError> {
         self.ready(trader)?;
         let mut message = [0; REQUEST_LENGTH_MAX];
@@ -211,7 +206,9 @@ impl<D: Driver> Traders<D> {
         let phase = self.traders[trader].phase();
         match phase {
             Phase::Ready => Ok(&self.traders[trader]),
-            Phase::Down | Phase::CatchingUp => Err(RequestError::NotReady { trader, phase }),
+            Phase::Down | Phase::CatchingUp | Phase::Resending => {
+                Err(RequestError::NotReady { trader, phase })
+            }
         }
     }
 
@@ -233,14 +230,14 @@ impl<D: Driver> Traders<D> {
         let _ = self.client.send(trader, &query[..length], now_ns);
     }
 
+    /// Sends again what is in doubt, as far as the send buffer has room.
     fn resend(&mut self, trader: usize) {
         let now_ns = self.client.clock().now_ns();
-        for message in self.traders[trader].in_doubt() {
+        while let Some(message) = self.traders[trader].next_resend() {
             if self.client.send(trader, message, now_ns).is_err() {
-                // No room for all: cut, and begin again with what is then in doubt.
-                self.client.cut(trader);
                 return;
             }
+            self.traders[trader].handle_resent();
         }
     }
 }
@@ -250,7 +247,6 @@ struct Crew<'a> {
     observe: &'a mut dyn FnMut(usize, &Change),
     error: Option<TraderError>,
     joined: Vec<usize>,
-    caught_up: Vec<usize>,
 }
 
 impl Listener for Crew<'_> {
@@ -260,17 +256,12 @@ impl Listener for Crew<'_> {
     }
 
     fn answer(&mut self, session: usize, number: StreamNumber, payload: &[u8], _: u64) {
-        let trader = &mut self.traders[session];
-        let was_ready = trader.phase() == Phase::Ready;
-        match trader.handle_message(number.0, payload) {
+        match self.traders[session].handle_message(number.0, payload) {
             Ok(Change::None) => {}
             Ok(change) => (self.observe)(session, &change),
             Err(error) => {
                 self.error.get_or_insert(error);
             }
-        }
-        if !was_ready && trader.phase() == Phase::Ready {
-            self.caught_up.push(session);
         }
     }
 

@@ -119,27 +119,36 @@ def _frames(data):
 
 
 class _Cut:
-    """What the dissector cannot see.
+    """Connections that the dissector has lost.
 
     It begins a new conversation at each Login Accepted. When the TCP segment that holds it ends in the
-    middle of a packet, tshark's reassembly has lost the beginning, and it shows no packet of that
-    connection any more. Those are counted here, from the payload bytes.
+    middle of a packet, tshark's reassembly has lost the beginning: from there on it shows nothing of that
+    connection, or takes bytes out of the middle of packets for packets. What it says of such a connection
+    says nothing about the venue; the packets are framed here instead, from the payload bytes.
     """
 
     def __init__(self):
         self.open = {}
         self.kinds = Counter()
 
-    def accepted(self, connection, payload):
+    def accepted(self, connection, packet, payload):
         _, rest = _frames(payload)
-        self.open.pop(connection, None)
         if rest:
-            self.open[connection] = rest
+            self.open[connection] = (int(_show(packet, "tcp.seq_raw")) + len(payload), rest)
 
-    def follow(self, connection, payload):
-        if connection in self.open:
-            kinds, self.open[connection] = _frames(self.open[connection] + payload)
-            self.kinds.update(kinds)
+    def follow(self, connection, packet, payload):
+        """Takes a packet of a lost connection; returns the types that SoupBinTCP does not know.
+
+        Raw sequence numbers: tshark's relative ones begin anew with its new conversation."""
+        expected, rest = self.open[connection]
+        if _show(packet, "tcp.flags.syn") in ("1", "True"):
+            del self.open[connection]       # the port is used by a new connection
+            return []
+        new = payload[max(0, expected - int(_show(packet, "tcp.seq_raw"))):]    # not what was sent twice
+        kinds, rest = _frames(rest + new)
+        self.open[connection] = (expected + len(new), rest)
+        self.kinds.update(kinds)
+        return [kind for kind in kinds if kind not in "+AJSHZ"]
 
 
 class Verdict:
@@ -158,6 +167,13 @@ def judge(capture):
     verdict, expected, cut = Verdict(), {}, _Cut()
     for packet in _packets(capture):
         where = f"{capture.file.name} frame {_show(packet, 'frame.number')}"
+        # Not tcp.stream: it changes where the dissector begins a conversation.
+        connection = _show(packet, "tcp.dstport")
+        payload = _payload(packet)
+        if connection in cut.open:
+            unknown = cut.follow(connection, packet, payload)
+            verdict.wrong += [f"{where}: packet type {kind!r}" for kind in unknown]
+            continue
         complaint = _complaint(packet)
         if complaint and _is_right_padded_login(packet):
             verdict.padded_logins += 1
@@ -165,15 +181,11 @@ def judge(capture):
             verdict.resent += 1
         elif complaint:
             verdict.wrong.append(f"{where}: {complaint}")
-        # Not tcp.stream: it changes where the dissector begins a conversation.
-        connection = _show(packet, "tcp.dstport")
-        payload, soups = _payload(packet), packet.findall("proto[@name='soupbintcp']")
+        soups = packet.findall("proto[@name='soupbintcp']")
         kinds = [_kind(soup) for soup in soups]
         verdict.packets.update(kinds)
         if "A" in kinds:
-            cut.accepted(connection, payload)
-        elif not kinds:
-            cut.follow(connection, payload)
+            cut.accepted(connection, packet, payload)
         for kind, soup in zip(kinds, soups):
             if kind == "A":
                 expected[connection] = _shown_number(soup, "soupbintcp.next_seq_num")

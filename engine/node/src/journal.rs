@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Under `local` the disk follows in writes of at least this many bytes …
-const LAZY_BYTES: u64 = 128 << 10;
-/// … or after this time: a block is not written again for every small batch.
-const LAZY_NS: u64 = 2_000_000;
+const LAZY_BYTES: u64 = 256 << 10;
+/// … or after this time. Each write costs the core that submits it some 30 µs (submission, interrupt): at
+/// 2 ms that alone was the p99 of 20,000 orders a second on one core.
+const LAZY_NS: u64 = 20_000_000;
 
 #[derive(Debug)]
 pub struct JournalAgent<S: Storage> {

@@ -5,6 +5,7 @@
 use crate::book::Limit;
 use crate::book::pool::{NewOrder, lane};
 use crate::execution::{Aggressor, Outcome};
+use crate::extension::Extension;
 use crate::instrument::{BLANK_FIRM, Instrument, TradingState};
 use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
@@ -17,8 +18,11 @@ use lockstep_record::event::{
     Rejected,
 };
 use lockstep_record::{
-    FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId, Side,
+    FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId, Side, Timestamp,
 };
+
+/// OUCH ExpireTime lies below it.
+const SECONDS_PER_DAY: u32 = 86_400;
 
 /// The values of an order or of a replacement that are checked alike.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Wanted {
     pub capacity: u8,
     pub intermarket_sweep: u8,
     pub cross_type: u8,
+    /// Of the original order that a replacement with time in force `6` does not give a new one.
+    pub inherited_deadline: Option<Timestamp>,
 }
 
 /// What the checks make of them.
@@ -44,9 +50,19 @@ pub(crate) struct Admitted {
     pub hidden: bool,
     /// Is cancelled whole rather than take from the book.
     pub post_only: bool,
+    /// When it expires; 0 = it does not by itself.
+    pub deadline: Timestamp,
+    /// Most shares displayed at a time; 0 = all.
+    pub max_floor: u32,
 }
 
 impl Admitted {
+    /// Whether it needs an extension when it rests.
+    #[inline(always)]
+    pub fn is_extended(&self) -> bool {
+        self.deadline != Timestamp(0) || self.max_floor != 0
+    }
+
     /// The ladder it would rest on.
     #[inline(always)]
     pub fn lane(&self) -> usize {
@@ -79,6 +95,7 @@ impl StateMachine {
             capacity: body.capacity,
             intermarket_sweep: body.intermarket_sweep,
             cross_type: body.cross_type,
+            inherited_deadline: None,
         };
         match self.check_entry(session, body.symbol, &wanted, options) {
             Ok((instrument, firm, admitted)) => {
@@ -123,7 +140,9 @@ impl StateMachine {
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
         let full = admitted.rests_at.is_some_and(|tick| {
-            self.pool.is_full() || self.pool.lacks_level(&place.book, admitted.lane(), tick)
+            self.pool.is_full()
+                || (admitted.is_extended() && self.extensions.is_full())
+                || self.pool.lacks_level(&place.book, admitted.lane(), tick)
         });
         if full {
             Err(RejectReason::Other)
@@ -160,9 +179,9 @@ impl StateMachine {
         if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
             return Err(RejectReason::InvalidQuantity);
         }
-        if !matches!(wanted.time_in_force, b'0' | b'3') {
-            return Err(RejectReason::Other);
-        }
+        let deadline = self
+            .deadline_of(wanted, options)
+            .ok_or(RejectReason::Other)?;
         if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
             return Err(RejectReason::Other);
         }
@@ -173,17 +192,85 @@ impl StateMachine {
             return Err(RejectReason::InvalidDisplay);
         }
         if wanted.intermarket_sweep != b'N' || options.any() {
-            check_options(wanted, options, lot)?;
+            self.check_options(wanted, options, lot)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
-        let rests = wanted.time_in_force == b'0';
+        let rests = wanted.time_in_force != b'3';
         Ok(Admitted {
             side,
             limit,
             rests_at: tick.filter(|_| rests),
             hidden: wanted.display == b'N',
             post_only: options.post_only == b'P',
+            deadline,
+            max_floor: options.max_floor,
         })
+    }
+
+    /// When the order expires: 0 unless its time in force is `6`, which needs exactly one of ExpireTime and
+    /// the venue's ExpireDateTime; `None` if time in force and options do not fit.
+    #[inline(always)]
+    fn deadline_of(&self, wanted: &Wanted, options: &Options) -> Option<Timestamp> {
+        match wanted.time_in_force {
+            b'0' | b'3' if !options.any() => Some(Timestamp(0)),
+            b'0' | b'3' => {
+                let none = options.expire_time == 0 && options.expire_date_time == 0;
+                none.then_some(Timestamp(0))
+            }
+            b'6' => self.good_till(wanted, options),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn good_till(&self, wanted: &Wanted, options: &Options) -> Option<Timestamp> {
+        let now = self.position.timestamp.0;
+        if let Some(inherited) = wanted.inherited_deadline {
+            return Some(inherited);
+        }
+        let deadline = match (options.expire_time, options.expire_date_time) {
+            (seconds @ 1..SECONDS_PER_DAY, 0) => {
+                now.saturating_add(u64::from(seconds) * 1_000_000_000)
+            }
+            (0, date_time) if date_time > now => date_time,
+            _ => return None,
+        };
+        Some(Timestamp(deadline))
+    }
+
+    /// The checks that only options and the sweep flag can fail.
+    fn check_options(
+        &self,
+        wanted: &Wanted,
+        options: &Options,
+        lot: u32,
+    ) -> Result<(), RejectReason> {
+        let floor = options.max_floor;
+        let market = wanted.price >= self.features.market_price_min;
+        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market;
+        let shown = u64::from(floor) * u64::from(self.features.displays_max);
+        let bad = plain || !floor.is_multiple_of(lot) || shown < u64::from(wanted.quantity);
+        if floor != 0 && bad {
+            return Err(RejectReason::InvalidMaxFloor);
+        }
+        if options.price_type != b'L' || options.peg_offset != 0 {
+            return Err(RejectReason::PeggingNotAllowed);
+        }
+        if options.has(PartTag::ROUTE) {
+            return Err(RejectReason::RoutingNotAllowed);
+        }
+        if wanted.intermarket_sweep != b'N' {
+            return Err(RejectReason::IsoNotAllowed);
+        }
+        if options.post_only == b'P' && wanted.time_in_force == b'3' {
+            return Err(RejectReason::Other);
+        }
+        let min = options.min_quantity;
+        let immediate = wanted.time_in_force == b'3';
+        if min != 0 && (!immediate || min > wanted.quantity || !min.is_multiple_of(lot)) {
+            return Err(RejectReason::InvalidMinQuantity);
+        }
+        Ok(())
     }
 
     /// The limit, and its tick unless it is a market order's.
@@ -241,6 +328,7 @@ impl StateMachine {
             executed: 0,
             min_quantity: options.min_quantity,
             self_trade: self.self_trade_of(owner, options),
+            expire_time: options.expire_time,
         };
         self.trade_and_rest(&aggressor, detail, out);
     }
@@ -264,10 +352,14 @@ impl StateMachine {
         let Some(tick) = order.admitted.rests_at else {
             return self.cancel_entering(order, left, CancelReason::ImmediateOrCancel, out);
         };
+        let shown = match order.admitted.max_floor {
+            0 => left,
+            floor => left.min(floor),
+        };
         let new = NewOrder {
             owner: order.owner,
             number: order.number,
-            open: left,
+            open: shown,
             executed: order.executed + traded,
             hidden: order.admitted.hidden,
         };
@@ -275,6 +367,28 @@ impl StateMachine {
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
         self.details[slot as usize] = detail;
         self.sessions.link(&mut self.details, session, slot);
+        if order.admitted.is_extended() {
+            self.extend(slot, order, left - shown);
+        }
+    }
+
+    #[cold]
+    fn extend(&mut self, slot: u32, order: &Aggressor, reserve: u32) {
+        let Admitted {
+            deadline,
+            max_floor,
+            ..
+        } = order.admitted;
+        let expire_time = order.expire_time;
+        let extension = Extension {
+            deadline,
+            expire_time,
+            max_floor,
+            reserve,
+            ..Extension::NONE
+        };
+        let detail = &mut self.details[slot as usize];
+        detail.extension = self.extensions.add(extension, detail.reference, slot);
     }
 
     /// Cancels what does not come to rest of an order that has been accepted.
@@ -334,32 +448,6 @@ impl StateMachine {
     }
 }
 
-/// The checks that only options and the sweep flag can fail.
-fn check_options(wanted: &Wanted, options: &Options, lot: u32) -> Result<(), RejectReason> {
-    if options.max_floor != 0 {
-        return Err(RejectReason::InvalidMaxFloor);
-    }
-    if options.price_type != b'L' || options.peg_offset != 0 {
-        return Err(RejectReason::PeggingNotAllowed);
-    }
-    if options.has(PartTag::ROUTE) {
-        return Err(RejectReason::RoutingNotAllowed);
-    }
-    if wanted.intermarket_sweep != b'N' {
-        return Err(RejectReason::IsoNotAllowed);
-    }
-    if options.post_only == b'P' && wanted.time_in_force == b'3' {
-        return Err(RejectReason::Other);
-    }
-    let min = options.min_quantity;
-    if min != 0
-        && (wanted.time_in_force != b'3' || min > wanted.quantity || !min.is_multiple_of(lot))
-    {
-        return Err(RejectReason::InvalidMinQuantity);
-    }
-    Ok(())
-}
-
 /// The options as they are echoed.
 #[inline(always)]
 pub(crate) fn echo_of<'a>(options: &Options, echo: &'a mut [u8; ECHO_LENGTH_MAX]) -> Parts<'a> {
@@ -383,7 +471,6 @@ impl Options {
                 || !matches!(self.self_trade_prevention, 0 | b'N' | b'O' | b'B' | b'D')
                 || (self.has(PartTag::SELF_TRADE_PREVENTION) && self.self_trade_prevention == 0)
                 || self.random_reserves != 0
-                || self.expire_time != 0
                 || self.handle_inst != b' '
                 || !matches!(self.customer_type, b'R' | b'N' | b' ')
                 || !matches!(self.trade_now, b'Y' | b'N' | b' ')

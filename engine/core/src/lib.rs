@@ -39,6 +39,7 @@ mod digest;
 mod entry;
 mod error;
 mod execution;
+mod extension;
 mod features;
 mod image;
 pub mod inspect;

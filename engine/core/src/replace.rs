@@ -46,6 +46,10 @@ impl StateMachine {
         }
         let mut options = *options;
         options.inherit(&original, self.firms.code(original.firm()));
+        let extension = self.extensions.of(original.extension);
+        let displayed = body.display != b'N';
+        let inherited_deadline =
+            options.inherit_extension(&extension, body.time_in_force, displayed);
         let wanted = Wanted {
             price: body.price.to_native(),
             quantity: body.quantity.to_native(),
@@ -59,13 +63,14 @@ impl StateMachine {
             capacity: original.capacity,
             intermarket_sweep: body.intermarket_sweep,
             cross_type: b'N',
+            inherited_deadline,
         };
         let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
         };
         self.sessions.consume(owner, number);
-        if self.lacks_room(place, &order, &admitted) {
+        if self.lacks_room(place, &order, &original, &admitted) {
             self.reject(
                 owner,
                 number,
@@ -121,12 +126,22 @@ impl StateMachine {
         valid.then_some(admitted)
     }
 
-    /// Whether the new order would need a price level that is neither free nor freed by the original.
-    fn lacks_room(&self, place: &Instrument, order: &Order, admitted: &Admitted) -> bool {
+    /// Whether the new order would need a price level or an extension that is neither free nor freed by
+    /// the original.
+    fn lacks_room(
+        &self,
+        place: &Instrument,
+        order: &Order,
+        original: &Detail,
+        admitted: &Admitted,
+    ) -> bool {
+        let Some(tick) = admitted.rests_at else {
+            return false;
+        };
         let alone = order.prev == NONE && order.next == NONE;
-        admitted
-            .rests_at
-            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
+        let extended = original.extension != NONE;
+        (!alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
+            || (admitted.is_extended() && !extended && self.extensions.is_full())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -173,6 +188,7 @@ impl StateMachine {
             executed,
             min_quantity: options.min_quantity,
             self_trade: self.self_trade_of(owner, options),
+            expire_time: options.expire_time,
         };
         self.trade_and_rest(&aggressor, detail, out);
     }

@@ -37,6 +37,7 @@ fn with_words(mut command: Command, words: &[&str]) -> Command {
             "side" => command.option(PartTag::SIDE, value),
             "group" => command.option(PartTag::GROUP_ID, number::<u16>(value).to_le_bytes()),
             "customer" => command.option(PartTag::CUSTOMER_TYPE, value),
+            "shows" => command.option(PartTag::MAX_FLOOR, number::<u32>(value).to_le_bytes()),
             "stp" => command.option(PartTag::SELF_TRADE_PREVENTION, value),
             "post" => command.option(PartTag::POST_ONLY, "P"),
             "ioc" | "market" | "hidden" => command,
@@ -675,5 +676,72 @@ fn a_minimum_quantity_does_not_count_on_ones_own_orders() {
          > 2: self-match #1 loses 10 of 10 @10000 A O
          > 3: executed #1 10 @10000 A match 2
          > 2: executed #3 10 @10000 R match 2",
+    );
+}
+
+#[test]
+fn a_reserve_order_displays_part_and_goes_back_each_time() {
+    check(
+        "1 enter #1 S 25 AAAA @10000 shows=10
+         > 1: accepted #1 S 25 AAAA @10000 tif 0 ref 1 +5=[10, 0, 0, 0]
+         3 enter #1 S 10 AAAA @10000
+         > 3: accepted #1 S 10 AAAA @10000 tif 0 ref 2
+         2 enter #1 B 12 AAAA @10000
+         > 2: accepted #1 B 12 AAAA @10000 tif 0 ref 3
+         > 1: executed #1 10 @10000 A match 1
+         > 2: executed #1 10 @10000 R match 1
+         > 1: restated #1 R shows 10
+         > 3: executed #1 2 @10000 A match 2
+         > 2: executed #1 2 @10000 R match 2
+         2 enter #2 B 20 AAAA @10000
+         > 2: accepted #2 B 20 AAAA @10000 tif 0 ref 4
+         > 3: executed #1 8 @10000 A match 3
+         > 2: executed #2 8 @10000 R match 3
+         > 1: executed #1 10 @10000 A match 4
+         > 2: executed #2 10 @10000 R match 4
+         > 1: restated #1 R shows 5
+         > 1: executed #1 2 @10000 A match 5
+         > 2: executed #2 2 @10000 R match 5
+         1 cancel #1 0
+         > 1: canceled #1 3 U",
+    );
+}
+
+#[test]
+fn a_partial_cancel_takes_from_the_reserve_first() {
+    check(
+        "1 enter #1 S 25 AAAA @10000 shows=10
+         > 1: accepted #1 S 25 AAAA @10000 tif 0 ref 1 +5=[10, 0, 0, 0]
+         3 enter #1 S 10 AAAA @10000
+         > 3: accepted #1 S 10 AAAA @10000 tif 0 ref 2
+         1 cancel #1 8
+         > 1: canceled #1 17 U
+         2 enter #1 B 9 AAAA @10000
+         > 2: accepted #1 B 9 AAAA @10000 tif 0 ref 3
+         > 1: executed #1 8 @10000 A match 1
+         > 2: executed #1 8 @10000 R match 1
+         > 3: executed #1 1 @10000 A match 2
+         > 2: executed #1 1 @10000 R match 2",
+    );
+}
+
+#[test]
+fn fill_or_kill_counts_reserves() {
+    check(
+        "1 enter #1 S 25 AAAA @10000 shows=10
+         > 1: accepted #1 S 25 AAAA @10000 tif 0 ref 1 +5=[10, 0, 0, 0]
+         2 enter #1 B 26 AAAA @10000 ioc min=26
+         > 2: accepted #1 B 26 AAAA @10000 tif 3 ref 2 +3=[26, 0, 0, 0]
+         > 2: canceled #1 26 I
+         2 enter #2 B 25 AAAA @10000 ioc min=25
+         > 2: accepted #2 B 25 AAAA @10000 tif 3 ref 3 +3=[25, 0, 0, 0]
+         > 1: executed #1 10 @10000 A match 1
+         > 2: executed #2 10 @10000 R match 1
+         > 1: restated #1 R shows 10
+         > 1: executed #1 10 @10000 A match 2
+         > 2: executed #2 10 @10000 R match 2
+         > 1: restated #1 R shows 5
+         > 1: executed #1 5 @10000 A match 3
+         > 2: executed #2 5 @10000 R match 3",
     );
 }

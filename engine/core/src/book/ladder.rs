@@ -579,6 +579,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// The trie against an ordered set: same members, same best, same order, after every step; and
         /// the pool never holds more leaves and nodes than levels.
         #[test]

@@ -100,7 +100,7 @@ struct Trades<'a, S> {
 
 impl<S: TradeSink> FillSink for Trades<'_, S> {
     #[inline(always)]
-    fn filled(&mut self, fill: &Fill) {
+    fn filled(&mut self, fill: &Fill) -> u32 {
         self.sink.traded(&Trade {
             resting: OrderKey {
                 owner: fill.owner,
@@ -111,6 +111,7 @@ impl<S: TradeSink> FillSink for Trades<'_, S> {
             quantity: fill.quantity,
             resting_open: fill.resting_open,
         });
+        0
     }
 }
 

@@ -169,7 +169,15 @@ pub(crate) trait FillSink {
         Meeting::Trade
     }
 
-    fn filled(&mut self, fill: &Fill);
+    /// Returns the shares that the resting order displays next when it has nothing open left; 0: it leaves.
+    fn filled(&mut self, fill: &Fill) -> u32;
+}
+
+/// What an aggressor would find, beyond what the book shows.
+pub(crate) trait Prospect {
+    fn meets(&self, owner: u32) -> Meeting;
+    /// Shares that an order would display at its `round`-th refreshment, from 1.
+    fn displays(&self, slot: u32, round: u32) -> u32;
 }
 
 /// All live orders, their levels and their index.
@@ -327,7 +335,7 @@ impl OrderPool {
             lost += u64::from(resting_loss);
             let (owner, number, next) = (order.owner, order.number, order.next);
             let resting_open = order.open;
-            sink.filled(&Fill {
+            let refresh = sink.filled(&Fill {
                 meeting,
                 slot,
                 owner,
@@ -341,6 +349,10 @@ impl OrderPool {
             });
             if resting_open != 0 {
                 break;
+            }
+            if refresh != 0 {
+                slot = self.move_back(level, slot, refresh);
+                continue;
             }
             self.index.remove(owner, number, slot);
             self.release(slot);
@@ -358,14 +370,34 @@ impl OrderPool {
         open
     }
 
+    /// Puts the first order of a level behind all others of it with new open shares; returns the first
+    /// order then.
+    #[cold]
+    fn move_back(&mut self, level: u32, slot: u32, open: u32) -> u32 {
+        let entry = self.levels.level_mut(level);
+        entry.quantity += u64::from(open);
+        let last = entry.tail;
+        let order = &mut self.orders[slot as usize];
+        order.open = open;
+        if last == slot {
+            return slot;
+        }
+        entry.tail = slot;
+        let first = order.next;
+        order.next = NONE;
+        order.prev = last;
+        self.orders[last as usize].next = slot;
+        first
+    }
+
     /// Whether an order would meet any other within its limit.
     pub fn would_meet(&self, book: &Book, side: Side, limit: Limit) -> bool {
         let against = side.opposite();
         book.ladders[book.next_lane(against)].best_key <= limit.key(against)
     }
 
-    /// Whether an order of `open` shares could trade `wanted` of them up to `limit`. Looks at levels; if
-    /// `meets` is given, at each order as an aggressor would meet it.
+    /// Whether an order of `open` shares could trade `wanted` of them up to `limit`. Looks at levels; if a
+    /// prospect is given, at each order as an aggressor would meet it.
     pub fn can_take(
         &self,
         book: &Book,
@@ -373,7 +405,7 @@ impl OrderPool {
         limit: Limit,
         open: u32,
         wanted: u32,
-        meets: Option<&dyn Fn(u32) -> Meeting>,
+        prospect: Option<&dyn Prospect>,
     ) -> bool {
         let against = side.opposite();
         let limit = limit.key(against);
@@ -392,29 +424,43 @@ impl OrderPool {
             if keys[next] > limit {
                 break;
             }
-            found += match meets {
+            found += match prospect {
                 None => self.level(ahead[next]).quantity,
-                Some(meets) => self.count_level(ahead[next], &mut open, meets),
+                Some(prospect) => self.count_level(ahead[next], &mut open, prospect),
             };
             ahead[next] = self.levels.behind(&book.ladders[lanes[next]], ahead[next]);
         }
         found >= u64::from(wanted)
     }
 
-    /// Shares of a level that would trade; lowers `open` to what would be left of the aggressor.
-    fn count_level(&self, level: u32, open: &mut u32, meets: &dyn Fn(u32) -> Meeting) -> u64 {
+    /// Shares of a level that would trade; lowers `open` to what would be left of the aggressor. Walks the
+    /// level as an aggressor would: all that is displayed, then what they display next, and so on.
+    fn count_level(&self, level: u32, open: &mut u32, prospect: &dyn Prospect) -> u64 {
         let mut counted = 0;
-        for slot in self.level_orders(level) {
-            let order = self.order(slot);
-            let quantity = order.open.min(*open);
-            match meets(order.owner) {
-                Meeting::Trade => {
-                    counted += u64::from(quantity);
-                    *open -= quantity;
+        for round in 0.. {
+            let before = (counted, *open);
+            let mut anything = false;
+            for slot in self.level_orders(level) {
+                let order = self.order(slot);
+                let shown = if round == 0 {
+                    order.open
+                } else {
+                    prospect.displays(slot, round)
+                };
+                anything |= shown != 0;
+                let quantity = shown.min(*open);
+                match prospect.meets(order.owner) {
+                    Meeting::Trade => {
+                        counted += u64::from(quantity);
+                        *open -= quantity;
+                    }
+                    Meeting::Decrement => *open -= quantity,
+                    Meeting::CancelResting => {}
+                    Meeting::CancelAggressor | Meeting::CancelBoth => *open = 0,
                 }
-                Meeting::Decrement => *open -= quantity,
-                Meeting::CancelResting => {}
-                Meeting::CancelAggressor | Meeting::CancelBoth => *open = 0,
+            }
+            if !anything || *open == 0 || before == (counted, *open) {
+                break;
             }
         }
         counted
@@ -530,6 +576,14 @@ impl OrderPool {
             Some(level) => self.levels.behind(ladder, level),
         };
         (next != NONE).then(|| (next, self.levels.key(next).tick(side_of(lane))))
+    }
+
+    /// The best level of a ladder behind a price (worse than it), whether or not a level is there.
+    pub fn level_behind(&self, book: &Book, lane: usize, tick: u32) -> Option<(u32, u32)> {
+        let side = side_of(lane);
+        let behind = Key(Key::of(side, tick).0 + 1);
+        let next = self.levels.at_or_behind(&book.ladders[lane], behind);
+        (next != NONE).then(|| (next, self.levels.key(next).tick(side)))
     }
 
     pub fn level(&self, level: u32) -> &Level {

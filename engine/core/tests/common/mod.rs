@@ -555,6 +555,14 @@ impl fmt::Display for What {
                 c.liquidity as char,
                 c.strategy as char
             ),
+            What::Restated(r) => {
+                write!(f, "restated {} {}", user_ref(r.user_ref), r.reason as char)?;
+                write!(f, " shows {}", r.display_quantity.unwrap_or(0))?;
+                r.display_price
+                    .map_or(Ok(()), |price| write!(f, " @{price}"))?;
+                r.secondary_reference
+                    .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
+            }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));
                 let line = format!("mass cancel {} {firm} {symbol}", user_ref(r.user_ref));

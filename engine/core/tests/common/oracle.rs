@@ -48,6 +48,10 @@ pub enum Fault {
     DecrementCancels,
     /// A post-only order takes from the book.
     PostOnlyTakes,
+    /// What a reserve order displays anew keeps its priority.
+    RefreshKeepsPriority,
+    /// Orders due at once expire by reference, not by deadline.
+    ExpiredByReference,
     /// A mass cancel begins with the newest order.
     MassCancelNewestFirst,
     /// Disabled entry still enters.
@@ -56,7 +60,7 @@ pub enum Fault {
     StreamGoesOn,
 }
 
-pub const FAULTS: [Fault; 22] = [
+pub const FAULTS: [Fault; 24] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -76,6 +80,8 @@ pub const FAULTS: [Fault; 22] = [
     Fault::SelfTradeIgnored,
     Fault::DecrementCancels,
     Fault::PostOnlyTakes,
+    Fault::RefreshKeepsPriority,
+    Fault::ExpiredByReference,
     Fault::MassCancelNewestFirst,
     Fault::DisableIgnored,
     Fault::StreamGoesOn,
@@ -111,12 +117,30 @@ struct Order {
     terms: Terms,
     session: u32,
     firm: u32,
+    /// Open shares, those not displayed included.
     open: u32,
     executed: u32,
+    /// Most shares displayed at a time; 0 = all.
+    floor: u32,
+    /// Of a reserve order: shares displayed now.
+    shown: u32,
+    /// 0 = none.
+    deadline: u64,
+    by_date: bool,
 }
 
-/// Live-order view for comparison: session, number, channel, price, open, executed, reference.
-pub type Resting = (u32, u32, u8, u64, u32, u32, u64);
+impl Order {
+    fn shown(&self) -> u32 {
+        if self.floor == 0 {
+            self.open
+        } else {
+            self.shown
+        }
+    }
+}
+
+/// Live-order view for comparison: session, number, channel, price, (open, shown), executed, reference.
+pub type Resting = (u32, u32, u8, u64, (u32, u32), u32, u64);
 
 pub struct Oracle {
     pub fault: Fault,
@@ -202,12 +226,14 @@ impl Read {
                 .get(&203)
                 .is_some_and(|mode| !b"NOBD".contains(&mode[0]))
             || self.integer(13) != 0
-            || self.integer(15) != 0
             || self.letter(17, b' ') != b' '
             || ![b'R', b'N', b' '].contains(&self.letter(4, b' '))
             || ![b'Y', b'N', b' '].contains(&self.letter(16, b' '))
             || ![b'Y', b'N'].contains(&self.letter(25, b'N'))
-            || self.values.keys().any(|tag| *tag >= 200 && *tag != 203)
+            || self
+                .values
+                .keys()
+                .any(|tag| *tag >= 200 && *tag != 203 && *tag != 204)
     }
 }
 
@@ -239,6 +265,7 @@ impl Oracle {
     /// Applies one command at a time of the log; returns what it says.
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
+        self.expire();
         let options = read(&command.parts);
         if command.session == 0 {
             self.operate(command);
@@ -250,8 +277,38 @@ impl Oracle {
         std::mem::take(&mut self.said)
     }
 
+    /// A new leader begins.
+    pub fn term_start(&mut self, now: u64) -> Vec<Said> {
+        self.now = now;
+        self.expire();
+        self.disconnect_all();
+        std::mem::take(&mut self.said)
+    }
+
+    /// What is due, earliest first; nothing between days.
+    fn expire(&mut self) {
+        let due = |order: &Order| order.deadline != 0 && order.deadline <= self.now;
+        let mut expired: Vec<(u64, u64)> = self
+            .orders
+            .iter()
+            .filter(|order| self.day_open && due(order))
+            .map(|order| (order.deadline, order.terms.order_reference))
+            .collect();
+        expired.sort_unstable();
+        if self.fault == Fault::ExpiredByReference {
+            expired.sort_unstable_by_key(|(_, reference)| *reference);
+        }
+        for (_, reference) in expired {
+            let at = self
+                .orders
+                .iter()
+                .position(|o| o.terms.order_reference == reference);
+            self.cancel_at(at.unwrap(), CancelReason::Timeout);
+        }
+    }
+
     /// All connections are gone.
-    pub fn term_start(&mut self) {
+    fn disconnect_all(&mut self) {
         for session in self.sessions.values_mut() {
             session.connected = false;
         }
@@ -463,6 +520,30 @@ impl Oracle {
             session_name: body.session_name,
         }));
         self.say_all(SystemEventCode::StartOfDay);
+        self.expire();
+        self.carry();
+    }
+
+    /// Orders that outlived the last day, by session and order reference.
+    fn carry(&mut self) {
+        let mut carried = self.orders.clone();
+        carried.sort_by_key(|order| (order.session, order.terms.order_reference));
+        for order in carried {
+            let UserRef { number, index } = order.terms.user_ref;
+            self.take_number(order.session, index, number);
+            let restated = Restated {
+                user_ref: order.terms.user_ref,
+                reason: b'R',
+                display_quantity: Some(if hidden(&order.terms) {
+                    0
+                } else {
+                    order.shown()
+                }),
+                display_price: Some(Price(order.terms.price)),
+                secondary_reference: Some(OrderReference(order.terms.order_reference)),
+            };
+            self.say(order.session, What::Restated(restated));
+        }
     }
 
     fn close_day(&mut self) {
@@ -481,7 +562,7 @@ impl Oracle {
         }
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;
-        self.term_start();
+        self.disconnect_all();
         let session_name = self.session_name;
         self.said
             .push(Said::Control(Control::DayClosed { session_name }));
@@ -791,12 +872,17 @@ impl Oracle {
         };
         match self.may_enter(session, &terms, options) {
             Ok(firm) => {
+                let deadline = self.deadline(&terms, options, None).unwrap();
                 let mut order = Order {
                     terms,
                     session,
                     firm,
                     open: body.quantity,
                     executed: 0,
+                    floor: options.integer(5) as u32,
+                    shown: 0,
+                    deadline,
+                    by_date: options.integer(204) != 0,
                 };
                 self.references += 1;
                 order.terms.order_reference = self.references;
@@ -836,15 +922,37 @@ impl Oracle {
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
         }
-        self.check_values(terms, options)?;
+        self.check_values(terms, options, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
         if rests(terms) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
+            let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
+            let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
             if full || !self.level_free(terms, None) {
                 return Err(RejectReason::Other);
             }
         }
         Ok(firm)
+    }
+
+    /// Live orders with a display size or a deadline.
+    fn extended(&self) -> u32 {
+        let extended = |order: &&Order| order.floor != 0 || order.deadline != 0;
+        self.orders.iter().filter(extended).count() as u32
+    }
+
+    /// When an order expires, 0 = it does not; `None` if its time in force and options do not fit.
+    fn deadline(&self, terms: &Terms, options: &Read, inherited: Option<u64>) -> Option<u64> {
+        let (seconds, date) = (options.integer(15), options.integer(204));
+        match terms.time_in_force {
+            b'0' | b'3' if seconds == 0 && date == 0 => Some(0),
+            b'6' if inherited.is_some() => inherited,
+            b'6' if (1..86_400).contains(&seconds) && date == 0 => {
+                Some(self.now + seconds * 1_000_000_000)
+            }
+            b'6' if seconds == 0 && date > self.now => Some(date),
+            _ => None,
+        }
     }
 
     /// Whether there is a price level for these terms once the order at `without` is gone.
@@ -868,7 +976,12 @@ impl Oracle {
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
 
-    fn check_values(&self, terms: &Terms, options: &Read) -> Result<(), RejectReason> {
+    fn check_values(
+        &self,
+        terms: &Terms,
+        options: &Read,
+        inherited: Option<u64>,
+    ) -> Result<(), RejectReason> {
         let instrument = &self.instruments[&terms.instrument];
         let fail = |bad: bool, reason| if bad { Err(reason) } else { Ok(()) };
         fail(!b"BSTE".contains(&terms.side), RejectReason::InvalidSide)?;
@@ -876,14 +989,21 @@ impl Oracle {
         let quantity = terms.quantity;
         let odd = quantity == 0 || quantity > 999_999 || !quantity.is_multiple_of(lot);
         fail(odd, RejectReason::InvalidQuantity)?;
-        fail(!b"03".contains(&terms.time_in_force), RejectReason::Other)?;
+        let deadline = self.deadline(terms, options, inherited);
+        fail(deadline.is_none(), RejectReason::Other)?;
         fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
         fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
         fail(
             !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
         )?;
-        fail(options.integer(5) != 0, RejectReason::InvalidMaxFloor)?;
+        let floor = options.integer(5);
+        let bad = terms.time_in_force == b'3'
+            || hidden(terms)
+            || terms.price >= MARKET
+            || !floor.is_multiple_of(u64::from(lot))
+            || floor * 100 < u64::from(quantity);
+        fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
         let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
         fail(pegged, RejectReason::PeggingNotAllowed)?;
         fail(
@@ -962,6 +1082,23 @@ impl Oracle {
                 merged.entry(tag).or_insert(value);
             }
         }
+        if original.floor != 0 && body.time_in_force != b'3' && body.display != b'N' {
+            merged
+                .entry(5)
+                .or_insert(original.floor.to_le_bytes().to_vec());
+        }
+        let mut inherited = None;
+        let given = merged.contains_key(&15) || merged.contains_key(&204);
+        if body.time_in_force == b'6' && original.deadline != 0 && !given {
+            inherited = Some(original.deadline);
+            let said = original
+                .terms
+                .options
+                .iter()
+                .find(|(tag, _)| *tag == 15 || *tag == 204);
+            let (tag, value) = said.unwrap().clone();
+            merged.insert(tag, value);
+        }
         let merged = Read {
             values: merged,
             faulty: options.faulty,
@@ -979,7 +1116,7 @@ impl Oracle {
         let valid = !merged.faulty
             && !merged.not_built()
             && body.quantity > original.executed
-            && self.check_values(&terms, &merged).is_ok()
+            && self.check_values(&terms, &merged, inherited).is_ok()
             && is_buy(terms.side) == is_buy(original.terms.side)
             && merged.integer(3) as u32 <= body.quantity - original.executed;
         if !valid {
@@ -987,7 +1124,10 @@ impl Oracle {
             return;
         }
         self.take_number(session, user_ref.index, user_ref.number);
-        if rests(&terms) && !self.level_free(&terms, Some(at)) {
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6';
+        let had = original.floor != 0 || original.deadline != 0;
+        let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
+        if rests(&terms) && (full || !self.level_free(&terms, Some(at))) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
@@ -1008,12 +1148,17 @@ impl Oracle {
             session,
             What::Replaced(original.terms.user_ref.number, said),
         );
+        let deadline = self.deadline(&terms, &merged, inherited).unwrap();
         let order = Order {
             terms,
             session,
             firm: original.firm,
             open,
             executed,
+            floor: merged.integer(5) as u32,
+            shown: 0,
+            deadline,
+            by_date: merged.integer(204) != 0,
         };
         self.trade(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
@@ -1050,6 +1195,7 @@ impl Oracle {
                 let order = &mut self.orders[at];
                 let quantity = order.open.wrapping_sub(open);
                 order.open = open;
+                order.shown = order.shown.min(open);
                 let user_ref = order.terms.user_ref;
                 let reason = CancelReason::User;
                 self.say(
@@ -1076,7 +1222,10 @@ impl Oracle {
         }
         match self.lowered(at, body.quantity) {
             Some(0) => return self.cancel_at(at, CancelReason::User),
-            Some(open) => self.orders[at].open = open,
+            Some(open) => {
+                self.orders[at].open = open;
+                self.orders[at].shown = self.orders[at].shown.min(open);
+            }
             None if changes => {}
             None => return,
         }
@@ -1115,6 +1264,7 @@ impl Oracle {
             terms.instrument == instrument
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
+                && !self.orders[*at].by_date
         });
         own.min_by_key(|at| {
             let price = self.orders[*at].terms.price;
@@ -1208,6 +1358,7 @@ impl Oracle {
         }
         let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
         if rests(&order.terms) || residual_rests {
+            order.shown = order.floor.min(order.open);
             self.orders.push(order);
             return;
         }
@@ -1242,7 +1393,7 @@ impl Oracle {
     /// Two orders of one party meet: nothing trades.
     fn prevent(&mut self, order: &mut Order, at: usize, strategy: u8) {
         let resting = &mut self.orders[at];
-        let quantity_prevented = order.open.min(resting.open);
+        let quantity_prevented = order.open.min(resting.shown());
         let (resting_loss, own_loss) = match strategy {
             b'N' => (0, order.open),
             b'O' => (resting.open, 0),
@@ -1251,6 +1402,7 @@ impl Oracle {
             _ => (quantity_prevented, quantity_prevented),
         };
         resting.open -= resting_loss;
+        resting.shown = resting.shown.saturating_sub(resting_loss);
         order.open -= own_loss;
         let price = Price(resting.terms.price);
         let (session, resting_ref, left) = (resting.session, resting.terms.user_ref, resting.open);
@@ -1273,14 +1425,39 @@ impl Oracle {
         }
         if left == 0 {
             self.orders.remove(at);
+        } else {
+            self.refresh(at);
         }
+    }
+
+    /// A reserve order that displays nothing any more displays the next shares, behind all others.
+    fn refresh(&mut self, at: usize) {
+        let order = &mut self.orders[at];
+        if order.floor == 0 || order.shown != 0 {
+            return;
+        }
+        order.shown = order.floor.min(order.open);
+        let restated = Restated {
+            user_ref: order.terms.user_ref,
+            reason: b'R',
+            display_quantity: Some(order.shown),
+            display_price: None,
+            secondary_reference: None,
+        };
+        let session = order.session;
+        if self.fault != Fault::RefreshKeepsPriority {
+            let moved = self.orders.remove(at);
+            self.orders.push(moved);
+        }
+        self.say(session, What::Restated(restated));
     }
 
     /// One trade: the resting side hears first.
     fn fill(&mut self, order: &mut Order, at: usize) {
         let resting = &mut self.orders[at];
-        let quantity = order.open.min(resting.open);
+        let quantity = order.open.min(resting.shown());
         resting.open -= quantity;
+        resting.shown = resting.shown.saturating_sub(quantity);
         resting.executed += quantity;
         order.open -= quantity;
         order.executed += quantity;
@@ -1303,6 +1480,8 @@ impl Oracle {
         self.say(order.session, What::Executed(executed));
         if left == 0 {
             self.orders.remove(at);
+        } else if self.orders[at].floor != 0 {
+            self.refresh(at);
         } else if self.fault == Fault::PartialFillLosesPriority {
             let moved = self.orders.remove(at);
             self.orders.push(moved);
@@ -1330,12 +1509,16 @@ impl Oracle {
                 number,
                 index,
                 o.terms.price,
-                o.open,
+                (o.open, o.shown()),
                 o.executed,
                 reference,
             )
         };
         orders.into_iter().map(view).collect()
+    }
+
+    pub fn now(&self) -> u64 {
+        self.now
     }
 
     pub fn live(&self) -> usize {
@@ -1364,7 +1547,7 @@ fn hidden(terms: &Terms) -> bool {
 }
 
 fn rests(terms: &Terms) -> bool {
-    terms.time_in_force == b'0' && terms.price < MARKET
+    terms.time_in_force != b'3' && terms.price < MARKET
 }
 
 fn trimmed(name: &[u8; 10]) -> String {

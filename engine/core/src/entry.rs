@@ -309,9 +309,15 @@ impl StateMachine {
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
-        let mut echo = [0; ECHO_LENGTH_MAX];
+        // Written only where there is something to echo.
+        let mut echo;
         let symbol = self.instruments.get(instrument).symbol;
-        let echoed = echo_of(options, &mut echo);
+        let echoed = if options.any() {
+            echo = [0; ECHO_LENGTH_MAX];
+            echo_of(options, &mut echo)
+        } else {
+            Parts::NONE
+        };
         let terms = detail.terms(owner, number, wanted.quantity, wanted.price, symbol, echoed);
         let accepted = Accepted { instrument, terms };
         out.deliver(
@@ -449,11 +455,8 @@ impl StateMachine {
 }
 
 /// The options as they are echoed.
-#[inline(always)]
+#[cold]
 pub(crate) fn echo_of<'a>(options: &Options, echo: &'a mut [u8; ECHO_LENGTH_MAX]) -> Parts<'a> {
-    if !options.any() {
-        return Parts::NONE;
-    }
     let length = options.write(echo);
     let parts = Parts::parse(&echo[..length]);
     debug_assert!(parts.is_ok());

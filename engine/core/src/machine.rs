@@ -309,8 +309,13 @@ impl StateMachine {
         let Some(body) = record.body::<B>() else {
             return self.no_body::<B>(record);
         };
-        let parsed = Options::parse(record.parts());
-        let options = parsed.map_err(|halt| self.halt(record, halt))?;
+        let parsed;
+        let options = if record.parts().is_empty() {
+            &Options::NONE
+        } else {
+            parsed = Options::parse(record.parts()).map_err(|halt| self.halt(record, halt))?;
+            &parsed
+        };
         let source = record.header().source;
         let current =
             |session: &crate::session::Session| session.connected && session.epoch == source.epoch;
@@ -318,7 +323,7 @@ impl StateMachine {
             self.counters.stale += 1;
             return Ok(());
         }
-        handle(self, source.session, body, &options, out);
+        handle(self, source.session, body, options, out);
         Ok(())
     }
 

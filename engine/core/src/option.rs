@@ -119,16 +119,9 @@ const fn bit(tag: PartTag) -> u64 {
 const _: () = assert!(PartTag::USER_REF_IDX.0 < 32 && PartTag::EXPIRE_DATE_TIME.0 - 200 < 32);
 
 impl Options {
-    #[inline(always)]
+    /// Reads the options of a record that has any.
+    #[inline(never)]
     pub fn parse(parts: Parts<'_>) -> Result<Self, Halt> {
-        if parts.is_empty() {
-            Ok(Self::NONE)
-        } else {
-            Self::parse_parts(parts)
-        }
-    }
-
-    fn parse_parts(parts: Parts<'_>) -> Result<Self, Halt> {
         let mut options = Self::NONE;
         for part in parts {
             if Self::is_known(part.tag) {

@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::session::{owner, owner_session};
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
-use lockstep_record::{FirmId, InstrumentId, PartTag, SessionId};
+use lockstep_record::{FirmId, InstrumentId, PartTag, Parts, SessionId};
 
 impl StateMachine {
     pub(crate) fn replace_order<S: EventSink>(
@@ -165,9 +165,15 @@ impl StateMachine {
         detail.reference = self.last_reference;
         options.keep(&mut detail);
         let open = wanted.quantity - executed;
-        let mut echo = [0; ECHO_LENGTH_MAX];
+        // Written only where there is something to echo.
+        let mut echo;
         let symbol = self.instruments.get(instrument).symbol;
-        let echoed = echo_of(options, &mut echo);
+        let echoed = if options.any() {
+            echo = [0; ECHO_LENGTH_MAX];
+            echo_of(options, &mut echo)
+        } else {
+            Parts::NONE
+        };
         let terms = detail.terms(owner, number, open, wanted.price, symbol, echoed);
         let replaced = Replaced {
             instrument,

@@ -5,8 +5,8 @@
 //! the same order, and there is no match.
 
 use crate::NONE;
-use crate::book::pool::{Fill, FillSink, Meeting, Prospect};
-use crate::entry::Admitted;
+use crate::admission::Admitted;
+use crate::book::take::{Fill, FillSink, Meeting, Prospect};
 use crate::extension::Extensions;
 use crate::machine::StateMachine;
 use crate::order::Detail;

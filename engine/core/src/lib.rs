@@ -30,6 +30,7 @@
 
 extern crate alloc;
 
+mod admission;
 pub mod book;
 mod bounds;
 mod change;

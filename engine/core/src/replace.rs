@@ -5,8 +5,9 @@
 //! intact; the new values are invalid: the original is cancelled, number not consumed; Replaced.
 
 use crate::NONE;
+use crate::admission::{Admitted, Wanted};
 use crate::book::pool::Order;
-use crate::entry::{Admitted, Wanted, echo_of};
+use crate::entry::echo_of;
 use crate::execution::Aggressor;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::StateMachine;
@@ -44,27 +45,7 @@ impl StateMachine {
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
-        let mut options = *options;
-        options.inherit(&original, self.firms.code(original.firm()));
-        let extension = self.extensions.of(original.extension);
-        let displayed = body.display != b'N';
-        let inherited_deadline =
-            options.inherit_extension(&extension, body.time_in_force, displayed);
-        let wanted = Wanted {
-            price: body.price.to_native(),
-            quantity: body.quantity.to_native(),
-            side: if options.has(PartTag::SIDE) {
-                options.side
-            } else {
-                original.side
-            },
-            time_in_force: body.time_in_force,
-            display: body.display,
-            capacity: original.capacity,
-            intermarket_sweep: body.intermarket_sweep,
-            cross_type: b'N',
-            inherited_deadline,
-        };
+        let (options, wanted) = self.replacement(&original, body, options);
         let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
@@ -90,6 +71,37 @@ impl StateMachine {
         self.enter_replacement(
             &replacing, owner, number, &wanted, &admitted, detail, &options, out,
         );
+    }
+
+    /// What a replacement wants: its own values and options, and the original's where it is silent.
+    fn replacement(
+        &self,
+        original: &Detail,
+        body: &ArchivedReplaceOrder,
+        options: &Options,
+    ) -> (Options, Wanted) {
+        let mut options = *options;
+        options.inherit(original, self.firms.code(original.firm()));
+        let extension = self.extensions.of(original.extension);
+        let displayed = body.display != b'N';
+        let inherited_deadline =
+            options.inherit_extension(&extension, body.time_in_force, displayed);
+        let wanted = Wanted {
+            price: body.price.to_native(),
+            quantity: body.quantity.to_native(),
+            side: if options.has(PartTag::SIDE) {
+                options.side
+            } else {
+                original.side
+            },
+            time_in_force: body.time_in_force,
+            display: body.display,
+            capacity: original.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: b'N',
+            inherited_deadline,
+        };
+        (options, wanted)
     }
 
     /// Whether the original could be cancelled in favour of another order now.

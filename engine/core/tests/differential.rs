@@ -8,7 +8,8 @@
 mod common;
 
 use common::flow::{Step, step};
-use common::oracle::{FAULTS, Fault, Oracle};
+use common::oracle::Oracle;
+use common::oracle::fault::{FAULTS, Fault};
 use common::*;
 use lockstep_record::Side;
 use proptest::prelude::*;

@@ -4,6 +4,7 @@
 
 pub mod flow;
 pub mod oracle;
+pub mod script;
 
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
@@ -573,4 +574,20 @@ impl fmt::Display for What {
             other => write!(f, "{other:?}"),
         }
     }
+}
+
+/// What is said, as lines that a person can read.
+pub fn lines(said: &[Said]) -> Vec<String> {
+    said.iter().map(ToString::to_string).collect()
+}
+
+/// Stream numbers of what is said to one session.
+pub fn numbers(said: &[Said], of: u32) -> Vec<u64> {
+    let number = |said: &Said| match said {
+        Said::Event {
+            session, number, ..
+        } if *session == of => Some(*number),
+        _ => None,
+    };
+    said.iter().filter_map(number).collect()
 }

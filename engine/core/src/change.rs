@@ -27,31 +27,52 @@ impl StateMachine {
             self.counters.silent += 1;
             return;
         }
-        let order = self.pool.order(slot);
-        match self.new_open(order, body.quantity.to_native()) {
+        match self.new_open(slot, body.quantity.to_native()) {
             Some(0) => self.cancel_live(slot, CancelReason::User, out),
             Some(open) => {
                 let canceled = Canceled {
-                    user_ref: owner_ref(owner, order.number),
-                    quantity: order.open - open,
+                    user_ref: owner_ref(owner, self.pool.order(slot).number),
+                    quantity: self.open_of(slot) - open,
                     reason: CancelReason::User,
                 };
-                self.pool.reduce(slot, open);
+                self.lower(slot, open);
                 out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
             }
             None => self.counters.silent += 1,
         }
     }
 
+    /// Open shares of a live order, its reserve included.
+    #[inline(always)]
+    pub(crate) fn open_of(&self, slot: u32) -> u32 {
+        let extension = self.details[slot as usize].extension;
+        self.pool.order(slot).open + self.extensions.of(extension).reserve
+    }
+
+    /// Lowers a live order to so many open shares, from its reserve first; priority is kept.
+    #[inline(always)]
+    fn lower(&mut self, slot: u32, open: u32) {
+        let shown = self.pool.order(slot).open;
+        let extension = self.details[slot as usize].extension;
+        if extension != NONE {
+            self.extensions
+                .set_reserve(extension, open.saturating_sub(shown));
+        }
+        if open < shown {
+            self.pool.reduce(slot, open);
+        }
+    }
+
     /// What is open when the chain's total becomes `total`; `None` if it would not fall or not be in lots.
     #[inline(always)]
-    fn new_open(&self, order: &Order, total: u32) -> Option<u32> {
+    fn new_open(&self, slot: u32, total: u32) -> Option<u32> {
+        let order = self.pool.order(slot);
         if total <= order.executed {
             return Some(0);
         }
         let open = total - order.executed;
         let lot = self.instruments.get(InstrumentId(order.book())).lot_size;
-        (open < order.open && total.is_multiple_of(lot)).then_some(open)
+        (open < self.open_of(slot) && total.is_multiple_of(lot)).then_some(open)
     }
 
     pub(crate) fn modify_order<S: EventSink>(
@@ -69,7 +90,7 @@ impl StateMachine {
         }
         let order = *self.pool.order(slot);
         let side = self.details[slot as usize].side;
-        let new_open = self.new_open(&order, body.quantity.to_native());
+        let new_open = self.new_open(slot, body.quantity.to_native());
         let changes_side = match (side, body.side) {
             (b'S', b'E' | b'T') | (b'E', b'T') => true,
             (now, wanted) if now == wanted => false,
@@ -80,7 +101,7 @@ impl StateMachine {
         };
         match new_open {
             Some(0) => return self.cancel_live(slot, CancelReason::User, out),
-            Some(open) => self.pool.reduce(slot, open),
+            Some(open) => self.lower(slot, open),
             None if changes_side => {}
             None => {
                 self.counters.silent += 1;
@@ -91,7 +112,7 @@ impl StateMachine {
         let modified = Modified {
             user_ref: owner_ref(owner, order.number),
             side: body.side,
-            quantity: new_open.unwrap_or(order.open),
+            quantity: self.open_of(slot),
         };
         out.deliver(&mut self.sessions, session, Event::Modified(&modified));
     }
@@ -127,10 +148,12 @@ impl StateMachine {
         reason: CancelReason,
         out: &mut Outbox<'_, S>,
     ) {
+        let quantity = self.open_of(slot);
         let order = self.remove_live(slot);
+        let user_ref = owner_ref(order.owner, order.number);
         let canceled = Canceled {
-            user_ref: owner_ref(order.owner, order.number),
-            quantity: order.open,
+            user_ref,
+            quantity,
             reason,
         };
         out.deliver(
@@ -140,7 +163,7 @@ impl StateMachine {
         );
     }
 
-    /// Takes a live order out of its book and its session's list.
+    /// Takes a live order out of its book and its session's list, with its extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
         let instrument = InstrumentId(self.pool.order(slot).book());
@@ -149,6 +172,11 @@ impl StateMachine {
             .remove(&mut self.instruments.get_mut(instrument).book, slot);
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);
+        let detail = &mut self.details[slot as usize];
+        if detail.extension != NONE {
+            self.extensions.remove(detail.extension);
+            detail.extension = NONE;
+        }
         order
     }
 }

@@ -1,15 +1,20 @@
 //! The trading day and the connections within it.
 
+use crate::NONE;
 use crate::book::pool::LANES;
 use crate::machine::{Day, Done, StateMachine};
 use crate::outbox::Outbox;
+use crate::session::owner_ref;
 use lockstep_record::command::{
     ArchivedDayClose, ArchivedDayOpen, ArchivedDisconnect, ArchivedLogin, ArchivedLogout,
 };
 use lockstep_record::event::{
-    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, SystemEventCode,
+    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, Restated,
+    SystemEventCode,
 };
-use lockstep_record::{ConnectionEpoch, InstrumentId, Record, SessionId, StreamNumber};
+use lockstep_record::{
+    ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+};
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
 const NODE_STOP: u8 = 5;
@@ -40,6 +45,8 @@ impl StateMachine {
             session_name: body.session_name,
         });
         self.tell_all(SystemEventCode::StartOfDay, out);
+        self.expire(out);
+        self.carry_orders(out);
         Done::Yes
     }
 
@@ -72,18 +79,72 @@ impl StateMachine {
     }
 
     /// By instrument id; displayed bids, displayed asks, hidden bids, hidden asks; best price first, then
-    /// first come.
+    /// first come. Orders good till a date stay.
     fn expire_day_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
-        for id in 1..self.instruments.id_end() {
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
             for lane in 0..LANES {
-                loop {
-                    let book = &self.instruments.get(InstrumentId(id)).book;
-                    let Some((level, _)) = self.pool.next_level(book, lane, None) else {
-                        break;
-                    };
-                    let first = self.pool.level(level).head;
-                    self.cancel_live(first, CancelReason::Closed, out);
+                let mut at = self
+                    .pool
+                    .next_level(&self.instruments.get(id).book, lane, None);
+                while let Some((level, tick)) = at {
+                    self.expire_level(level, out);
+                    at = self
+                        .pool
+                        .level_behind(&self.instruments.get(id).book, lane, tick);
                 }
+            }
+        }
+    }
+
+    fn expire_level<S: EventSink>(&mut self, level: u32, out: &mut Outbox<'_, S>) {
+        let mut slot = self.pool.level(level).head;
+        while slot != NONE {
+            let next = self.pool.order(slot).next;
+            if !self
+                .extensions
+                .of(self.details[slot as usize].extension)
+                .is_good_till_date()
+            {
+                self.cancel_live(slot, CancelReason::Closed, out);
+            }
+            slot = next;
+        }
+    }
+
+    /// Cancels what is due, earliest deadline first, then lowest order reference. Streams end with the day,
+    /// so what falls due between days is due when the next one opens.
+    pub(crate) fn expire<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        while let Some((deadline, slot)) = self.extensions.first()
+            && self.day.open
+            && deadline <= out.timestamp
+        {
+            self.cancel_live(slot, CancelReason::Timeout, out);
+        }
+    }
+
+    /// Orders that outlived the last day: their numbers are used, and their clients hear of them again, by
+    /// session, oldest order reference first.
+    fn carry_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        for id in (1..self.sessions.id_end()).map(SessionId) {
+            let mut slot = self.sessions.get(id).first_order;
+            while slot != NONE {
+                let order = *self.pool.order(slot);
+                if self.sessions.is_new(order.owner, order.number) {
+                    self.sessions.consume(order.owner, order.number);
+                }
+                let tick_size = self.instruments.get(InstrumentId(order.book())).tick_size;
+                let price = u64::from(self.pool.tick(&order)) * u64::from(tick_size);
+                let detail = &self.details[slot as usize];
+                let next = detail.next;
+                let restated = Restated {
+                    user_ref: owner_ref(order.owner, order.number),
+                    reason: b'R',
+                    display_quantity: Some(if order.is_hidden() { 0 } else { order.open }),
+                    display_price: Some(Price(price)),
+                    secondary_reference: Some(OrderReference(detail.reference)),
+                };
+                out.deliver(&mut self.sessions, id, Event::Restated(&restated));
+                slot = next;
             }
         }
     }

@@ -28,6 +28,7 @@ impl StateMachine {
         let seed = self.position.timestamp.0;
         self.pool
             .grow(bounds.open_orders_max, bounds.price_levels_max, seed);
+        self.extensions.grow(bounds.open_orders_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,

@@ -2,10 +2,11 @@
 //!
 //! The first failing check decides (`docs/matching.md`, "Order entry", a row a check).
 
-use crate::book::Limit;
-use crate::book::pool::{NewOrder, lane};
+use crate::admission::{Admitted, Wanted};
+use crate::book::pool::NewOrder;
 use crate::execution::{Aggressor, Outcome};
-use crate::instrument::{BLANK_FIRM, Instrument, TradingState};
+use crate::extension::Extension;
+use crate::instrument::{BLANK_FIRM, TradingState};
 use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
 use crate::order::Detail;
@@ -16,43 +17,7 @@ use lockstep_record::event::{
     Accepted, CancelReason, Canceled, Event, EventSink, OrderState, OrderTerms, RejectReason,
     Rejected,
 };
-use lockstep_record::{
-    FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId, Side,
-};
-
-/// The values of an order or of a replacement that are checked alike.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    pub price: u64,
-    /// Of the whole chain.
-    pub quantity: u32,
-    pub side: u8,
-    pub time_in_force: u8,
-    pub display: u8,
-    pub capacity: u8,
-    pub intermarket_sweep: u8,
-    pub cross_type: u8,
-}
-
-/// What the checks make of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Admitted {
-    pub side: Side,
-    pub limit: Limit,
-    /// At this tick, if anything is left.
-    pub rests_at: Option<u32>,
-    pub hidden: bool,
-    /// Is cancelled whole rather than take from the book.
-    pub post_only: bool,
-}
-
-impl Admitted {
-    /// The ladder it would rest on.
-    #[inline(always)]
-    pub fn lane(&self) -> usize {
-        lane(self.side, self.hidden)
-    }
-}
+use lockstep_record::{FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId};
 
 impl StateMachine {
     #[inline(always)]
@@ -79,6 +44,7 @@ impl StateMachine {
             capacity: body.capacity,
             intermarket_sweep: body.intermarket_sweep,
             cross_type: body.cross_type,
+            inherited_deadline: None,
         };
         match self.check_entry(session, body.symbol, &wanted, options) {
             Ok((instrument, firm, admitted)) => {
@@ -123,7 +89,9 @@ impl StateMachine {
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
         let full = admitted.rests_at.is_some_and(|tick| {
-            self.pool.is_full() || self.pool.lacks_level(&place.book, admitted.lane(), tick)
+            self.pool.is_full()
+                || (admitted.is_extended() && self.extensions.is_full())
+                || self.pool.lacks_level(&place.book, admitted.lane(), tick)
         });
         if full {
             Err(RejectReason::Other)
@@ -142,70 +110,6 @@ impl StateMachine {
         session.firms().find(|&firm| self.firms.code(firm) == code)
     }
 
-    /// Checks the values that orders and replacements share.
-    #[inline(always)]
-    pub(crate) fn check_wanted(
-        &self,
-        instrument: &Instrument,
-        wanted: &Wanted,
-        options: &Options,
-    ) -> Result<Admitted, RejectReason> {
-        let side = match wanted.side {
-            b'B' => Side::Buy,
-            b'S' | b'T' | b'E' => Side::Sell,
-            _ => return Err(RejectReason::InvalidSide),
-        };
-        let lot = instrument.lot_size;
-        let in_range = (1..=self.features.quantity_max).contains(&wanted.quantity);
-        if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
-            return Err(RejectReason::InvalidQuantity);
-        }
-        if !matches!(wanted.time_in_force, b'0' | b'3') {
-            return Err(RejectReason::Other);
-        }
-        if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
-            return Err(RejectReason::Other);
-        }
-        if wanted.cross_type != b'N' {
-            return Err(RejectReason::InvalidCrossOrder);
-        }
-        if !matches!(wanted.display, b'Y' | b'A' | b'N') {
-            return Err(RejectReason::InvalidDisplay);
-        }
-        if wanted.intermarket_sweep != b'N' || options.any() {
-            check_options(wanted, options, lot)?;
-        }
-        let (limit, tick) = self.check_price(instrument, wanted, options)?;
-        let rests = wanted.time_in_force == b'0';
-        Ok(Admitted {
-            side,
-            limit,
-            rests_at: tick.filter(|_| rests),
-            hidden: wanted.display == b'N',
-            post_only: options.post_only == b'P',
-        })
-    }
-
-    /// The limit, and its tick unless it is a market order's.
-    #[inline(always)]
-    fn check_price(
-        &self,
-        instrument: &Instrument,
-        wanted: &Wanted,
-        options: &Options,
-    ) -> Result<(Limit, Option<u32>), RejectReason> {
-        if wanted.price >= self.features.market_price_min && options.post_only != b'P' {
-            return Ok((Limit::Market, None));
-        }
-        let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
-        if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
-            return Err(RejectReason::InvalidPrice);
-        }
-        // price_max is within a tick's range (features.rs).
-        let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
-        Ok((Limit::Tick(tick), Some(tick)))
-    }
-
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
     fn accept<S: EventSink>(
@@ -222,9 +126,15 @@ impl StateMachine {
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
-        let mut echo = [0; ECHO_LENGTH_MAX];
+        // Written only where there is something to echo.
+        let mut echo;
         let symbol = self.instruments.get(instrument).symbol;
-        let echoed = echo_of(options, &mut echo);
+        let echoed = if options.any() {
+            echo = [0; ECHO_LENGTH_MAX];
+            echo_of(options, &mut echo)
+        } else {
+            Parts::NONE
+        };
         let terms = detail.terms(owner, number, wanted.quantity, wanted.price, symbol, echoed);
         let accepted = Accepted { instrument, terms };
         out.deliver(
@@ -241,6 +151,7 @@ impl StateMachine {
             executed: 0,
             min_quantity: options.min_quantity,
             self_trade: self.self_trade_of(owner, options),
+            expire_time: options.expire_time,
         };
         self.trade_and_rest(&aggressor, detail, out);
     }
@@ -264,10 +175,14 @@ impl StateMachine {
         let Some(tick) = order.admitted.rests_at else {
             return self.cancel_entering(order, left, CancelReason::ImmediateOrCancel, out);
         };
+        let shown = match order.admitted.max_floor {
+            0 => left,
+            floor => left.min(floor),
+        };
         let new = NewOrder {
             owner: order.owner,
             number: order.number,
-            open: left,
+            open: shown,
             executed: order.executed + traded,
             hidden: order.admitted.hidden,
         };
@@ -275,6 +190,28 @@ impl StateMachine {
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
         self.details[slot as usize] = detail;
         self.sessions.link(&mut self.details, session, slot);
+        if order.admitted.is_extended() {
+            self.extend(slot, order, left - shown);
+        }
+    }
+
+    #[cold]
+    fn extend(&mut self, slot: u32, order: &Aggressor, reserve: u32) {
+        let Admitted {
+            deadline,
+            max_floor,
+            ..
+        } = order.admitted;
+        let expire_time = order.expire_time;
+        let extension = Extension {
+            deadline,
+            expire_time,
+            max_floor,
+            reserve,
+            ..Extension::NONE
+        };
+        let detail = &mut self.details[slot as usize];
+        detail.extension = self.extensions.add(extension, detail.reference, slot);
     }
 
     /// Cancels what does not come to rest of an order that has been accepted.
@@ -334,62 +271,13 @@ impl StateMachine {
     }
 }
 
-/// The checks that only options and the sweep flag can fail.
-fn check_options(wanted: &Wanted, options: &Options, lot: u32) -> Result<(), RejectReason> {
-    if options.max_floor != 0 {
-        return Err(RejectReason::InvalidMaxFloor);
-    }
-    if options.price_type != b'L' || options.peg_offset != 0 {
-        return Err(RejectReason::PeggingNotAllowed);
-    }
-    if options.has(PartTag::ROUTE) {
-        return Err(RejectReason::RoutingNotAllowed);
-    }
-    if wanted.intermarket_sweep != b'N' {
-        return Err(RejectReason::IsoNotAllowed);
-    }
-    if options.post_only == b'P' && wanted.time_in_force == b'3' {
-        return Err(RejectReason::Other);
-    }
-    let min = options.min_quantity;
-    if min != 0
-        && (wanted.time_in_force != b'3' || min > wanted.quantity || !min.is_multiple_of(lot))
-    {
-        return Err(RejectReason::InvalidMinQuantity);
-    }
-    Ok(())
-}
-
 /// The options as they are echoed.
-#[inline(always)]
+#[cold]
 pub(crate) fn echo_of<'a>(options: &Options, echo: &'a mut [u8; ECHO_LENGTH_MAX]) -> Parts<'a> {
-    if !options.any() {
-        return Parts::NONE;
-    }
     let length = options.write(echo);
     let parts = Parts::parse(&echo[..length]);
     debug_assert!(parts.is_ok());
     parts.unwrap_or(Parts::NONE)
-}
-
-impl Options {
-    /// Whether an option wants something that is not built.
-    pub(crate) fn unsupported(&self) -> bool {
-        self.any()
-            && (self.discretion_price != 0
-                || self.discretion_price_type != b'L'
-                || self.discretion_peg_offset != 0
-                || !matches!(self.post_only, b'P' | b'N')
-                || !matches!(self.self_trade_prevention, 0 | b'N' | b'O' | b'B' | b'D')
-                || (self.has(PartTag::SELF_TRADE_PREVENTION) && self.self_trade_prevention == 0)
-                || self.random_reserves != 0
-                || self.expire_time != 0
-                || self.handle_inst != b' '
-                || !matches!(self.customer_type, b'R' | b'N' | b' ')
-                || !matches!(self.trade_now, b'Y' | b'N' | b' ')
-                || !matches!(self.shares_located, b'Y' | b'N')
-                || self.has_unbuilt_venue_tag())
-    }
 }
 
 impl Detail {

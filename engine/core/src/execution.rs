@@ -4,13 +4,15 @@
 //! resting order's price. Where a fill would be one party's with itself, those that lose shares hear so in
 //! the same order, and there is no match.
 
-use crate::book::pool::{Fill, FillSink, Meeting};
-use crate::entry::Admitted;
+use crate::NONE;
+use crate::admission::Admitted;
+use crate::book::take::{Fill, FillSink, Meeting, Prospect};
+use crate::extension::Extensions;
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::{Sessions, owner_ref, owner_session};
-use lockstep_record::event::{Event, EventSink, Executed, SelfMatchCanceled};
+use lockstep_record::event::{Event, EventSink, Executed, Restated, SelfMatchCanceled};
 use lockstep_record::{InstrumentId, MatchNumber, Price};
 
 const ADDED: u8 = b'A';
@@ -33,6 +35,8 @@ pub(crate) struct Aggressor {
     /// `N` cancels the newest (this one), `O` the oldest (the resting one), `B` both, `D` decrements both;
     /// 0: it may trade with its own party.
     pub self_trade: u8,
+    /// OUCH ExpireTime of its deadline; 0 = given as a date and time, or none.
+    pub expire_time: u32,
 }
 
 /// What came of an order that took from the book.
@@ -56,6 +60,7 @@ fn meeting(self_trade: u8) -> Meeting {
 struct Executions<'a, 'b, S> {
     sessions: &'a mut Sessions,
     details: &'a mut [Detail],
+    extensions: &'a mut Extensions,
     last_match: &'a mut u64,
     out: &'a mut Outbox<'b, S>,
     tick_size: u32,
@@ -75,16 +80,25 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
     }
 
     #[inline(always)]
-    fn filled(&mut self, fill: &Fill) {
+    fn filled(&mut self, fill: &Fill) -> u32 {
         if fill.meeting == Meeting::Trade {
             self.trade(fill);
         } else {
             self.prevent(fill);
         }
-        if fill.resting_open == 0 {
-            self.sessions
-                .unlink(self.details, owner_session(fill.owner), fill.slot);
+        if fill.resting_open != 0 {
+            return 0;
         }
+        let extension = self.details[fill.slot as usize].extension;
+        if extension != NONE {
+            let refreshed = self.refresh_or_end(fill, extension);
+            if refreshed != 0 {
+                return refreshed;
+            }
+        }
+        let session = owner_session(fill.owner);
+        self.sessions.unlink(self.details, session, fill.slot);
+        0
     }
 }
 
@@ -115,9 +129,41 @@ impl<S: EventSink> Executions<'_, '_, S> {
             .deliver(self.sessions, aggressor, Event::Executed(&executed));
     }
 
+    /// Shares that a reserve order displays next, which it says; without any, its extension goes.
+    fn refresh_or_end(&mut self, fill: &Fill, extension: u32) -> u32 {
+        let whole = matches!(fill.meeting, Meeting::CancelResting | Meeting::CancelBoth);
+        let shown = if whole {
+            0
+        } else {
+            self.extensions.refresh(extension)
+        };
+        if shown == 0 {
+            self.extensions.remove(extension);
+            self.details[fill.slot as usize].extension = NONE;
+            return 0;
+        }
+        let restated = Restated {
+            user_ref: owner_ref(fill.owner, fill.number),
+            reason: b'R',
+            display_quantity: Some(shown),
+            display_price: None,
+            secondary_reference: None,
+        };
+        let session = owner_session(fill.owner);
+        self.out
+            .deliver(self.sessions, session, Event::Restated(&restated));
+        shown
+    }
+
     #[cold]
     fn prevent(&mut self, fill: &Fill) {
-        let resting = (fill.owner, fill.number, fill.resting_loss, ADDED);
+        let whole = matches!(fill.meeting, Meeting::CancelResting | Meeting::CancelBoth);
+        let reserve = self
+            .extensions
+            .of(self.details[fill.slot as usize].extension)
+            .reserve;
+        let resting_loss = fill.resting_loss + if whole { reserve } else { 0 };
+        let resting = (fill.owner, fill.number, resting_loss, ADDED);
         let aggressor = (self.owner, self.number, fill.aggressor_loss, REMOVED);
         for (owner, number, decrement, liquidity) in [resting, aggressor] {
             if decrement == 0 {
@@ -157,6 +203,7 @@ impl StateMachine {
         let mut executions = Executions {
             sessions: &mut self.sessions,
             details: &mut self.details,
+            extensions: &mut self.extensions,
             last_match: &mut self.last_match,
             out,
             tick_size: instrument.tick_size,
@@ -178,20 +225,41 @@ impl StateMachine {
     fn can_take_minimum(&self, order: &Aggressor) -> bool {
         let Admitted { side, limit, .. } = order.admitted;
         let book = &self.instruments.get(order.instrument).book;
-        let meets = |owner| {
-            let same = self.sessions.same_party(order.owner, owner);
-            if same {
-                meeting(order.self_trade)
-            } else {
-                Meeting::Trade
-            }
+        let ahead = Ahead {
+            machine: self,
+            owner: order.owner,
+            self_trade: order.self_trade,
         };
-        let meets: Option<&dyn Fn(u32) -> Meeting> = if order.self_trade == 0 {
-            None
-        } else {
-            Some(&meets)
-        };
+        let plain = order.self_trade == 0 && !self.extensions.any_reserve();
+        let prospect: Option<&dyn Prospect> = if plain { None } else { Some(&ahead) };
         self.pool
-            .can_take(book, side, limit, order.open, order.min_quantity, meets)
+            .can_take(book, side, limit, order.open, order.min_quantity, prospect)
+    }
+}
+
+/// What an aggressor has ahead of it.
+struct Ahead<'a> {
+    machine: &'a StateMachine,
+    owner: u32,
+    self_trade: u8,
+}
+
+impl Prospect for Ahead<'_> {
+    fn meets(&self, owner: u32) -> Meeting {
+        let prevented = self.self_trade != 0 && self.machine.sessions.same_party(self.owner, owner);
+        if prevented {
+            meeting(self.self_trade)
+        } else {
+            Meeting::Trade
+        }
+    }
+
+    fn displays(&self, slot: u32, round: u32) -> u32 {
+        let detail = &self.machine.details[slot as usize];
+        let extension = self.machine.extensions.of(detail.extension);
+        let before = u64::from(extension.max_floor) * u64::from(round - 1);
+        let left = u64::from(extension.reserve).saturating_sub(before);
+        // At most a u32's worth is left of one.
+        left.min(u64::from(extension.max_floor)) as u32
     }
 }

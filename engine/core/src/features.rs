@@ -14,6 +14,8 @@ pub struct Features {
     pub market_price_min: u64,
     /// Most shares of one order.
     pub quantity_max: u32,
+    /// Most times that a reserve order may have to be displayed: bounds what one aggressor can cause.
+    pub displays_max: u32,
 }
 
 impl Default for Features {
@@ -24,6 +26,7 @@ impl Default for Features {
             price_max: 1_999_999_900,
             market_price_min: 2_000_000_000,
             quantity_max: 999_999,
+            displays_max: 100,
         }
     }
 }

@@ -73,8 +73,9 @@ impl StateMachine {
             firms,
             sessions,
             instruments,
-            pool: _,    // written book by book
-            details: _, // written order by order
+            pool: _,       // written book by book
+            details: _,    // written order by order
+            extensions: _, // written order by order
             last_reference,
             last_match,
             counters,
@@ -149,6 +150,14 @@ impl StateMachine {
         }
     }
 
+    fn write_extension(&self, slot: u32, image: &mut Image<'_>) {
+        let extension = self.extensions.of(self.details[slot as usize].extension);
+        image.u64(extension.deadline.0);
+        image.u32(extension.expire_time);
+        image.u32(extension.max_floor);
+        image.u32(extension.reserve);
+    }
+
     fn write_instrument(&self, id: InstrumentId, image: &mut Image<'_>) {
         let Instrument {
             symbol,
@@ -169,6 +178,7 @@ impl StateMachine {
                 image.u32(tick);
                 image.u32(self.pool.level_orders(level).count() as u32);
                 for slot in self.pool.level_orders(level) {
+                    self.write_extension(slot, image);
                     write_order(self.pool.order(slot), &self.details[slot as usize], image);
                 }
             }
@@ -217,11 +227,13 @@ fn write_features(features: &Features, image: &mut Image<'_>) {
         price_max,
         market_price_min,
         quantity_max,
+        displays_max,
     } = features;
     image.u64(*set_version);
     image.u64(*price_max);
     image.u64(*market_price_min);
     image.u32(*quantity_max);
+    image.u32(*displays_max);
 }
 
 fn write_day(day: &Day, image: &mut Image<'_>) {
@@ -276,7 +288,7 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
         trade_now,
         post_only,
         self_trade,
-        reserved: _,
+        extension: _, // written beside
     } = detail;
     image.u32(*owner);
     image.u32(*number);

@@ -71,13 +71,18 @@ pub struct OrderView {
     /// As on the wire: `B`, `S`, `T`, `E`.
     pub side: u8,
     pub price: Price,
+    /// Open shares, those not displayed included.
     pub open: u32,
+    /// Open shares that take part at its priority now; the rest is its reserve.
+    pub shown: u32,
     /// Shares of its chain that have traded.
     pub executed: u32,
     pub time_in_force: u8,
     pub display: u8,
     pub firm: FirmId,
     pub client_order_id: [u8; 14],
+    /// When it expires; 0 = it does not by itself.
+    pub deadline: Timestamp,
 }
 
 impl StateMachine {
@@ -259,12 +264,14 @@ impl StateMachine {
             reference: OrderReference(detail.reference),
             side: detail.side,
             price: Price(u64::from(self.pool.tick(order)) * u64::from(tick_size)),
-            open: order.open,
+            open: self.open_of(slot),
+            shown: order.open,
             executed: order.executed,
             time_in_force: detail.time_in_force,
             display: detail.display,
             firm: detail.firm(),
             client_order_id: detail.client_order_id,
+            deadline: self.extensions.of(detail.extension).deadline,
         }
     }
 }

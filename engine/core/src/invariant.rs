@@ -7,7 +7,7 @@ use crate::error::InvariantError;
 use crate::instrument::Instrument;
 use crate::machine::StateMachine;
 use crate::session::owner_session;
-use lockstep_record::{InstrumentId, SessionId, Side};
+use lockstep_record::{InstrumentId, SessionId, Side, Timestamp};
 
 type Check = Result<(), InvariantError>;
 
@@ -35,9 +35,15 @@ impl StateMachine {
                 "the books and the pool disagree on the number of price levels",
             ));
         }
-        let mut listed = 0;
+        self.extensions.check().map_err(state)?;
+        let (mut listed, mut extended) = (0, 0);
         for id in self.sessions.defined() {
-            listed += self.check_session(id)?;
+            let (orders, extensions) = self.check_session(id)?;
+            listed += orders;
+            extended += extensions;
+        }
+        if extended != self.extensions.live() {
+            return Err(state("orders and extensions disagree on their number"));
         }
         if listed != orders {
             return Err(state(
@@ -86,20 +92,33 @@ impl StateMachine {
             for slot in self.pool.level_orders(level) {
                 let order = self.pool.order(slot);
                 let detail = &self.details[slot as usize];
-                if detail.reference <= last_reference || detail.reference > self.last_reference {
+                let extension = self.extensions.of(detail.extension);
+                // A reserve order goes back each time it is displayed anew.
+                let in_time = detail.reference > last_reference || extension.max_floor != 0;
+                if !in_time || detail.reference > self.last_reference {
                     return Err("time priority is not by order reference");
                 }
-                last_reference = detail.reference;
+                if extension.max_floor == 0 {
+                    last_reference = detail.reference;
+                }
                 if (detail.side == b'B') != (side_of(lane) == Side::Buy) {
                     return Err("an order's side is not the book's");
                 }
                 if (detail.display == b'N') != order.is_hidden() {
                     return Err("an order's display is not its ladder's");
                 }
-                if detail.time_in_force != b'0' {
-                    return Err("an order rests that may not");
+                let timed = extension.deadline != Timestamp(0);
+                if !matches!((detail.time_in_force, timed), (b'0', false) | (b'6', true)) {
+                    return Err("an order rests that may not, or not so long");
                 }
-                let total = u64::from(order.open) + u64::from(order.executed);
+                if extension.max_floor == 0 && extension.reserve != 0 {
+                    return Err("an order without a display size has a reserve");
+                }
+                if extension.max_floor != 0 && order.open > extension.max_floor {
+                    return Err("an order displays more than its display size");
+                }
+                let open = u64::from(order.open) + u64::from(extension.reserve);
+                let total = open + u64::from(order.executed);
                 if total > u64::from(self.features.quantity_max) {
                     return Err("a chain is larger than an order may be");
                 }
@@ -111,8 +130,9 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Walks a session's list; returns its number of orders.
-    fn check_session(&self, id: SessionId) -> Result<u32, InvariantError> {
+    /// Walks a session's list; returns its number of orders, and of those with an extension.
+    fn check_session(&self, id: SessionId) -> Result<(u32, u32), InvariantError> {
+        let mut extended = 0;
         let session = self.sessions.get(id);
         let (mut count, mut last, mut last_reference) = (0, NONE, 0);
         let mut slot = session.first_order;
@@ -126,6 +146,7 @@ impl StateMachine {
                 return Err(state("a session's list is not by order reference"));
             }
             count += 1;
+            extended += u32::from(detail.extension != NONE);
             if count > session.open_orders {
                 return Err(state("a session's list is longer than its count"));
             }
@@ -135,7 +156,7 @@ impl StateMachine {
             return Err(state("a session's list and its count disagree"));
         }
         self.check_connection(id)?;
-        Ok(count)
+        Ok((count, extended))
     }
 
     fn check_connection(&self, id: SessionId) -> Check {

@@ -30,6 +30,7 @@
 
 extern crate alloc;
 
+mod admission;
 pub mod book;
 mod bounds;
 mod change;
@@ -39,6 +40,7 @@ mod digest;
 mod entry;
 mod error;
 mod execution;
+mod extension;
 mod features;
 mod image;
 pub mod inspect;

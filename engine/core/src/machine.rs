@@ -6,6 +6,7 @@ use crate::book::pool::OrderPool;
 use crate::bounds::{Bounds, Capacity};
 use crate::digest::Digest;
 use crate::error::ApplyError;
+use crate::extension::Extensions;
 use crate::features::Features;
 use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
@@ -71,6 +72,7 @@ pub struct StateMachine {
     pub(crate) pool: OrderPool,
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
+    pub(crate) extensions: Extensions,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -105,6 +107,7 @@ impl StateMachine {
             instruments: Instruments::new(),
             pool: OrderPool::new(),
             details: Vec::new(),
+            extensions: Extensions::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -140,6 +143,7 @@ impl StateMachine {
             // Connections end with the leader that held them; cancel-on-disconnect does not fire.
             self.sessions.disconnect_all();
         }
+        self.expire(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -305,8 +309,13 @@ impl StateMachine {
         let Some(body) = record.body::<B>() else {
             return self.no_body::<B>(record);
         };
-        let parsed = Options::parse(record.parts());
-        let options = parsed.map_err(|halt| self.halt(record, halt))?;
+        let parsed;
+        let options = if record.parts().is_empty() {
+            &Options::NONE
+        } else {
+            parsed = Options::parse(record.parts()).map_err(|halt| self.halt(record, halt))?;
+            &parsed
+        };
         let source = record.header().source;
         let current =
             |session: &crate::session::Session| session.connected && session.epoch == source.epoch;
@@ -314,7 +323,7 @@ impl StateMachine {
             self.counters.stale += 1;
             return Ok(());
         }
-        handle(self, source.session, body, &options, out);
+        handle(self, source.session, body, options, out);
         Ok(())
     }
 
@@ -420,7 +429,8 @@ impl StateMachine {
 
     /// When something falls due without a record: an idle leader makes an empty batch then.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
+        let first = self.extensions.first().filter(|_| self.day.open)?;
+        Some(first.0)
     }
 }
 

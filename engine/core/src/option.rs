@@ -3,11 +3,12 @@
 //! An option that this state machine cannot read makes the set *faulty*; each command says what that
 //! means for it. Only the wish to halt is an error, and no client can express it.
 
+use crate::extension::Extension;
 use crate::order::{
     Detail, KEPT_CUSTOMER_TYPE, KEPT_FIRM, KEPT_GROUP_ID, KEPT_POST_ONLY, KEPT_SELF_TRADE,
     KEPT_TRADE_NOW,
 };
-use lockstep_record::{Part, PartTag, Parts, Policy, write_part};
+use lockstep_record::{Part, PartTag, Parts, Policy, Timestamp, write_part};
 
 /// Every option known here, once, with its part header and padding; what an echo can need.
 pub(crate) const ECHO_LENGTH_MAX: usize = 25 * 16;
@@ -118,16 +119,9 @@ const fn bit(tag: PartTag) -> u64 {
 const _: () = assert!(PartTag::USER_REF_IDX.0 < 32 && PartTag::EXPIRE_DATE_TIME.0 - 200 < 32);
 
 impl Options {
-    #[inline(always)]
+    /// Reads the options of a record that has any.
+    #[inline(never)]
     pub fn parse(parts: Parts<'_>) -> Result<Self, Halt> {
-        if parts.is_empty() {
-            Ok(Self::NONE)
-        } else {
-            Self::parse_parts(parts)
-        }
-    }
-
-    fn parse_parts(parts: Parts<'_>) -> Result<Self, Halt> {
         let mut options = Self::NONE;
         for part in parts {
             if Self::is_known(part.tag) {
@@ -160,7 +154,8 @@ impl Options {
 
     /// Whether one of the venue's tags is present whose feature is not built.
     pub fn has_unbuilt_venue_tag(&self) -> bool {
-        (self.present & !bit(PartTag::SELF_TRADE_PREVENTION)) >> 32 != 0
+        let built = bit(PartTag::SELF_TRADE_PREVENTION) | bit(PartTag::EXPIRE_DATE_TIME);
+        (self.present & !built) >> 32 != 0
     }
 
     /// Whether any of them is present.
@@ -212,6 +207,38 @@ impl Options {
                 _ => self.self_trade_prevention = original.self_trade,
             }
         }
+    }
+}
+
+impl Options {
+    /// Adds what an original's extension says and this replacement does not; returns the deadline that the
+    /// replacement keeps.
+    pub fn inherit_extension(
+        &mut self,
+        original: &Extension,
+        time_in_force: u8,
+        displayed: bool,
+    ) -> Option<Timestamp> {
+        if original.max_floor != 0
+            && !self.has(PartTag::MAX_FLOOR)
+            && displayed
+            && time_in_force != b'3'
+        {
+            self.put(PartTag::MAX_FLOOR);
+            self.max_floor = original.max_floor;
+        }
+        let given = self.has(PartTag::EXPIRE_TIME) || self.has(PartTag::EXPIRE_DATE_TIME);
+        if time_in_force != b'6' || given || original.deadline == Timestamp(0) {
+            return None;
+        }
+        if original.is_good_till_date() {
+            self.put(PartTag::EXPIRE_DATE_TIME);
+            self.expire_date_time = original.deadline.0;
+        } else {
+            self.put(PartTag::EXPIRE_TIME);
+            self.expire_time = original.expire_time;
+        }
+        Some(original.deadline)
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Detail {
     pub post_only: u8,
     /// Self-trade prevention that the client chose: `N`, `O`, `B`, `D`; 0 = the session's.
     pub self_trade: u8,
-    pub reserved: [u8; 4],
+    /// Its extension, or `NONE`.
+    pub extension: u32,
 }
 const _: () = assert!(size_of::<Detail>() == 56 - 8);
 
@@ -52,7 +53,7 @@ pub(crate) const FREE_DETAIL: Detail = Detail {
     trade_now: 0,
     post_only: 0,
     self_trade: 0,
-    reserved: [0; 4],
+    extension: NONE,
 };
 
 pub(crate) const KEPT_FIRM: u8 = 1;

@@ -5,8 +5,9 @@
 //! intact; the new values are invalid: the original is cancelled, number not consumed; Replaced.
 
 use crate::NONE;
+use crate::admission::{Admitted, Wanted};
 use crate::book::pool::Order;
-use crate::entry::{Admitted, Wanted, echo_of};
+use crate::entry::echo_of;
 use crate::execution::Aggressor;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::StateMachine;
@@ -16,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::session::{owner, owner_session};
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
-use lockstep_record::{FirmId, InstrumentId, PartTag, SessionId};
+use lockstep_record::{FirmId, InstrumentId, PartTag, Parts, SessionId};
 
 impl StateMachine {
     pub(crate) fn replace_order<S: EventSink>(
@@ -44,28 +45,13 @@ impl StateMachine {
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
-        let mut options = *options;
-        options.inherit(&original, self.firms.code(original.firm()));
-        let wanted = Wanted {
-            price: body.price.to_native(),
-            quantity: body.quantity.to_native(),
-            side: if options.has(PartTag::SIDE) {
-                options.side
-            } else {
-                original.side
-            },
-            time_in_force: body.time_in_force,
-            display: body.display,
-            capacity: original.capacity,
-            intermarket_sweep: body.intermarket_sweep,
-            cross_type: b'N',
-        };
+        let (options, wanted) = self.replacement(&original, body, options);
         let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
         };
         self.sessions.consume(owner, number);
-        if self.lacks_room(place, &order, &admitted) {
+        if self.lacks_room(place, &order, &original, &admitted) {
             self.reject(
                 owner,
                 number,
@@ -85,6 +71,37 @@ impl StateMachine {
         self.enter_replacement(
             &replacing, owner, number, &wanted, &admitted, detail, &options, out,
         );
+    }
+
+    /// What a replacement wants: its own values and options, and the original's where it is silent.
+    fn replacement(
+        &self,
+        original: &Detail,
+        body: &ArchivedReplaceOrder,
+        options: &Options,
+    ) -> (Options, Wanted) {
+        let mut options = *options;
+        options.inherit(original, self.firms.code(original.firm()));
+        let extension = self.extensions.of(original.extension);
+        let displayed = body.display != b'N';
+        let inherited_deadline =
+            options.inherit_extension(&extension, body.time_in_force, displayed);
+        let wanted = Wanted {
+            price: body.price.to_native(),
+            quantity: body.quantity.to_native(),
+            side: if options.has(PartTag::SIDE) {
+                options.side
+            } else {
+                original.side
+            },
+            time_in_force: body.time_in_force,
+            display: body.display,
+            capacity: original.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: b'N',
+            inherited_deadline,
+        };
+        (options, wanted)
     }
 
     /// Whether the original could be cancelled in favour of another order now.
@@ -121,12 +138,22 @@ impl StateMachine {
         valid.then_some(admitted)
     }
 
-    /// Whether the new order would need a price level that is neither free nor freed by the original.
-    fn lacks_room(&self, place: &Instrument, order: &Order, admitted: &Admitted) -> bool {
+    /// Whether the new order would need a price level or an extension that is neither free nor freed by
+    /// the original.
+    fn lacks_room(
+        &self,
+        place: &Instrument,
+        order: &Order,
+        original: &Detail,
+        admitted: &Admitted,
+    ) -> bool {
+        let Some(tick) = admitted.rests_at else {
+            return false;
+        };
         let alone = order.prev == NONE && order.next == NONE;
-        admitted
-            .rests_at
-            .is_some_and(|tick| !alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
+        let extended = original.extension != NONE;
+        (!alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
+            || (admitted.is_extended() && !extended && self.extensions.is_full())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -150,9 +177,15 @@ impl StateMachine {
         detail.reference = self.last_reference;
         options.keep(&mut detail);
         let open = wanted.quantity - executed;
-        let mut echo = [0; ECHO_LENGTH_MAX];
+        // Written only where there is something to echo.
+        let mut echo;
         let symbol = self.instruments.get(instrument).symbol;
-        let echoed = echo_of(options, &mut echo);
+        let echoed = if options.any() {
+            echo = [0; ECHO_LENGTH_MAX];
+            echo_of(options, &mut echo)
+        } else {
+            Parts::NONE
+        };
         let terms = detail.terms(owner, number, open, wanted.price, symbol, echoed);
         let replaced = Replaced {
             instrument,
@@ -173,6 +206,7 @@ impl StateMachine {
             executed,
             min_quantity: options.min_quantity,
             self_trade: self.self_trade_of(owner, options),
+            expire_time: options.expire_time,
         };
         self.trade_and_rest(&aggressor, detail, out);
     }

@@ -8,7 +8,8 @@
 mod common;
 
 use common::flow::{Step, step};
-use common::oracle::{FAULTS, Fault, Oracle};
+use common::oracle::Oracle;
+use common::oracle::fault::{FAULTS, Fault};
 use common::*;
 use lockstep_record::Side;
 use proptest::prelude::*;
@@ -16,7 +17,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 
 const STREAM_LENGTH: usize = 400;
 /// Open orders and price levels; a stream has one of these, so that each bound is reached by some.
-const BOUNDS: [(u32, u32); 2] = [(40, 40), (200, 15)];
+const BOUNDS: [(u32, u32); 2] = [(28, 40), (200, 15)];
 
 fn operations() -> usize {
     let name = "LOCKSTEP_DIFFERENTIAL_OPERATIONS";
@@ -68,7 +69,7 @@ impl Pair {
                         number,
                         channel,
                         o.price.0,
-                        o.open,
+                        (o.open, o.shown),
                         o.executed,
                         o.reference.0,
                     )
@@ -84,7 +85,7 @@ impl Pair {
                 let displayed = machine
                     .book_orders(id, side)
                     .filter(|order| order.display != b'N');
-                let open: u64 = displayed.map(|order| u64::from(order.open)).sum();
+                let open: u64 = displayed.map(|order| u64::from(order.shown)).sum();
                 if depth != open {
                     return Err(format!("{id} {side:?}: depth {depth}, orders {open}"));
                 }
@@ -120,8 +121,15 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
     let mut done = Done::default();
     for (at, step) in steps.iter().enumerate() {
         if step.twist == 399 && step.what < 200 {
-            pair.driver.term_start();
-            pair.oracle.term_start();
+            let said = pair.driver.term_start();
+            let wanted = pair.oracle.term_start(pair.driver.timestamp);
+            if said != wanted {
+                return Err(format!("term start: {said:?}, {wanted:?}"));
+            }
+        }
+        if step.twist % 16 == 15 {
+            // Time passes, so that orders expire.
+            pair.driver.timestamp += u64::from(step.pick) * 20_000;
         }
         let command = step.command(&pair.oracle);
         done.events += pair.tell(&command)?;

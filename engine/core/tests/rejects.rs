@@ -46,12 +46,36 @@ const ROWS: &[(&str, u16, Break)] = &[
     ("quantity zero", 0x13, |c| body(c).quantity = 0),
     ("quantity too large", 0x13, |c| body(c).quantity = 1_000_000),
     ("quantity off lot", 0x13, |c| body(c).quantity = 15),
-    ("time in force", 0x0F, |c| body(c).time_in_force = b'6'),
+    ("time in force", 0x0F, |c| body(c).time_in_force = b'5'),
+    ("day order with an expiry", 0x0F, |c| {
+        add(c, PartTag::EXPIRE_TIME, 9u32.to_le_bytes())
+    }),
+    ("two expiries", 0x0F, |c| {
+        body(c).time_in_force = b'6';
+        add(c, PartTag::EXPIRE_TIME, 9u32.to_le_bytes());
+        add(c, PartTag::EXPIRE_DATE_TIME, u64::MAX.to_le_bytes());
+    }),
+    ("expiry of a day and more", 0x0F, |c| {
+        body(c).time_in_force = b'6';
+        add(c, PartTag::EXPIRE_TIME, 86_400u32.to_le_bytes());
+    }),
+    ("expiry that has passed", 0x0F, |c| {
+        body(c).time_in_force = b'6';
+        add(c, PartTag::EXPIRE_DATE_TIME, 1u64.to_le_bytes());
+    }),
     ("capacity", 0x0F, |c| body(c).capacity = b'X'),
     ("cross type", 0x14, |c| body(c).cross_type = b'O'),
     ("display", 0x03, |c| body(c).display = b'Z'),
-    ("max floor", 0x04, |c| {
-        add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes())
+    ("max floor off lot", 0x04, |c| {
+        add(c, PartTag::MAX_FLOOR, 15u32.to_le_bytes())
+    }),
+    ("max floor that would be displayed too often", 0x04, |c| {
+        body(c).quantity = 1_010;
+        add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes());
+    }),
+    ("max floor of a hidden order", 0x04, |c| {
+        body(c).display = b'N';
+        add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes());
     }),
     ("price type", 0x11, |c| add(c, PartTag::PRICE_TYPE, "P")),
     ("route", 0x16, |c| add(c, PartTag::ROUTE, "XNYS")),
@@ -177,7 +201,15 @@ fn the_first_failing_check_decides() {
         first(&mut command);
         let mut only_first = good(3);
         first(&mut only_first);
-        if command == only_first || command == only_second {
+        let repeats = |command: &Command| {
+            let mut tags: Vec<u16> = command.parts.iter().map(|part| part.0).collect();
+            let count = tags.len();
+            tags.sort_unstable();
+            tags.dedup();
+            tags.len() != count
+        };
+        let clash = repeats(&command) && !repeats(&only_first) && !repeats(&only_second);
+        if clash || command == only_first || command == only_second {
             continue;
         }
         let mut driver = ready();
@@ -214,6 +246,19 @@ fn what_breaks_nothing_is_accepted() {
             add(c, PartTag::EXPIRE_TIME, [0; 4]);
             add(c, PartTag::MIN_QUANTITY, [0; 4]);
         }),
+        ("hidden", |c| body(c).display = b'N'),
+        ("a display size", |c| {
+            add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes())
+        }),
+        ("good till a time", |c| {
+            body(c).time_in_force = b'6';
+            add(c, PartTag::EXPIRE_TIME, 86_399u32.to_le_bytes());
+        }),
+        ("good till a date", |c| {
+            body(c).time_in_force = b'6';
+            add(c, PartTag::EXPIRE_DATE_TIME, u64::MAX.to_le_bytes());
+        }),
+        ("post-only", |c| add(c, PartTag::POST_ONLY, "P")),
         ("market", |c| body(c).price = 2_000_000_000),
     ];
     for (name, change) in variants {

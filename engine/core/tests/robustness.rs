@@ -4,7 +4,8 @@
 mod common;
 
 use common::flow::step;
-use common::oracle::{Fault, Oracle};
+use common::oracle::Oracle;
+use common::oracle::fault::Fault;
 use common::*;
 use lockstep_record::batch::BatchKind;
 use proptest::prelude::*;

@@ -276,7 +276,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
         /// Against an ordered map, in a table of one page that gets as good as full, so that most keys are
         /// strays and pass lines: every key is found, none that is not there, and when all are gone no line

@@ -20,16 +20,20 @@
 //! assert_eq!((trades[0].tick, trades[0].quantity, trades[1].quantity), (100, 30, 10));
 //! ```
 
+mod check;
 mod index;
 pub(crate) mod ladder;
 pub(crate) mod pool;
+pub(crate) mod take;
 
 pub use ladder::{LEVELS_MAX, TICK_MAX};
 pub use lockstep_record::Side;
-pub use pool::{Limit, ORDERS_MAX};
+pub use pool::ORDERS_MAX;
+pub use take::Limit;
 
 use crate::NONE;
-use pool::{Book, Fill, FillSink, NewOrder, OrderPool, lane};
+use pool::{Book, NewOrder, OrderPool, lane};
+use take::{Fill, FillSink};
 use thiserror::Error;
 
 /// What a book can hold; reaching either is an error of the command, never of the book.
@@ -100,7 +104,7 @@ struct Trades<'a, S> {
 
 impl<S: TradeSink> FillSink for Trades<'_, S> {
     #[inline(always)]
-    fn filled(&mut self, fill: &Fill) {
+    fn filled(&mut self, fill: &Fill) -> u32 {
         self.sink.traded(&Trade {
             resting: OrderKey {
                 owner: fill.owner,
@@ -111,6 +115,7 @@ impl<S: TradeSink> FillSink for Trades<'_, S> {
             quantity: fill.quantity,
             resting_open: fill.resting_open,
         });
+        0
     }
 }
 

@@ -64,7 +64,7 @@ impl Order {
 
     /// Index of its ladder in its book.
     #[inline(always)]
-    fn lane(&self) -> usize {
+    pub(super) fn lane(&self) -> usize {
         self.place as usize & 3
     }
 
@@ -122,64 +122,21 @@ impl Book {
 
     /// The ladder of a side that an aggressor takes from next: a hidden price only if it is better.
     #[inline(always)]
-    fn next_lane(&self, side: Side) -> usize {
+    pub(super) fn next_lane(&self, side: Side) -> usize {
         let (displayed, hidden) = (lane(side, false), lane(side, true));
         let hidden_is_better = self.ladders[hidden].best_key < self.ladders[displayed].best_key;
         if hidden_is_better { hidden } else { displayed }
     }
 }
 
-/// What becomes of an aggressor and the resting order that it meets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Meeting {
-    Trade,
-    /// All that is left of the aggressor goes.
-    CancelAggressor,
-    /// The whole resting order goes.
-    CancelResting,
-    CancelBoth,
-    /// Both lose what they would have traded.
-    Decrement,
-}
-
-/// One meeting, said before the resting order leaves the book if it is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Fill {
-    pub meeting: Meeting,
-    pub slot: u32,
-    pub owner: u32,
-    pub number: u32,
-    /// Shares that trade, or would have.
-    pub quantity: u32,
-    /// Shares that the resting order loses.
-    pub resting_loss: u32,
-    /// Shares that the aggressor loses.
-    pub aggressor_loss: u32,
-    /// The resting order's price.
-    pub tick: u32,
-    /// What is left of the resting order.
-    pub resting_open: u32,
-    pub hidden: bool,
-}
-
-/// Decides on meetings and hears of their outcome while an aggressor walks the book.
-pub(crate) trait FillSink {
-    #[inline(always)]
-    fn meets(&mut self, _owner: u32) -> Meeting {
-        Meeting::Trade
-    }
-
-    fn filled(&mut self, fill: &Fill);
-}
-
 /// All live orders, their levels and their index.
 #[derive(Debug)]
 pub(crate) struct OrderPool {
-    orders: Vec<Order>,
+    pub(super) orders: Vec<Order>,
     free: u32,
     live: u32,
     orders_max: u32,
-    index: OrderIndex,
+    pub(super) index: OrderIndex,
     pub levels: LevelPool,
 }
 
@@ -274,152 +231,6 @@ impl OrderPool {
         }
     }
 
-    /// Lets an order take what it can from the opposite side, up to `limit`: best price first, displayed
-    /// before hidden, first come first served. Returns what is left of it.
-    #[inline]
-    pub fn take<S: FillSink>(
-        &mut self,
-        book: &mut Book,
-        side: Side,
-        limit: Limit,
-        mut open: u32,
-        sink: &mut S,
-    ) -> u32 {
-        let against = side.opposite();
-        let limit = limit.key(against);
-        while open != 0 {
-            let lane = book.next_lane(against);
-            // An empty ladder's best key lies behind every limit.
-            if book.ladders[lane].best_key > limit {
-                break;
-            }
-            open = self.take_level(&mut book.ladders[lane], lane, open, sink);
-        }
-        open
-    }
-
-    fn take_level<S: FillSink>(
-        &mut self,
-        ladder: &mut Ladder,
-        lane: usize,
-        mut open: u32,
-        sink: &mut S,
-    ) -> u32 {
-        let level = ladder.best;
-        let tick = ladder.best_key.tick(side_of(lane));
-        let mut lost = 0;
-        let mut slot = self.levels.level(level).head;
-        while slot != NONE && open != 0 {
-            let order = &mut self.orders[slot as usize];
-            let meeting = sink.meets(order.owner);
-            let quantity = open.min(order.open);
-            let (resting_loss, aggressor_loss) = match meeting {
-                Meeting::Trade | Meeting::Decrement => (quantity, quantity),
-                Meeting::CancelAggressor => (0, open),
-                Meeting::CancelResting => (order.open, 0),
-                Meeting::CancelBoth => (order.open, open),
-            };
-            order.open -= resting_loss;
-            if meeting == Meeting::Trade {
-                order.executed += quantity;
-            }
-            open -= aggressor_loss;
-            lost += u64::from(resting_loss);
-            let (owner, number, next) = (order.owner, order.number, order.next);
-            let resting_open = order.open;
-            sink.filled(&Fill {
-                meeting,
-                slot,
-                owner,
-                number,
-                quantity,
-                resting_loss,
-                aggressor_loss,
-                tick,
-                resting_open,
-                hidden: lane & 2 != 0,
-            });
-            if resting_open != 0 {
-                break;
-            }
-            self.index.remove(owner, number, slot);
-            self.release(slot);
-            slot = next;
-        }
-        let entry = self.levels.level_mut(level);
-        entry.head = slot;
-        entry.quantity -= lost;
-        if slot == NONE {
-            entry.tail = NONE;
-            self.levels.vacate(ladder, level);
-        } else {
-            self.orders[slot as usize].prev = NONE;
-        }
-        open
-    }
-
-    /// Whether an order would meet any other within its limit.
-    pub fn would_meet(&self, book: &Book, side: Side, limit: Limit) -> bool {
-        let against = side.opposite();
-        book.ladders[book.next_lane(against)].best_key <= limit.key(against)
-    }
-
-    /// Whether an order of `open` shares could trade `wanted` of them up to `limit`. Looks at levels; if
-    /// `meets` is given, at each order as an aggressor would meet it.
-    pub fn can_take(
-        &self,
-        book: &Book,
-        side: Side,
-        limit: Limit,
-        open: u32,
-        wanted: u32,
-        meets: Option<&dyn Fn(u32) -> Meeting>,
-    ) -> bool {
-        let against = side.opposite();
-        let limit = limit.key(against);
-        let lanes = [lane(against, false), lane(against, true)];
-        let mut ahead = lanes.map(|lane| book.ladders[lane].best);
-        let (mut open, mut found) = (open, 0);
-        while found < u64::from(wanted) && open != 0 {
-            let keys = ahead.map(|level| {
-                if level == NONE {
-                    Key(NONE)
-                } else {
-                    self.levels.key(level)
-                }
-            });
-            let next = usize::from(keys[1] < keys[0]);
-            if keys[next] > limit {
-                break;
-            }
-            found += match meets {
-                None => self.level(ahead[next]).quantity,
-                Some(meets) => self.count_level(ahead[next], &mut open, meets),
-            };
-            ahead[next] = self.levels.behind(&book.ladders[lanes[next]], ahead[next]);
-        }
-        found >= u64::from(wanted)
-    }
-
-    /// Shares of a level that would trade; lowers `open` to what would be left of the aggressor.
-    fn count_level(&self, level: u32, open: &mut u32, meets: &dyn Fn(u32) -> Meeting) -> u64 {
-        let mut counted = 0;
-        for slot in self.level_orders(level) {
-            let order = self.order(slot);
-            let quantity = order.open.min(*open);
-            match meets(order.owner) {
-                Meeting::Trade => {
-                    counted += u64::from(quantity);
-                    *open -= quantity;
-                }
-                Meeting::Decrement => *open -= quantity,
-                Meeting::CancelResting => {}
-                Meeting::CancelAggressor | Meeting::CancelBoth => *open = 0,
-            }
-        }
-        counted
-    }
-
     /// Puts an order behind all others of its price; returns its slot.
     ///
     /// The caller has seen that neither orders nor levels are full and that the key is not live.
@@ -505,7 +316,7 @@ impl OrderPool {
     }
 
     #[inline(always)]
-    fn release(&mut self, slot: u32) {
+    pub(super) fn release(&mut self, slot: u32) {
         let order = &mut self.orders[slot as usize];
         order.open = 0;
         order.next = self.free;
@@ -532,6 +343,14 @@ impl OrderPool {
         (next != NONE).then(|| (next, self.levels.key(next).tick(side_of(lane))))
     }
 
+    /// The best level of a ladder behind a price (worse than it), whether or not a level is there.
+    pub fn level_behind(&self, book: &Book, lane: usize, tick: u32) -> Option<(u32, u32)> {
+        let side = side_of(lane);
+        let behind = Key(Key::of(side, tick).0 + 1);
+        let next = self.levels.at_or_behind(&book.ladders[lane], behind);
+        (next != NONE).then(|| (next, self.levels.key(next).tick(side)))
+    }
+
     pub fn level(&self, level: u32) -> &Level {
         self.levels.level(level)
     }
@@ -548,82 +367,10 @@ impl OrderPool {
             Some(this)
         })
     }
-
-    /// Checks one book; returns its number of orders and levels, or what is wrong.
-    pub fn check_book(&self, book: &Book) -> Result<(u32, u32), &'static str> {
-        let mut counts = (0, 0);
-        for lane in 0..LANES {
-            let occupied = self.levels.check(&book.ladders[lane])?;
-            let mut levels = 0;
-            let mut at = None;
-            while let Some((level, tick)) = self.next_level(book, lane, at) {
-                at = Some(level);
-                levels += 1;
-                counts.0 += self.check_level(book, lane, level, tick)?;
-            }
-            if levels != occupied {
-                return Err("walking the levels does not visit each once");
-            }
-            counts.1 += levels;
-        }
-        Ok(counts)
-    }
-
-    fn check_level(
-        &self,
-        book: &Book,
-        lane: usize,
-        id: u32,
-        tick: u32,
-    ) -> Result<u32, &'static str> {
-        let level = self.level(id);
-        let (mut count, mut quantity, mut last) = (0, 0u64, NONE);
-        for slot in self.level_orders(id) {
-            let order = self.order(slot);
-            if order.open == 0 {
-                return Err("a resting order has nothing open");
-            }
-            if order.level != id || order.book() != book.id || order.lane() != lane {
-                return Err("an order is not on the level that holds it");
-            }
-            if self.tick(order) != tick || order.prev != last {
-                return Err("an order's price or link is wrong");
-            }
-            if self.find(order.owner, order.number) != slot {
-                return Err("the index does not find a live order");
-            }
-            count += 1;
-            quantity += u64::from(order.open);
-            last = slot;
-        }
-        if level.tail != last || level.quantity != quantity {
-            return Err("a level's tail or quantity is not that of its orders");
-        }
-        Ok(count)
-    }
 }
 
 /// The side of a ladder of a book.
 #[inline(always)]
 pub(crate) fn side_of(lane: usize) -> Side {
     if lane & 1 == 0 { Side::Buy } else { Side::Sell }
-}
-
-/// How far an aggressor goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Limit {
-    /// No worse than this price, in ticks.
-    Tick(u32),
-    /// Whatever there is.
-    Market,
-}
-
-impl Limit {
-    #[inline(always)]
-    fn key(self, against: Side) -> Key {
-        match self {
-            Self::Tick(tick) => Key::of(against, tick),
-            Self::Market => Key(super::ladder::TICK_MAX),
-        }
-    }
 }

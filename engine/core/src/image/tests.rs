@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Capacity;
+use crate::extension::Extension;
 use crate::instrument::TradingState;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
@@ -146,8 +147,11 @@ fn empty() -> StateMachine {
 
 fn busy() -> StateMachine {
     let mut machine = empty();
-    let group: &[(PartTag, &[u8])] =
-        &[(PartTag::GROUP_ID, &[1, 0]), (PartTag::CUSTOMER_TYPE, b"R")];
+    let group: &[(PartTag, &[u8])] = &[
+        (PartTag::GROUP_ID, &[1, 0]),
+        (PartTag::CUSTOMER_TYPE, b"R"),
+        (PartTag::MAX_FLOOR, &[4, 0, 0, 0]),
+    ];
     apply(&mut machine, 1, &order(1, b'B', 10, 10_000), group);
     apply(
         &mut machine,
@@ -177,6 +181,11 @@ fn resting(machine: &mut StateMachine) -> &mut Order {
     machine.pool.order_mut(slot)
 }
 
+fn extension(machine: &mut StateMachine) -> &mut Extension {
+    let index = detail(machine).extension;
+    machine.extensions.get_mut(index)
+}
+
 fn session(machine: &mut StateMachine) -> &mut Session {
     machine.sessions.get_mut(SessionId(1))
 }
@@ -197,6 +206,7 @@ fn every_field_moves_the_hash() {
         |m| m.features.price_max += 1,
         |m| m.features.market_price_min += 1,
         |m| m.features.quantity_max += 1,
+        |m| m.features.displays_max += 1,
         |m| m.position.term.0 += 1,
         |m| m.position.index.0 += 1,
         |m| m.position.sequence.0 += 1,
@@ -254,6 +264,10 @@ fn every_field_moves_the_hash() {
         |m| detail(m).trade_now += 1,
         |m| detail(m).post_only += 1,
         |m| detail(m).self_trade += 1,
+        |m| extension(m).deadline.0 += 1,
+        |m| extension(m).expire_time += 1,
+        |m| extension(m).max_floor += 1,
+        |m| extension(m).reserve += 1,
     ];
     let mut hashes = alloc::vec![busy().state_hash()];
     for (at, mutate) in mutations.iter().enumerate() {

@@ -143,11 +143,23 @@ impl Step {
             3 => body.price = 2_147_483_647,
             4 => body.display = b'A',
             5 | 6 => body.display = b'N',
+            7..=9 => body.time_in_force = b'6',
             _ => {}
         }
         let mut command = with_channel(command(session, epoch, body), channel);
         if let Some(minimum) = minimum {
             command = command.option(PartTag::MIN_QUANTITY, minimum.to_le_bytes());
+        }
+        if body.time_in_force == b'6' {
+            let soon = oracle.now() + u64::from(self.pick) * 100_000;
+            command = match self.pick % 3 {
+                0 => command.option(PartTag::EXPIRE_TIME, u32::from(self.pick % 7).to_le_bytes()),
+                _ => command.option(PartTag::EXPIRE_DATE_TIME, soon.to_le_bytes()),
+            };
+        }
+        if (10..=12).contains(&(self.twist % 16)) {
+            let floor = quantity / lot / 4 * lot;
+            command = command.option(PartTag::MAX_FLOOR, floor.to_le_bytes());
         }
         match self.pick % 32 {
             0 => command.option(PartTag::FIRM, "BEST"),
@@ -180,6 +192,8 @@ impl Step {
         match self.twist % 16 {
             0 => body.time_in_force = b'3',
             1 => body.price = 2_147_483_647,
+            2..=4 => body.time_in_force = b'6',
+            5 => body.display = b'N',
             _ => {}
         }
         let command = with_channel(command(session, epoch, body), target.index);
@@ -260,7 +274,7 @@ impl Step {
                 u32::from(self.side),
                 [b"ACME", b"BEST", b"CORP"][usize::from(self.session)],
             ),
-            40..=42 => bounds(40 + u32::from(self.price == 0), 40),
+            40..=42 => bounds(28 + u32::from(self.price == 0), 40),
             _ => define_instrument(3, b"CCCC    ", 1, 1),
         }
     }

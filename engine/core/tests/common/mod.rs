@@ -4,6 +4,7 @@
 
 pub mod flow;
 pub mod oracle;
+pub mod script;
 
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
@@ -555,6 +556,14 @@ impl fmt::Display for What {
                 c.liquidity as char,
                 c.strategy as char
             ),
+            What::Restated(r) => {
+                write!(f, "restated {} {}", user_ref(r.user_ref), r.reason as char)?;
+                write!(f, " shows {}", r.display_quantity.unwrap_or(0))?;
+                r.display_price
+                    .map_or(Ok(()), |price| write!(f, " @{price}"))?;
+                r.secondary_reference
+                    .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
+            }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));
                 let line = format!("mass cancel {} {firm} {symbol}", user_ref(r.user_ref));
@@ -565,4 +574,20 @@ impl fmt::Display for What {
             other => write!(f, "{other:?}"),
         }
     }
+}
+
+/// What is said, as lines that a person can read.
+pub fn lines(said: &[Said]) -> Vec<String> {
+    said.iter().map(ToString::to_string).collect()
+}
+
+/// Stream numbers of what is said to one session.
+pub fn numbers(said: &[Said], of: u32) -> Vec<u64> {
+    let number = |said: &Said| match said {
+        Said::Event {
+            session, number, ..
+        } if *session == of => Some(*number),
+        _ => None,
+    };
+    said.iter().filter_map(number).collect()
 }

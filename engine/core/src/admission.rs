@@ -1,0 +1,213 @@
+//! The checks that orders and replacements share, in their order, and what they make of the values.
+//!
+//! The first failing check decides (`docs/matching.md`, "Order entry", a row a check).
+
+use crate::book::Limit;
+use crate::book::pool::lane;
+use crate::instrument::Instrument;
+use crate::machine::StateMachine;
+use crate::option::Options;
+use lockstep_record::event::RejectReason;
+use lockstep_record::{PartTag, Side, Timestamp};
+
+/// OUCH ExpireTime lies below it.
+const SECONDS_PER_DAY: u32 = 86_400;
+
+/// The values of an order or of a replacement that are checked alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub price: u64,
+    /// Of the whole chain.
+    pub quantity: u32,
+    pub side: u8,
+    pub time_in_force: u8,
+    pub display: u8,
+    pub capacity: u8,
+    pub intermarket_sweep: u8,
+    pub cross_type: u8,
+    /// Of the original order that a replacement with time in force `6` does not give a new one.
+    pub inherited_deadline: Option<Timestamp>,
+}
+
+/// What the checks make of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub side: Side,
+    pub limit: Limit,
+    /// At this tick, if anything is left.
+    pub rests_at: Option<u32>,
+    pub hidden: bool,
+    /// Is cancelled whole rather than take from the book.
+    pub post_only: bool,
+    /// When it expires; 0 = it does not by itself.
+    pub deadline: Timestamp,
+    /// Most shares displayed at a time; 0 = all.
+    pub max_floor: u32,
+}
+
+impl Admitted {
+    /// Whether it needs an extension when it rests.
+    #[inline(always)]
+    pub fn is_extended(&self) -> bool {
+        self.deadline != Timestamp(0) || self.max_floor != 0
+    }
+
+    /// The ladder it would rest on.
+    #[inline(always)]
+    pub fn lane(&self) -> usize {
+        lane(self.side, self.hidden)
+    }
+}
+
+impl StateMachine {
+    /// Checks the values that orders and replacements share.
+    #[inline(always)]
+    pub(crate) fn check_wanted(
+        &self,
+        instrument: &Instrument,
+        wanted: &Wanted,
+        options: &Options,
+    ) -> Result<Admitted, RejectReason> {
+        let side = match wanted.side {
+            b'B' => Side::Buy,
+            b'S' | b'T' | b'E' => Side::Sell,
+            _ => return Err(RejectReason::InvalidSide),
+        };
+        let lot = instrument.lot_size;
+        let in_range = (1..=self.features.quantity_max).contains(&wanted.quantity);
+        if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
+            return Err(RejectReason::InvalidQuantity);
+        }
+        let deadline = self
+            .deadline_of(wanted, options)
+            .ok_or(RejectReason::Other)?;
+        if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
+            return Err(RejectReason::Other);
+        }
+        if wanted.cross_type != b'N' {
+            return Err(RejectReason::InvalidCrossOrder);
+        }
+        if !matches!(wanted.display, b'Y' | b'A' | b'N') {
+            return Err(RejectReason::InvalidDisplay);
+        }
+        if wanted.intermarket_sweep != b'N' || options.any() {
+            self.check_options(wanted, options, lot)?;
+        }
+        let (limit, tick) = self.check_price(instrument, wanted, options)?;
+        let rests = wanted.time_in_force != b'3';
+        Ok(Admitted {
+            side,
+            limit,
+            rests_at: tick.filter(|_| rests),
+            hidden: wanted.display == b'N',
+            post_only: options.post_only == b'P',
+            deadline,
+            max_floor: options.max_floor,
+        })
+    }
+
+    /// When the order expires: 0 unless its time in force is `6`, which needs exactly one of ExpireTime and
+    /// the venue's ExpireDateTime; `None` if time in force and options do not fit.
+    #[inline(always)]
+    fn deadline_of(&self, wanted: &Wanted, options: &Options) -> Option<Timestamp> {
+        match wanted.time_in_force {
+            b'0' | b'3' if !options.any() => Some(Timestamp(0)),
+            b'0' | b'3' => {
+                let none = options.expire_time == 0 && options.expire_date_time == 0;
+                none.then_some(Timestamp(0))
+            }
+            b'6' => self.good_till(wanted, options),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn good_till(&self, wanted: &Wanted, options: &Options) -> Option<Timestamp> {
+        let now = self.position.timestamp.0;
+        if let Some(inherited) = wanted.inherited_deadline {
+            return Some(inherited);
+        }
+        let deadline = match (options.expire_time, options.expire_date_time) {
+            (seconds @ 1..SECONDS_PER_DAY, 0) => {
+                now.saturating_add(u64::from(seconds) * 1_000_000_000)
+            }
+            (0, date_time) if date_time > now => date_time,
+            _ => return None,
+        };
+        Some(Timestamp(deadline))
+    }
+
+    /// The checks that only options and the sweep flag can fail.
+    fn check_options(
+        &self,
+        wanted: &Wanted,
+        options: &Options,
+        lot: u32,
+    ) -> Result<(), RejectReason> {
+        let floor = options.max_floor;
+        let market = wanted.price >= self.features.market_price_min;
+        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market;
+        let shown = u64::from(floor) * u64::from(self.features.displays_max);
+        let bad = plain || !floor.is_multiple_of(lot) || shown < u64::from(wanted.quantity);
+        if floor != 0 && bad {
+            return Err(RejectReason::InvalidMaxFloor);
+        }
+        if options.price_type != b'L' || options.peg_offset != 0 {
+            return Err(RejectReason::PeggingNotAllowed);
+        }
+        if options.has(PartTag::ROUTE) {
+            return Err(RejectReason::RoutingNotAllowed);
+        }
+        if wanted.intermarket_sweep != b'N' {
+            return Err(RejectReason::IsoNotAllowed);
+        }
+        if options.post_only == b'P' && wanted.time_in_force == b'3' {
+            return Err(RejectReason::Other);
+        }
+        let min = options.min_quantity;
+        let immediate = wanted.time_in_force == b'3';
+        if min != 0 && (!immediate || min > wanted.quantity || !min.is_multiple_of(lot)) {
+            return Err(RejectReason::InvalidMinQuantity);
+        }
+        Ok(())
+    }
+
+    /// The limit, and its tick unless it is a market order's.
+    #[inline(always)]
+    fn check_price(
+        &self,
+        instrument: &Instrument,
+        wanted: &Wanted,
+        options: &Options,
+    ) -> Result<(Limit, Option<u32>), RejectReason> {
+        if wanted.price >= self.features.market_price_min && options.post_only != b'P' {
+            return Ok((Limit::Market, None));
+        }
+        let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
+        if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
+            return Err(RejectReason::InvalidPrice);
+        }
+        // price_max is within a tick's range (features.rs).
+        let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
+        Ok((Limit::Tick(tick), Some(tick)))
+    }
+}
+
+impl Options {
+    /// Whether an option wants something that is not built.
+    pub(crate) fn unsupported(&self) -> bool {
+        self.any()
+            && (self.discretion_price != 0
+                || self.discretion_price_type != b'L'
+                || self.discretion_peg_offset != 0
+                || !matches!(self.post_only, b'P' | b'N')
+                || !matches!(self.self_trade_prevention, 0 | b'N' | b'O' | b'B' | b'D')
+                || (self.has(PartTag::SELF_TRADE_PREVENTION) && self.self_trade_prevention == 0)
+                || self.random_reserves != 0
+                || self.handle_inst != b' '
+                || !matches!(self.customer_type, b'R' | b'N' | b' ')
+                || !matches!(self.trade_now, b'Y' | b'N' | b' ')
+                || !matches!(self.shares_located, b'Y' | b'N')
+                || self.has_unbuilt_venue_tag())
+    }
+}

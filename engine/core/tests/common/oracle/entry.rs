@@ -1,0 +1,328 @@
+//! Orders and replacements entering the naive venue.
+
+use super::*;
+
+impl Oracle {
+    pub(super) fn enter(&mut self, session: u32, body: &EnterOrder, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        let before = self.last(session, user_ref.index);
+        if !self.take_number(session, user_ref.index, user_ref.number) {
+            return;
+        }
+        let terms = Terms {
+            instrument: self.instrument_of(&body.symbol).unwrap_or(0),
+            user_ref,
+            side: body.side,
+            quantity: body.quantity,
+            symbol: body.symbol,
+            price: body.price,
+            time_in_force: body.time_in_force,
+            display: body.display,
+            order_reference: 0,
+            capacity: body.capacity,
+            intermarket_sweep: body.intermarket_sweep,
+            cross_type: body.cross_type,
+            state: OrderState::Live,
+            client_order_id: body.client_order_id,
+            options: options.echo(),
+        };
+        match self.may_enter(session, &terms, options) {
+            Ok(firm) => {
+                let deadline = self.deadline(&terms, options, None).unwrap();
+                let mut order = Order {
+                    terms,
+                    session,
+                    firm,
+                    open: body.quantity,
+                    executed: 0,
+                    floor: options.integer(5) as u32,
+                    shown: 0,
+                    deadline,
+                    by_date: options.integer(204) != 0,
+                };
+                self.references += 1;
+                order.terms.order_reference = self.references;
+                self.say(session, What::Accepted(order.terms.clone()));
+                self.trade(order, options.integer(3) as u32);
+            }
+            Err(reason) => {
+                if self.fault == Fault::RejectConsumesNothing {
+                    self.numbers
+                        .insert(self.key(session, user_ref.index), before);
+                }
+                self.reject(session, user_ref, reason, body.client_order_id);
+            }
+        }
+    }
+
+    pub(super) fn may_enter(
+        &self,
+        session: u32,
+        terms: &Terms,
+        options: &Read,
+    ) -> Result<u32, RejectReason> {
+        let instrument = self.instruments.get(&terms.instrument);
+        if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
+            return Err(RejectReason::DestinationClosed);
+        }
+        let who = &self.sessions[&session];
+        if !who.order_entry {
+            return Err(RejectReason::Other);
+        }
+        if options.faulty || options.values.contains_key(&27) || options.not_built() {
+            return Err(RejectReason::Other);
+        }
+        let code = options.values.get(&2).map_or(&b"    "[..], |code| code);
+        let firm = self
+            .firm_named(session, code)
+            .ok_or(RejectReason::FirmNotAuthorized)?;
+        if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
+            return Err(RejectReason::Other);
+        }
+        let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
+        if instrument.state == b'H' {
+            return Err(RejectReason::Halted);
+        }
+        self.check_values(terms, options, None)?;
+        let slack = usize::from(self.fault == Fault::BoundOffByOne);
+        if rests(terms) {
+            let full = self.orders.len() >= self.bounds[0] as usize + slack;
+            let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
+            let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
+            if full || !self.level_free(terms, None) {
+                return Err(RejectReason::Other);
+            }
+        }
+        Ok(firm)
+    }
+
+    /// Live orders with a display size or a deadline.
+    pub(super) fn extended(&self) -> u32 {
+        let extended = |order: &&Order| order.floor != 0 || order.deadline != 0;
+        self.orders.iter().filter(extended).count() as u32
+    }
+
+    /// When an order expires, 0 = it does not; `None` if its time in force and options do not fit.
+    pub(super) fn deadline(
+        &self,
+        terms: &Terms,
+        options: &Read,
+        inherited: Option<u64>,
+    ) -> Option<u64> {
+        let (seconds, date) = (options.integer(15), options.integer(204));
+        match terms.time_in_force {
+            b'0' | b'3' if seconds == 0 && date == 0 => Some(0),
+            b'6' if inherited.is_some() => inherited,
+            b'6' if (1..86_400).contains(&seconds) && date == 0 => {
+                Some(self.now + seconds * 1_000_000_000)
+            }
+            b'6' if seconds == 0 && date > self.now => Some(date),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a price level for these terms once the order at `without` is gone.
+    pub(super) fn level_free(&self, terms: &Terms, without: Option<usize>) -> bool {
+        let place = |terms: &Terms| {
+            (
+                terms.instrument,
+                is_buy(terms.side),
+                terms.price,
+                terms.display == b'N',
+            )
+        };
+        let others = self
+            .orders
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != without);
+        let levels: std::collections::BTreeSet<_> =
+            others.map(|(_, order)| place(&order.terms)).collect();
+        let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
+        levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
+    }
+
+    pub(super) fn check_values(
+        &self,
+        terms: &Terms,
+        options: &Read,
+        inherited: Option<u64>,
+    ) -> Result<(), RejectReason> {
+        let instrument = &self.instruments[&terms.instrument];
+        let fail = |bad: bool, reason| if bad { Err(reason) } else { Ok(()) };
+        fail(!b"BSTE".contains(&terms.side), RejectReason::InvalidSide)?;
+        let lot = instrument.lot_size;
+        let quantity = terms.quantity;
+        let odd = quantity == 0 || quantity > 999_999 || !quantity.is_multiple_of(lot);
+        fail(odd, RejectReason::InvalidQuantity)?;
+        let deadline = self.deadline(terms, options, inherited);
+        fail(deadline.is_none(), RejectReason::Other)?;
+        fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
+        fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
+        fail(
+            !b"YAN".contains(&terms.display),
+            RejectReason::InvalidDisplay,
+        )?;
+        let floor = options.integer(5);
+        let bad = terms.time_in_force == b'3'
+            || hidden(terms)
+            || terms.price >= MARKET
+            || !floor.is_multiple_of(u64::from(lot))
+            || floor * 100 < u64::from(quantity);
+        fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
+        let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
+        fail(pegged, RejectReason::PeggingNotAllowed)?;
+        fail(
+            options.values.contains_key(&14),
+            RejectReason::RoutingNotAllowed,
+        )?;
+        fail(terms.intermarket_sweep != b'N', RejectReason::IsoNotAllowed)?;
+        let post_only = options.letter(12, b'N') == b'P';
+        fail(
+            post_only && terms.time_in_force == b'3',
+            RejectReason::Other,
+        )?;
+        let min = options.integer(3) as u32;
+        let bad = terms.time_in_force != b'3' || min > quantity || !min.is_multiple_of(lot);
+        fail(min != 0 && bad, RejectReason::InvalidMinQuantity)?;
+        let price = terms.price;
+        let bad =
+            price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
+        fail(
+            (price < MARKET || post_only) && bad,
+            RejectReason::InvalidPrice,
+        )
+    }
+
+    pub(super) fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
+        let user_ref = UserRef {
+            number: body.user_ref_num,
+            index: options.channel(),
+        };
+        let Some(at) = self.find(session, user_ref.index, body.original_user_ref_num) else {
+            return;
+        };
+        if user_ref.number <= self.last(session, user_ref.index) {
+            return;
+        }
+        let original = self.orders[at].clone();
+        let state = self.instruments[&original.terms.instrument].state;
+        let blocked = match state {
+            b'C' => Some(RejectReason::DestinationClosed),
+            _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
+            _ if self.sessions[&session].disabled.contains(&original.firm) => {
+                Some(RejectReason::Other)
+            }
+            b'H' => Some(RejectReason::Halted),
+            _ => None,
+        };
+        if let Some(reason) = blocked {
+            self.take_number(session, user_ref.index, user_ref.number);
+            self.reject(session, user_ref, reason, body.client_order_id);
+            return;
+        }
+        // Absent options keep the original's value; firm and group are always the original's.
+        let mut merged = options.values.clone();
+        for tag in [2, 4, 12, 16, 24, 203] {
+            let kept = original.terms.options.iter().find(|(kept, _)| *kept == tag);
+            if tag == 2 || tag == 24 {
+                merged.remove(&tag);
+            }
+            if let Some((_, value)) = kept {
+                // The firm is the original's, said by the code it has now.
+                let value = if tag == 2 {
+                    self.firms[&original.firm].to_vec()
+                } else {
+                    value.clone()
+                };
+                merged.entry(tag).or_insert(value);
+            }
+        }
+        if original.floor != 0 && body.time_in_force != b'3' && body.display != b'N' {
+            merged
+                .entry(5)
+                .or_insert(original.floor.to_le_bytes().to_vec());
+        }
+        let mut inherited = None;
+        let given = merged.contains_key(&15) || merged.contains_key(&204);
+        if body.time_in_force == b'6' && original.deadline != 0 && !given {
+            inherited = Some(original.deadline);
+            let said = original
+                .terms
+                .options
+                .iter()
+                .find(|(tag, _)| *tag == 15 || *tag == 204);
+            let (tag, value) = said.unwrap().clone();
+            merged.insert(tag, value);
+        }
+        let merged = Read {
+            values: merged,
+            faulty: options.faulty,
+        };
+        let mut terms = original.terms.clone();
+        terms.user_ref = user_ref;
+        terms.side = merged.letter(27, original.terms.side);
+        terms.quantity = body.quantity;
+        terms.price = body.price;
+        terms.time_in_force = body.time_in_force;
+        terms.display = body.display;
+        terms.intermarket_sweep = body.intermarket_sweep;
+        terms.client_order_id = body.client_order_id;
+        terms.options = merged.echo();
+        let valid = !merged.faulty
+            && !merged.not_built()
+            && body.quantity > original.executed
+            && self.check_values(&terms, &merged, inherited).is_ok()
+            && is_buy(terms.side) == is_buy(original.terms.side)
+            && merged.integer(3) as u32 <= body.quantity - original.executed;
+        if !valid {
+            self.cancel_at(at, CancelReason::User);
+            return;
+        }
+        self.take_number(session, user_ref.index, user_ref.number);
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6';
+        let had = original.floor != 0 || original.deadline != 0;
+        let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
+        if rests(&terms) && (full || !self.level_free(&terms, Some(at))) {
+            self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
+            return;
+        }
+        self.orders.remove(at);
+        let executed = if self.fault == Fault::ReplaceForgetsExecuted {
+            0
+        } else {
+            original.executed
+        };
+        let open = body.quantity - executed;
+        self.references += 1;
+        terms.order_reference = self.references;
+        let said = Terms {
+            quantity: open,
+            ..terms.clone()
+        };
+        self.say(
+            session,
+            What::Replaced(original.terms.user_ref.number, said),
+        );
+        let deadline = self.deadline(&terms, &merged, inherited).unwrap();
+        let order = Order {
+            terms,
+            session,
+            firm: original.firm,
+            open,
+            executed,
+            floor: merged.integer(5) as u32,
+            shown: 0,
+            deadline,
+            by_date: merged.integer(204) != 0,
+        };
+        self.trade(order, merged.integer(3) as u32);
+        if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
+            let last = self.orders.pop().unwrap();
+            self.orders.insert(at, last);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Faults that can be planted in the naive venue.
+
+/// One-line mistakes, each of which the comparison must notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    None,
+    /// A trade prints the aggressor's price.
+    AggressorPrice,
+    /// A partial fill puts the resting order behind its level.
+    PartialFillLosesPriority,
+    /// A replacement keeps its priority.
+    ReplaceKeepsPriority,
+    /// A replacement forgets what its chain has executed.
+    ReplaceForgetsExecuted,
+    /// What an IOC order leaves rests.
+    IocResidualRests,
+    /// A limit order trades a tick beyond its limit.
+    ThroughOwnLimit,
+    /// Latest first at a price.
+    LastComeFirst,
+    /// The minimum quantity is ignored.
+    MinimumIgnored,
+    /// A partial cancel may increase.
+    CancelIncreases,
+    /// Numbers are one sequence for all channels of a session.
+    ChannelsShareNumbers,
+    /// A rejected order does not consume its number.
+    RejectConsumesNothing,
+    /// Records of an old connection are taken.
+    StaleTaken,
+    /// The open-order bound is one too high.
+    BoundOffByOne,
+    /// The price-level bound is one too high.
+    LevelBoundOffByOne,
+    /// Day orders live on after the day.
+    DayOrdersSurvive,
+    /// A hidden order trades in its turn with the displayed ones of its price.
+    HiddenWithDisplayed,
+    /// One party's orders trade with each other whatever they ask for.
+    SelfTradeIgnored,
+    /// Decrement cancels the resting order whole.
+    DecrementCancels,
+    /// A post-only order takes from the book.
+    PostOnlyTakes,
+    /// What a reserve order displays anew keeps its priority.
+    RefreshKeepsPriority,
+    /// Orders due at once expire by reference, not by deadline.
+    ExpiredByReference,
+    /// A mass cancel begins with the newest order.
+    MassCancelNewestFirst,
+    /// Disabled entry still enters.
+    DisableIgnored,
+    /// Outbound numbers go on over days.
+    StreamGoesOn,
+}
+
+pub const FAULTS: [Fault; 24] = [
+    Fault::AggressorPrice,
+    Fault::PartialFillLosesPriority,
+    Fault::ReplaceKeepsPriority,
+    Fault::ReplaceForgetsExecuted,
+    Fault::IocResidualRests,
+    Fault::ThroughOwnLimit,
+    Fault::LastComeFirst,
+    Fault::MinimumIgnored,
+    Fault::CancelIncreases,
+    Fault::ChannelsShareNumbers,
+    Fault::RejectConsumesNothing,
+    Fault::StaleTaken,
+    Fault::BoundOffByOne,
+    Fault::LevelBoundOffByOne,
+    Fault::DayOrdersSurvive,
+    Fault::HiddenWithDisplayed,
+    Fault::SelfTradeIgnored,
+    Fault::DecrementCancels,
+    Fault::PostOnlyTakes,
+    Fault::RefreshKeepsPriority,
+    Fault::ExpiredByReference,
+    Fault::MassCancelNewestFirst,
+    Fault::DisableIgnored,
+    Fault::StreamGoesOn,
+];

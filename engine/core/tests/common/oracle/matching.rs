@@ -1,0 +1,236 @@
+//! Matching in the naive venue: one list of orders, searched from the front.
+
+use super::*;
+
+impl Oracle {
+    /// The displayed or hidden order first in price and time.
+    pub(super) fn first_of(&self, instrument: u32, buy: bool, is_hidden: bool) -> Option<usize> {
+        let own = (0..self.orders.len()).filter(|at| {
+            let terms = &self.orders[*at].terms;
+            terms.instrument == instrument
+                && is_buy(terms.side) == buy
+                && hidden(terms) == is_hidden
+                && !self.orders[*at].by_date
+        });
+        own.min_by_key(|at| {
+            let price = self.orders[*at].terms.price;
+            if buy { u64::MAX - price } else { price }
+        })
+    }
+
+    /// The order first in price and time.
+    pub(super) fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for (at, order) in self.orders.iter().enumerate() {
+            if order.terms.instrument != instrument || is_buy(order.terms.side) != buy {
+                continue;
+            }
+            let better = best.is_none_or(|best| {
+                let (now, then) = (order.terms.price, self.orders[best].terms.price);
+                if now == then && self.fault != Fault::HiddenWithDisplayed {
+                    let (now, then) = (hidden(&order.terms), hidden(&self.orders[best].terms));
+                    if now != then {
+                        return !now;
+                    }
+                }
+                let later_first = self.fault == Fault::LastComeFirst && now == then;
+                later_first || if buy { now > then } else { now < then }
+            });
+            if better {
+                best = Some(at);
+            }
+        }
+        best
+    }
+
+    pub(super) fn crosses(&self, order: &Order, price: u64) -> bool {
+        let limit = order.terms.price;
+        let slack = match self.fault {
+            Fault::ThroughOwnLimit => self.instruments[&order.terms.instrument].tick_size,
+            _ => 0,
+        };
+        limit >= MARKET
+            || if is_buy(order.terms.side) {
+                price <= limit + slack
+            } else {
+                price + slack >= limit
+            }
+    }
+
+    /// Shares that `order` would trade now: tried on a copy.
+    pub(super) fn available(&self, order: &Order) -> u32 {
+        let mut copy = Self {
+            orders: self.orders.clone(),
+            sessions: self.sessions.clone(),
+            ..Self::new(self.fault)
+        };
+        copy.instruments = self.instruments.clone();
+        let mut order = order.clone();
+        let before = order.executed;
+        copy.take(&mut order);
+        order.executed - before
+    }
+
+    pub(super) fn best_against(&self, order: &Order) -> Option<usize> {
+        let against = self.best(order.terms.instrument, !is_buy(order.terms.side));
+        against.filter(|at| self.crosses(order, self.orders[*at].terms.price))
+    }
+
+    pub(super) fn take(&mut self, order: &mut Order) {
+        while order.open > 0
+            && let Some(at) = self.best_against(order)
+        {
+            let mode = self.self_trade_mode(order);
+            let prevented = mode != 0 && self.fault != Fault::SelfTradeIgnored;
+            if prevented && self.same_party(order.session, self.orders[at].session) {
+                self.prevent(order, at, mode);
+            } else {
+                self.fill(order, at);
+            }
+        }
+    }
+
+    pub(super) fn trade(&mut self, mut order: Order, minimum: u32) {
+        let post_only = order.terms.options.contains(&(12, b"P".to_vec()));
+        if post_only && self.best_against(&order).is_some() && self.fault != Fault::PostOnlyTakes {
+            return self.cancel_entering(&order, CancelReason::PostOnlyContra);
+        }
+        let enough = minimum == 0 || self.available(&order) >= minimum;
+        if enough || self.fault == Fault::MinimumIgnored {
+            self.take(&mut order);
+        }
+        if order.open == 0 {
+            return;
+        }
+        let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
+        if rests(&order.terms) || residual_rests {
+            order.shown = order.floor.min(order.open);
+            self.orders.push(order);
+            return;
+        }
+        self.cancel_entering(&order, CancelReason::ImmediateOrCancel);
+    }
+
+    pub(super) fn cancel_entering(&mut self, order: &Order, reason: CancelReason) {
+        let (user_ref, quantity) = (order.terms.user_ref, order.open);
+        self.say(
+            order.session,
+            What::Canceled(Canceled {
+                user_ref,
+                quantity,
+                reason,
+            }),
+        );
+    }
+
+    pub(super) fn self_trade_mode(&self, order: &Order) -> u8 {
+        let own = order.terms.options.iter().find(|(tag, _)| *tag == 203);
+        own.map_or(
+            self.sessions[&order.session].self_trade_mode,
+            |(_, mode)| mode[0],
+        )
+    }
+
+    pub(super) fn same_party(&self, one: u32, other: u32) -> bool {
+        let group = |session: u32| self.sessions[&session].self_trade_group;
+        one == other || (group(one) != 0 && group(one) == group(other))
+    }
+
+    /// Two orders of one party meet: nothing trades.
+    pub(super) fn prevent(&mut self, order: &mut Order, at: usize, strategy: u8) {
+        let resting = &mut self.orders[at];
+        let quantity_prevented = order.open.min(resting.shown());
+        let (resting_loss, own_loss) = match strategy {
+            b'N' => (0, order.open),
+            b'O' => (resting.open, 0),
+            b'B' => (resting.open, order.open),
+            _ if self.fault == Fault::DecrementCancels => (resting.open, quantity_prevented),
+            _ => (quantity_prevented, quantity_prevented),
+        };
+        resting.open -= resting_loss;
+        resting.shown = resting.shown.saturating_sub(resting_loss);
+        order.open -= own_loss;
+        let price = Price(resting.terms.price);
+        let (session, resting_ref, left) = (resting.session, resting.terms.user_ref, resting.open);
+        let sides = [
+            (session, resting_ref, resting_loss, b'A'),
+            (order.session, order.terms.user_ref, own_loss, b'R'),
+        ];
+        for (session, user_ref, decrement, liquidity) in sides {
+            if decrement != 0 {
+                let canceled = SelfMatchCanceled {
+                    user_ref,
+                    decrement,
+                    quantity_prevented,
+                    price,
+                    liquidity,
+                    strategy,
+                };
+                self.say(session, What::SelfMatchCanceled(canceled));
+            }
+        }
+        if left == 0 {
+            self.orders.remove(at);
+        } else {
+            self.refresh(at);
+        }
+    }
+
+    /// A reserve order that displays nothing any more displays the next shares, behind all others.
+    pub(super) fn refresh(&mut self, at: usize) {
+        let order = &mut self.orders[at];
+        if order.floor == 0 || order.shown != 0 {
+            return;
+        }
+        order.shown = order.floor.min(order.open);
+        let restated = Restated {
+            user_ref: order.terms.user_ref,
+            reason: b'R',
+            display_quantity: Some(order.shown),
+            display_price: None,
+            secondary_reference: None,
+        };
+        let session = order.session;
+        if self.fault != Fault::RefreshKeepsPriority {
+            let moved = self.orders.remove(at);
+            self.orders.push(moved);
+        }
+        self.say(session, What::Restated(restated));
+    }
+
+    /// One trade: the resting side hears first.
+    pub(super) fn fill(&mut self, order: &mut Order, at: usize) {
+        let resting = &mut self.orders[at];
+        let quantity = order.open.min(resting.shown());
+        resting.open -= quantity;
+        resting.shown = resting.shown.saturating_sub(quantity);
+        resting.executed += quantity;
+        order.open -= quantity;
+        order.executed += quantity;
+        self.matches += 1;
+        let printed = match self.fault {
+            Fault::AggressorPrice if order.terms.price < MARKET => order.terms.price,
+            _ => resting.terms.price,
+        };
+        let mut executed = Executed {
+            user_ref: resting.terms.user_ref,
+            quantity,
+            price: Price(printed),
+            liquidity: if hidden(&resting.terms) { b'J' } else { b'A' },
+            match_number: MatchNumber(self.matches),
+        };
+        let (session, left) = (resting.session, resting.open);
+        self.say(session, What::Executed(executed));
+        executed.user_ref = order.terms.user_ref;
+        executed.liquidity = b'R';
+        self.say(order.session, What::Executed(executed));
+        if left == 0 {
+            self.orders.remove(at);
+        } else if self.orders[at].floor != 0 {
+            self.refresh(at);
+        } else if self.fault == Fault::PartialFillLosesPriority {
+            let moved = self.orders.remove(at);
+            self.orders.push(moved);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A deliberately naive venue, written from the rules (`docs/matching.md`) and not from the code: ordered
+//! maps and one list of live orders in order of time, searched from the front each time.
+//!
+//! A [`Fault`] plants one wrong line in it; the differential test must see each of them.
+
+mod connection;
+mod entry;
+pub mod fault;
+mod matching;
+mod operator;
+mod options;
+mod request;
+
+use super::*;
+use fault::Fault;
+use options::{Read, read};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+struct Session {
+    firm: u32,
+    user: [u8; 6],
+    permitted: Vec<u32>,
+    order_entry: bool,
+    cancel_on_disconnect: bool,
+    connected: bool,
+    epoch: u32,
+    connection: u64,
+    next_outbound: u64,
+    /// Firms whose entry the client has disabled.
+    disabled: Vec<u32>,
+    self_trade_group: u32,
+    self_trade_mode: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Instrument {
+    symbol: [u8; 8],
+    tick_size: u64,
+    lot_size: u32,
+    state: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Order {
+    terms: Terms,
+    session: u32,
+    firm: u32,
+    /// Open shares, those not displayed included.
+    open: u32,
+    executed: u32,
+    /// Most shares displayed at a time; 0 = all.
+    floor: u32,
+    /// Of a reserve order: shares displayed now.
+    shown: u32,
+    /// 0 = none.
+    deadline: u64,
+    by_date: bool,
+}
+
+impl Order {
+    fn shown(&self) -> u32 {
+        if self.floor == 0 {
+            self.open
+        } else {
+            self.shown
+        }
+    }
+}
+
+/// Live-order view for comparison: session, number, channel, price, (open, shown), executed, reference.
+pub type Resting = (u32, u32, u8, u64, (u32, u32), u32, u64);
+
+pub struct Oracle {
+    pub fault: Fault,
+    bounds: [u32; 5],
+    day_open: bool,
+    date: u32,
+    session_name: [u8; 10],
+    midnight: u64,
+    now: u64,
+    firms: BTreeMap<u32, [u8; 4]>,
+    sessions: BTreeMap<u32, Session>,
+    instruments: BTreeMap<u32, Instrument>,
+    /// Live orders, first come first.
+    orders: Vec<Order>,
+    numbers: BTreeMap<(u32, u8), u32>,
+    references: u64,
+    matches: u64,
+    said: Vec<Said>,
+}
+
+const MARKET: u64 = 2_000_000_000;
+
+fn is_buy(side: u8) -> bool {
+    side == b'B'
+}
+
+impl Oracle {
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            bounds: [0; 5],
+            day_open: false,
+            date: 0,
+            session_name: [b' '; 10],
+            midnight: 0,
+            now: 0,
+            firms: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            instruments: BTreeMap::new(),
+            orders: Vec::new(),
+            numbers: BTreeMap::new(),
+            references: 0,
+            matches: 0,
+            said: Vec::new(),
+        }
+    }
+
+    /// Applies one command at a time of the log; returns what it says.
+    pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
+        self.now = now;
+        self.expire();
+        let options = read(&command.parts);
+        if command.session == 0 {
+            self.operate(command);
+        } else if let Request::Login(body) = &command.request {
+            self.login(command.session, body);
+        } else if self.is_current(command) {
+            self.request(command.session, &command.request, &options);
+        }
+        std::mem::take(&mut self.said)
+    }
+
+    /// A new leader begins.
+    pub fn term_start(&mut self, now: u64) -> Vec<Said> {
+        self.now = now;
+        self.expire();
+        self.disconnect_all();
+        std::mem::take(&mut self.said)
+    }
+
+    /// What is due, earliest first; nothing between days.
+    fn expire(&mut self) {
+        let due = |order: &Order| order.deadline != 0 && order.deadline <= self.now;
+        let mut expired: Vec<(u64, u64)> = self
+            .orders
+            .iter()
+            .filter(|order| self.day_open && due(order))
+            .map(|order| (order.deadline, order.terms.order_reference))
+            .collect();
+        expired.sort_unstable();
+        if self.fault == Fault::ExpiredByReference {
+            expired.sort_unstable_by_key(|(_, reference)| *reference);
+        }
+        for (_, reference) in expired {
+            let at = self
+                .orders
+                .iter()
+                .position(|o| o.terms.order_reference == reference);
+            self.cancel_at(at.unwrap(), CancelReason::Timeout);
+        }
+    }
+
+    /// All connections are gone.
+    fn disconnect_all(&mut self) {
+        for session in self.sessions.values_mut() {
+            session.connected = false;
+        }
+    }
+
+    fn is_current(&self, command: &Command) -> bool {
+        self.sessions.get(&command.session).is_some_and(|session| {
+            let epoch = session.epoch == command.epoch || self.fault == Fault::StaleTaken;
+            session.connected && epoch
+        })
+    }
+
+    fn say(&mut self, session: u32, what: What) {
+        let stream = &mut self.sessions.get_mut(&session).unwrap().next_outbound;
+        let number = *stream;
+        *stream += 1;
+        let time_ns = self.now - self.midnight;
+        self.said.push(Said::Event {
+            session,
+            number,
+            time_ns,
+            what,
+        });
+    }
+
+    fn say_all(&mut self, code: SystemEventCode) {
+        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.say(session, What::System(code));
+        }
+    }
+
+    /// Live orders of one side: displayed ones in priority, then hidden ones.
+    pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
+        let own = |order: &&Order| {
+            order.terms.instrument == instrument && is_buy(order.terms.side) == buy
+        };
+        let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
+        // A stable sort keeps the order of time within a price.
+        orders.sort_by_key(|o| {
+            let price = o.terms.price;
+            (hidden(&o.terms), if buy { u64::MAX - price } else { price })
+        });
+        let view = |o: &Order| {
+            let UserRef { number, index } = o.terms.user_ref;
+            let reference = o.terms.order_reference;
+            (
+                o.session,
+                number,
+                index,
+                o.terms.price,
+                (o.open, o.shown()),
+                o.executed,
+                reference,
+            )
+        };
+        orders.into_iter().map(view).collect()
+    }
+
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub fn live(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub fn epoch(&self, session: u32) -> u32 {
+        self.sessions
+            .get(&session)
+            .map_or(0, |session| session.epoch)
+    }
+
+    /// Numbers of some live orders of a session, for a generator that wants to hit them.
+    pub fn live_numbers(&self, session: u32) -> Vec<UserRef> {
+        let own = self.orders.iter().filter(|order| order.session == session);
+        own.map(|order| order.terms.user_ref).collect()
+    }
+
+    pub fn last_number(&self, session: u32, channel: u8) -> u32 {
+        self.last(session, channel)
+    }
+}
+
+fn hidden(terms: &Terms) -> bool {
+    terms.display == b'N'
+}
+
+fn rests(terms: &Terms) -> bool {
+    terms.time_in_force != b'3' && terms.price < MARKET
+}
+
+fn trimmed(name: &[u8; 10]) -> String {
+    let text = String::from_utf8_lossy(name).to_string();
+    text.trim_matches([' ', '\0']).to_string()
+}

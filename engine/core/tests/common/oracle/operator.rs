@@ -1,0 +1,235 @@
+//! What operators do to the naive venue: definitions and the day.
+
+use super::*;
+
+impl Oracle {
+    pub(super) fn operate(&mut self, command: &Command) {
+        let known = |tag: u16| (256..=259).contains(&tag);
+        let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
+        if command.parts.iter().any(|part| unknown(&part)) {
+            return;
+        }
+        match &command.request {
+            Request::SetBounds(body) => self.set_bounds(body),
+            Request::DefineFirm(body) => self.define_firm(body),
+            Request::DefineSession(body) => self.define_session(body, &command.parts),
+            Request::DefineInstrument(body) => self.define_instrument(body),
+            Request::SetInstrumentState(body) => {
+                if b"THC".contains(&body.state)
+                    && let Some(instrument) = self.instruments.get_mut(&body.instrument)
+                {
+                    instrument.state = body.state;
+                }
+            }
+            Request::DayOpen(body) => self.open_day(body),
+            Request::DayClose(_) => self.close_day(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn set_bounds(&mut self, b: &SetBounds) {
+        let new = [
+            b.open_orders_max,
+            b.instruments_max,
+            b.sessions_max,
+            b.firms_max,
+            b.price_levels_max,
+        ];
+        if new
+            .iter()
+            .zip(&self.bounds)
+            .all(|(new, old)| *new > 0 && new >= old)
+        {
+            self.bounds = new;
+        }
+    }
+
+    pub(super) fn define_firm(&mut self, body: &DefineFirm) {
+        let taken = self
+            .firms
+            .iter()
+            .any(|(id, code)| *id != body.firm && *code == body.code);
+        if (1..=self.bounds[3]).contains(&body.firm) && body.code != *b"    " && !taken {
+            self.firms.insert(body.firm, body.code);
+        }
+    }
+
+    pub(super) fn define_session(
+        &mut self,
+        body: &DefineSession,
+        parts: &[(u16, Policy, Vec<u8>)],
+    ) {
+        let user = body.user.map(|letter| letter.to_ascii_uppercase());
+        let others = self.sessions.iter().filter(|(id, _)| **id != body.session);
+        if !(1..=self.bounds[2]).contains(&body.session)
+            || !self.firms.contains_key(&body.firm)
+            || user == [b' '; 6]
+            || body.cancel_on_disconnect > 1
+            || body.order_entry > 1
+            || others.into_iter().any(|(_, session)| session.user == user)
+        {
+            return;
+        }
+        let mut permitted = Vec::new();
+        for (_, _, value) in parts.iter().filter(|part| part.0 == 257) {
+            let Ok(firm) = <[u8; 4]>::try_from(value.as_slice()).map(u32::from_le_bytes) else {
+                return;
+            };
+            if !self.firms.contains_key(&firm) || permitted.len() == 16 {
+                return;
+            }
+            permitted.push(firm);
+        }
+        let part = |tag: u16| {
+            parts
+                .iter()
+                .find(|part| part.0 == tag)
+                .map(|part| &part.2[..])
+        };
+        let (group, mode) = (part(258), part(259));
+        if group.is_some_and(|group| group.len() != 4)
+            || mode.is_some_and(|mode| mode.len() != 1 || !b"NOBD".contains(&mode[0]))
+        {
+            return;
+        }
+        let group = group.map_or(0, |group| u32::from_le_bytes(group.try_into().unwrap()));
+        let mode = mode.map_or(0, |mode| mode[0]);
+        let fresh = Session {
+            firm: 0,
+            user,
+            permitted: Vec::new(),
+            order_entry: false,
+            cancel_on_disconnect: false,
+            connected: false,
+            epoch: 0,
+            connection: 0,
+            next_outbound: 1,
+            disabled: Vec::new(),
+            self_trade_group: 0,
+            self_trade_mode: 0,
+        };
+        let is_new = !self.sessions.contains_key(&body.session);
+        let session = self.sessions.entry(body.session).or_insert(fresh);
+        session.firm = body.firm;
+        session.user = user;
+        session
+            .disabled
+            .retain(|firm| *firm == body.firm || permitted.contains(firm));
+        session.permitted = permitted;
+        session.order_entry = body.order_entry == 1;
+        session.self_trade_group = group;
+        session.self_trade_mode = mode;
+        session.cancel_on_disconnect = body.cancel_on_disconnect == 1;
+        if is_new && self.day_open {
+            self.say(body.session, What::System(SystemEventCode::StartOfDay));
+        }
+    }
+
+    pub(super) fn define_instrument(&mut self, body: &DefineInstrument) {
+        let id = body.instrument;
+        let mut others = self.instruments.iter().filter(|(other, _)| **other != id);
+        if !(1..=self.bounds[1]).contains(&id)
+            || body.symbol == [b' '; 8]
+            || body.tick_size == 0
+            || body.tick_size >= 1 << 31
+            || body.lot_size == 0
+            || body.lot_size > 999_999
+            || others.any(|(_, instrument)| instrument.symbol == body.symbol)
+        {
+            return;
+        }
+        let tick_size = u64::from(body.tick_size);
+        if let Some(now) = self.instruments.get(&id) {
+            let live = self.orders.iter().any(|order| order.terms.instrument == id);
+            if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
+                return;
+            }
+        }
+        let state = self
+            .instruments
+            .get(&id)
+            .map_or(b'T', |instrument| instrument.state);
+        let (symbol, lot_size) = (body.symbol, body.lot_size);
+        self.instruments.insert(
+            id,
+            Instrument {
+                symbol,
+                tick_size,
+                lot_size,
+                state,
+            },
+        );
+    }
+
+    pub(super) fn open_day(&mut self, body: &DayOpen) {
+        let blank = trimmed(&body.session_name).is_empty();
+        if self.day_open || body.date <= self.date || body.midnight > self.now || blank {
+            return;
+        }
+        self.day_open = true;
+        self.date = body.date;
+        self.midnight = body.midnight;
+        self.session_name = body.session_name;
+        self.numbers.clear();
+        for session in self.sessions.values_mut() {
+            session.disabled.clear();
+        }
+        if self.fault != Fault::StreamGoesOn {
+            for session in self.sessions.values_mut() {
+                session.next_outbound = 1;
+            }
+        }
+        self.said.push(Said::Control(Control::DayOpened {
+            date: body.date,
+            midnight: body.midnight,
+            session_name: body.session_name,
+        }));
+        self.say_all(SystemEventCode::StartOfDay);
+        self.expire();
+        self.carry();
+    }
+
+    /// Orders that outlived the last day, by session and order reference.
+    pub(super) fn carry(&mut self) {
+        let mut carried = self.orders.clone();
+        carried.sort_by_key(|order| (order.session, order.terms.order_reference));
+        for order in carried {
+            let UserRef { number, index } = order.terms.user_ref;
+            self.take_number(order.session, index, number);
+            let restated = Restated {
+                user_ref: order.terms.user_ref,
+                reason: b'R',
+                display_quantity: Some(if hidden(&order.terms) {
+                    0
+                } else {
+                    order.shown()
+                }),
+                display_price: Some(Price(order.terms.price)),
+                secondary_reference: Some(OrderReference(order.terms.order_reference)),
+            };
+            self.say(order.session, What::Restated(restated));
+        }
+    }
+
+    pub(super) fn close_day(&mut self) {
+        if !self.day_open {
+            return;
+        }
+        if self.fault != Fault::DayOrdersSurvive {
+            for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
+                // Displayed before hidden orders; bids before asks; best price first; then time.
+                for (hidden, buy) in [(false, true), (false, false), (true, true), (true, false)] {
+                    while let Some(at) = self.first_of(instrument, buy, hidden) {
+                        self.cancel_at(at, CancelReason::Closed);
+                    }
+                }
+            }
+        }
+        self.say_all(SystemEventCode::EndOfDay);
+        self.day_open = false;
+        self.disconnect_all();
+        let session_name = self.session_name;
+        self.said
+            .push(Said::Control(Control::DayClosed { session_name }));
+    }
+}

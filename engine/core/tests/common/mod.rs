@@ -494,6 +494,9 @@ fn control_line(control: &Control) -> String {
         },
         Control::DayOpened { date, .. } => format!("day {date} opened"),
         Control::DayClosed { .. } => "day closed".into(),
+        Control::OperatorAnswered {
+            request, refusal, ..
+        } => format!("operator's request {request}: {refusal:?}"),
     }
 }
 

@@ -3,7 +3,9 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+pub mod options;
 pub mod oracle;
+pub mod scenario;
 pub mod script;
 
 use lockstep_core::image::{ImageSink, Section};
@@ -504,8 +506,34 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Said::Event { session, what, .. } => write!(f, "{session}: {what}"),
-            Said::Control(control) => write!(f, "-: {control:?}"),
+            Said::Control(control) => write!(f, "-: {}", control_line(control)),
         }
+    }
+}
+
+fn control_line(control: &Control) -> String {
+    match control {
+        Control::LoginAccepted {
+            session,
+            epoch,
+            first_number,
+            next_number,
+            ..
+        } => format!(
+            "login of {session} accepted, connection {epoch}, from {first_number}, next {next_number}"
+        ),
+        Control::LoginRejected {
+            connection, reason, ..
+        } => format!(
+            "login on connection {connection} rejected {}",
+            *reason as u8 as char
+        ),
+        Control::ConnectionEnded { session, why, .. } => match why {
+            ConnectionEnd::Superseded => format!("connection of {session} ended by a newer login"),
+            ConnectionEnd::Logout => format!("connection of {session} ended by its logout"),
+        },
+        Control::DayOpened { date, .. } => format!("day {date} opened"),
+        Control::DayClosed { .. } => "day closed".into(),
     }
 }
 
@@ -538,7 +566,7 @@ impl fmt::Display for Terms {
             write!(f, " dead")?;
         }
         for (tag, value) in &self.options {
-            write!(f, " +{tag}={value:?}")?;
+            write!(f, " {}", options::write(*tag, value))?;
         }
         Ok(())
     }

@@ -148,6 +148,9 @@ impl PartTag {
     /// A letter of the option `SELF_TRADE_PREVENTION`, for orders that do not say; of a session's definition.
     pub const SELF_TRADE_MODE: Self = Self(259);
 
+    /// u64 that the sender chose for an operator's record; non-zero: the state machine says what became of it.
+    pub const OPERATOR_REQUEST: Self = Self(320);
+
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;
 }

@@ -189,6 +189,7 @@ fn part_known(tag: PartTag) -> Option<(&'static str, PartValue)> {
         PartTag::SELF_TRADE_PREVENTION => ("self_trade_prevention", Text),
         PartTag::EXPIRE_DATE_TIME => ("expire_date_time", Integer),
         PartTag::OPERATOR => ("operator", Text),
+        PartTag::OPERATOR_REQUEST => ("operator_request", Integer),
         PartTag::PERMITTED_FIRM => ("permitted_firm", Integer),
         _ => return None,
     })

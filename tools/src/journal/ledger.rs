@@ -93,7 +93,7 @@ impl Ledger {
         match event {
             Event::Accepted(accepted) => {
                 let opened = self.order(session, accepted.instrument, &accepted.terms);
-                self.open(opened, None)
+                self.open(opened)
             }
             Event::Replaced(replaced) => {
                 let user_ref = UserRef {
@@ -105,7 +105,7 @@ impl Ledger {
                 if let Some(original) = &original {
                     opened.life = original.life;
                 }
-                self.open(opened, original)
+                self.open(opened)
             }
             Event::Executed(e) => self.change(key(e.user_ref), |order| {
                 order.open = order.open.saturating_sub(e.quantity);
@@ -159,7 +159,7 @@ impl Ledger {
         }
     }
 
-    fn open(&mut self, opened: LiveOrder, original: Option<LiveOrder>) -> Option<Touched> {
+    fn open(&mut self, opened: LiveOrder) -> Option<Touched> {
         if opened.open > 0 {
             self.live.insert(opened.key, opened);
         }

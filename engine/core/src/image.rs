@@ -12,6 +12,7 @@ use crate::features::Features;
 use crate::instrument::Instrument;
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::risk::write_firm;
 use crate::session::Session;
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
@@ -25,22 +26,22 @@ pub(crate) struct Image<'a> {
 }
 
 impl Image<'_> {
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         (self.put)(bytes);
     }
-    fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.bytes(&[value]);
     }
-    fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.bytes(&value.to_le_bytes());
     }
-    fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
-    fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.bytes(&value.to_le_bytes());
     }
-    fn flag(&mut self, value: bool) {
+    pub(crate) fn flag(&mut self, value: bool) {
         self.u8(u8::from(value));
     }
 }
@@ -76,6 +77,7 @@ impl StateMachine {
             pool: _,       // written book by book
             details: _,    // written order by order
             extensions: _, // written order by order
+            risk,
             last_reference,
             last_match,
             counters,
@@ -88,10 +90,12 @@ impl StateMachine {
         image.u64(*last_reference);
         image.u64(*last_match);
         write_counters(counters, image);
+        self.write_risk(risk, image);
         image.u32(firms.defined().count() as u32);
         for (id, code) in firms.defined() {
             image.u32(id.0);
             image.bytes(&code);
+            write_firm(risk.firm(id), image);
         }
         image.u32(sessions.defined().count() as u32);
         for id in sessions.defined() {
@@ -109,6 +113,7 @@ impl StateMachine {
             connected,
             cancel_on_disconnect,
             order_entry,
+            entry,
             gateway,
             epoch,
             number: _, // written with the other channels'
@@ -129,6 +134,7 @@ impl StateMachine {
         image.flag(*connected);
         image.flag(*cancel_on_disconnect);
         image.flag(*order_entry);
+        image.u8(*entry as u8);
         image.u16(gateway.0);
         image.u32(epoch.0);
         image.u64(*connection);

@@ -189,16 +189,26 @@ impl StateMachine {
 
     /// Defined instruments by id.
     pub fn instruments(&self) -> impl Iterator<Item = InstrumentView> + '_ {
-        self.instruments.defined().map(|id| {
-            let instrument = self.instruments.get(id);
-            InstrumentView {
-                instrument: id,
-                symbol: instrument.symbol,
-                tick_size: instrument.tick_size,
-                lot_size: instrument.lot_size,
-                state: instrument.state,
-            }
-        })
+        self.instruments
+            .defined()
+            .map(|id| self.instrument_view(id))
+    }
+
+    fn instrument_view(&self, id: InstrumentId) -> InstrumentView {
+        let instrument = self.instruments.get(id);
+        InstrumentView {
+            instrument: id,
+            symbol: instrument.symbol,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            state: instrument.state,
+        }
+    }
+
+    /// A defined instrument.
+    pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentView> {
+        let defined = self.instruments.in_bounds(id) && self.instruments.get(id).is_defined();
+        defined.then(|| self.instrument_view(id))
     }
 
     /// The instrument of a symbol (padded right with spaces).

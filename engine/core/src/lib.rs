@@ -42,7 +42,7 @@ mod error;
 mod execution;
 mod extension;
 mod features;
-mod image;
+pub mod image;
 pub mod inspect;
 mod instrument;
 mod invariant;

@@ -52,7 +52,7 @@ pub(crate) struct Session {
 const _: () = assert!(core::mem::offset_of!(Session, permitted) <= 64);
 const _: () = assert!(PERMITTED_FIRMS_MAX < u32::BITS as usize);
 
-const UNDEFINED: Session = Session {
+pub(crate) const UNDEFINED: Session = Session {
     next_outbound: 1,
     connection: 0,
     epoch: ConnectionEpoch(0),

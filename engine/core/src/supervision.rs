@@ -14,7 +14,7 @@ use crate::session::owner;
 use lockstep_record::command::{
     ArchivedOperatorCancel, ArchivedOperatorMassCancel, ArchivedSetEntryState,
 };
-use lockstep_record::event::{CancelReason, EventSink};
+use lockstep_record::event::{CancelReason, EventSink, Refusal};
 use lockstep_record::{FirmId, InstrumentId, Record, SessionId};
 
 impl StateMachine {
@@ -26,7 +26,7 @@ impl StateMachine {
     ) -> Done {
         let scope = Scope::read(body.scope, body.id.to_native());
         let (Some(scope), Some(state)) = (scope, EntryState::from_u8(body.state)) else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
         };
         match scope {
             Scope::Session(id) if self.sessions.find(id).is_some() => {
@@ -34,7 +34,7 @@ impl StateMachine {
             }
             Scope::Firm(id) if self.firms.is_defined(id) => self.risk.firm_mut(id).entry = state,
             Scope::Venue => self.risk.entry = state,
-            _ => return Done::Refused,
+            _ => return Done::RefusedFor(Refusal::Undefined),
         }
         if state == EntryState::Killed && self.day.open {
             self.cancel_killed(out);
@@ -77,13 +77,16 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         let session = SessionId(body.session.to_native());
-        let which = self.meant_by_operator(body);
-        let (Some(which), true) = (which, self.day.open) else {
-            return Done::Refused;
+        if !self.day.open {
+            return Done::RefusedFor(Refusal::NoDay);
+        }
+        let which = match self.meant_by_operator(body) {
+            Ok(which) => which,
+            Err(why) => return Done::RefusedFor(why),
         };
         if session != SessionId::NONE {
             if self.sessions.find(session).is_none() {
-                return Done::Refused;
+                return Done::RefusedFor(Refusal::Undefined);
             }
             self.cancel_all(session, &which, CancelReason::Supervisory, out);
             return Done::Yes;
@@ -94,7 +97,7 @@ impl StateMachine {
         Done::Yes
     }
 
-    fn meant_by_operator(&self, body: &ArchivedOperatorMassCancel) -> Option<Which> {
+    fn meant_by_operator(&self, body: &ArchivedOperatorMassCancel) -> Result<Which, Refusal> {
         let firm = FirmId(body.firm.to_native());
         let instrument = InstrumentId(body.instrument.to_native());
         let group_id = body.group_id.to_native();
@@ -102,8 +105,13 @@ impl StateMachine {
         let instrument_known = instrument.0 == 0 || self.instruments.is_defined(instrument);
         let side_known = matches!(body.side, 0 | b'B' | b'S' | b'T' | b'E');
         let group_known = body.by_group == 1 || (body.by_group == 0 && group_id == 0);
-        let known = firm_known && instrument_known && side_known && group_known;
-        known.then_some(Which {
+        if !firm_known || !instrument_known {
+            return Err(Refusal::Undefined);
+        }
+        if !side_known || !group_known {
+            return Err(Refusal::Value);
+        }
+        Ok(Which {
             firm: (firm.0 != 0).then_some(firm),
             instrument: (instrument.0 != 0).then_some(instrument),
             side: (body.side != 0).then_some(body.side),
@@ -118,17 +126,20 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         let session = SessionId(body.session.to_native());
-        if !self.day.open || self.sessions.find(session).is_none() {
-            return Done::Refused;
+        if !self.day.open {
+            return Done::RefusedFor(Refusal::NoDay);
+        }
+        if self.sessions.find(session).is_none() {
+            return Done::RefusedFor(Refusal::Undefined);
         }
         let owner = owner(session, body.user_ref_idx);
         let slot = self.pool.find(owner, body.user_ref_num.to_native());
         if slot == NONE {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::NotLive);
         }
         let wanted = body.reference.to_native();
         if wanted != 0 && wanted != self.details[slot as usize].reference {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::NotLive);
         }
         self.cancel_live(slot, CancelReason::Supervisory, out);
         Done::Yes

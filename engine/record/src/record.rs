@@ -176,6 +176,9 @@ impl PartTag {
     /// definition; repeatable, by price.
     pub const TICK_BAND: Self = Self(280);
 
+    /// u64 that the sender chose for an operator's record; non-zero: the state machine says what became of it.
+    pub const OPERATOR_REQUEST: Self = Self(320);
+
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;
 }

@@ -3,11 +3,8 @@
 //! Tables by id, sized with the bounds. What is derived from live orders is recomputed from them by the
 //! whole-state check; it must never be corrected here by guessing.
 
-mod image;
-
-pub(crate) use image::write_firm;
-
 use crate::grown;
+use crate::image::Walk;
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
 
@@ -30,6 +27,18 @@ impl EntryState {
             b'D' => Some(Self::Disabled),
             b'K' => Some(Self::Killed),
             _ => None,
+        }
+    }
+}
+
+impl EntryState {
+    /// Its letter, both ways; an unknown one is refused.
+    pub(crate) fn walk(&mut self, walk: &mut impl Walk) {
+        let mut letter = *self as u8;
+        walk.u8(&mut letter);
+        match Self::from_u8(letter) {
+            Some(known) => *self = known,
+            None => walk.refuse("an entry state is unknown"),
         }
     }
 }

@@ -49,7 +49,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(u16 u32 u64);
+numbers!(u16 u32 u64 i64);
 
 impl<const N: usize> Shown for [u8; N] {
     fn shown(&self) -> Value {

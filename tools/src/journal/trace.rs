@@ -286,7 +286,7 @@ impl<W: Write> Telling<'_, W> {
         self.say(&text);
     }
 
-    fn tell_event(&mut self, life: u64, to: &Delivery, event: &Event<'_>, more: Value) {
+    fn tell_event(&mut self, life: u64, to: &Delivery, event: &Event<'_>, more: &Value) {
         let timestamp = self.now.batch.map_or(0, |batch| batch.timestamp);
         let named = event_fields(event);
         let text = if self.json {
@@ -306,7 +306,7 @@ impl<W: Write> Telling<'_, W> {
             });
             object.to_string()
         } else {
-            self.event_text(timestamp, to, event, &named, &more)
+            self.event_text(timestamp, to, event, &named, more)
         };
         self.say(&text);
     }
@@ -388,7 +388,7 @@ impl<W: Write> EventSink for Telling<'_, W> {
                     .insert((to.session.0, e.match_number.0), order.life);
             }
             let more = json!({ "reference": order.reference.0, "open": order.open });
-            return self.tell_event(order.life, to, &event, more);
+            return self.tell_event(order.life, to, &event, &more);
         }
         // About an order that lives no more, or about a request that came to nothing.
         let life = match &event {
@@ -397,7 +397,7 @@ impl<W: Write> EventSink for Telling<'_, W> {
             _ => None,
         };
         if let Some(life) = life {
-            self.tell_event(life, to, &event, Value::Null);
+            self.tell_event(life, to, &event, &Value::Null);
         }
     }
 

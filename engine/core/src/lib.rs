@@ -42,7 +42,7 @@ mod error;
 mod execution;
 mod extension;
 mod features;
-mod image;
+pub mod image;
 pub mod inspect;
 mod instrument;
 mod invariant;
@@ -52,7 +52,9 @@ mod option;
 mod order;
 mod outbox;
 mod replace;
+mod risk;
 mod session;
+mod supervision;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

@@ -113,6 +113,7 @@ struct Done {
     commands: usize,
     events: usize,
     live_max: usize,
+    reloads: usize,
 }
 
 fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
@@ -130,6 +131,11 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
         if step.twist % 16 == 15 {
             // Time passes, so that orders expire.
             pair.driver.timestamp += u64::from(step.pick) * 20_000;
+        }
+        if step.twist % 64 == 9 {
+            // A snapshot's image is taken and the stream goes on with the state that is loaded from it.
+            pair.driver.reload()?;
+            done.reloads += 1;
         }
         let command = step.command(&pair.oracle);
         done.events += pair.tell(&command)?;
@@ -163,6 +169,7 @@ fn the_machine_says_what_the_naive_venue_says() {
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
+        done.reloads += one.reloads;
         Ok(())
     });
     if let Err(error) = outcome {
@@ -174,6 +181,7 @@ fn the_machine_says_what_the_naive_venue_says() {
         done.commands, done.events, done.live_max
     );
     assert!(done.commands >= operations());
+    assert!(done.reloads * 200 > done.commands, "{}", done.reloads);
     assert!(
         done.events * 2 > done.commands,
         "a stream that says little proves little"

@@ -36,7 +36,7 @@ pub(crate) struct Order {
 }
 const _: () = assert!(size_of::<Order>() == 32);
 
-const FREE_ORDER: Order = Order {
+pub(crate) const FREE_ORDER: Order = Order {
     next: NONE,
     prev: NONE,
     level: NONE,

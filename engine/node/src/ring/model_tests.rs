@@ -108,9 +108,9 @@ fn run(orders: Orders, consumers: usize, frames: &'static [u64]) -> usize {
             (0..frames.len()).for_each(|_| reader.poll(&shared, frames));
             assert_eq!(reader.seen, produced, "a frame was lost or doubled");
         }
-        seen_most.fetch_max(produced, std::sync::atomic::Ordering::Relaxed);
+        seen_most.fetch_max(produced, Ordering::Relaxed);
     });
-    most.load(std::sync::atomic::Ordering::Relaxed)
+    most.load(Ordering::Relaxed)
 }
 
 /// A frame is its length in bytes, then `length / 8 - 1` words of its number.

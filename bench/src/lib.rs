@@ -17,6 +17,7 @@ pub mod load;
 pub mod local;
 pub mod market;
 pub mod measure;
+pub mod micro;
 pub mod random;
 pub mod replay;
 pub mod workload;

@@ -44,6 +44,10 @@ pub enum BenchCommand {
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
     Jitter(JitterArgs),
+    /// What a hand-off between two threads costs
+    Ring(crate::micro::ring::RingArgs),
+    /// What coding one message costs
+    Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
 }
@@ -88,6 +92,8 @@ pub enum BenchError {
     Pattern(String),
     #[error("--sweep measures one server: leave --floor-rounds out")]
     SweepAgainstFloor,
+    #[error(transparent)]
+    Ring(#[from] crate::micro::ring::RingBenchError),
     #[error("cannot write {what}: {source}")]
     Write { what: String, source: io::Error },
     #[error("cannot print the report as JSON: {0}")]
@@ -121,6 +127,14 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         }
         BenchCommand::Jitter(args) => {
             print(&crate::jitter::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Ring(args) => {
+            print(&crate::micro::ring::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Codec(args) => {
+            print(&crate::micro::codec::run(args)?, args.json, out)?;
             Ok(Verdict::Good)
         }
         BenchCommand::Replay(args) => replay(args, out),

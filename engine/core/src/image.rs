@@ -5,6 +5,7 @@
 //! decided here whether it is part of the image. Integers little-endian; counts before lists. (Snapshots
 //! will be written from the same walk; loading one and migrating it belong here too.)
 
+use crate::NONE;
 use crate::book::pool::{LANES, Order};
 use crate::bounds::Bounds;
 use crate::digest::Digest;
@@ -13,6 +14,7 @@ use crate::instrument::Instrument;
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::session::Session;
+use crate::stop::{Stops, Trigger, Waiting};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +78,7 @@ impl StateMachine {
             pool: _,       // written book by book
             details: _,    // written order by order
             extensions: _, // written order by order
+            stops: _,      // written order by order
             last_reference,
             last_match,
             counters,
@@ -148,6 +151,24 @@ impl StateMachine {
             image.u8(channel);
             image.u32(last);
         }
+        self.write_waiting(id, image);
+    }
+
+    /// A session's orders that wait out of their book, oldest order reference first.
+    fn write_waiting(&self, id: SessionId, image: &mut Image<'_>) {
+        let mut slot = self.sessions.get(id).first_order;
+        while slot != NONE {
+            let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+            if order.is_held() {
+                image.u32(order.book());
+                write_stop(&self.stops, detail.extension, image);
+                self.write_extension(slot, image);
+                write_order(order, detail, image);
+            }
+            slot = detail.next;
+        }
+        // Ends the list: no instrument has this id.
+        image.u32(0);
     }
 
     fn write_extension(&self, slot: u32, image: &mut Image<'_>) {
@@ -164,6 +185,7 @@ impl StateMachine {
             tick_size,
             lot_size,
             state,
+            last_price,
             book,
         } = self.instruments.get(id);
         image.u32(id.0);
@@ -171,6 +193,7 @@ impl StateMachine {
         image.u32(*tick_size);
         image.u32(*lot_size);
         image.u8(*state as u8);
+        image.u32(*last_price);
         for lane in 0..LANES {
             let mut at = None;
             while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
@@ -185,7 +208,30 @@ impl StateMachine {
             // Ends the ladder: no level lies there.
             image.u32(u32::MAX);
         }
+        image.u32(self.stops.triggered(id.0).count() as u32);
+        for index in self.stops.triggered(id.0) {
+            image.u64(self.stops.get(index).reference);
+        }
     }
+}
+
+fn write_stop(stops: &Stops, index: u32, image: &mut Image<'_>) {
+    let Waiting {
+        slot: _,
+        reference: _, // written with the order
+        price,
+        side: _, // the order's
+    } = stops.get(index);
+    let trigger = stops.trigger(index);
+    image.u64(*price);
+    let Trigger {
+        extreme,
+        offset,
+        fixed,
+    } = trigger;
+    image.u32(extreme);
+    image.u32(offset);
+    image.u32(fixed);
 }
 
 fn write_position(position: &Position, digest: Digest, image: &mut Image<'_>) {

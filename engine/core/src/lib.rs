@@ -53,6 +53,8 @@ mod order;
 mod outbox;
 mod replace;
 mod session;
+mod stop;
+mod trigger;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

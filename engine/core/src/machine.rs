@@ -13,6 +13,7 @@ use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::Sessions;
+use crate::stop::Stops;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
@@ -73,6 +74,7 @@ pub struct StateMachine {
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
+    pub(crate) stops: Stops,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -108,6 +110,7 @@ impl StateMachine {
             pool: OrderPool::new(),
             details: Vec::new(),
             extensions: Extensions::new(),
+            stops: Stops::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),

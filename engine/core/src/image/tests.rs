@@ -161,7 +161,20 @@ fn busy() -> StateMachine {
     );
     apply(&mut machine, 1, &order(3, b'S', 4, 10_000), &[]);
     apply(&mut machine, 1, &order(4, b'S', 4, 10_200), &[]);
+    let stop: &[(PartTag, &[u8])] = &[(PartTag::STOP_PRICE, &11_000u64.to_le_bytes())];
+    apply(&mut machine, 1, &order(5, b'B', 3, 10_500), stop);
+    let trails: &[(PartTag, &[u8])] = &[
+        (PartTag::STOP_KIND, b"T"),
+        (PartTag::TRAIL_OFFSET, &500i32.to_le_bytes()),
+    ];
+    apply(&mut machine, 1, &order(6, b'S', 3, 9_000), trails);
     machine
+}
+
+/// Extension and slot of the stop that does not trail, or of the one that does.
+fn waiting(machine: &StateMachine, number: u32) -> (u32, u32) {
+    let slot = machine.pool.find(1 << 8, number);
+    (machine.details[slot as usize].extension, slot)
 }
 
 type Mutation = fn(&mut StateMachine);
@@ -245,6 +258,7 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).tick_size += 1,
         |m| instrument(m).lot_size += 1,
         |m| instrument(m).state = TradingState::Halted,
+        |m| instrument(m).last_price += 1,
         |m| instrument(m).book.ladders.swap(0, 1),
         |m| resting(m).open += 1,
         |m| resting(m).executed += 1,
@@ -268,6 +282,17 @@ fn every_field_moves_the_hash() {
         |m| extension(m).expire_time += 1,
         |m| extension(m).max_floor += 1,
         |m| extension(m).reserve += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).0.price += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).1.fixed += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.extreme += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.offset += 1,
+        |m| m.pool.order_mut(waiting(m, 6).1).open += 1,
+        |m| {
+            let slot = waiting(m, 6).1;
+            m.details[slot as usize].reference += 100;
+        },
+        |m| m.stops.traded(1, 9_500),
+        |m| m.stops.traded(1, 11_000),
     ];
     let mut hashes = alloc::vec![busy().state_hash()];
     for (at, mutate) in mutations.iter().enumerate() {

@@ -85,6 +85,16 @@ impl Trigger {
         if self.is_trailing() { self.offset } else { 0 }
     }
 
+    /// Whether it is one that `fixed` or `trailing` can give.
+    pub fn is_legal(&self) -> bool {
+        let formed = if self.is_trailing() {
+            self.fixed == 0 && self.offset <= TICK_MAX
+        } else {
+            self.offset == STILL
+        };
+        formed && self.level() <= TICK_MAX
+    }
+
     /// Whether a trade at this price triggers it.
     pub fn is_reached(&self, side: Side, price: u32) -> bool {
         price != 0 && reach(side, price) <= self.level()
@@ -194,6 +204,11 @@ impl Stops {
     #[inline(always)]
     pub fn any(&self) -> bool {
         self.waiting != 0
+    }
+
+    /// Orders that wait or have been triggered and not acted.
+    pub fn count(&self) -> u32 {
+        self.waiting
     }
 
     #[inline(always)]
@@ -307,14 +322,18 @@ impl Stops {
                 if root == NONE || self.nodes[root as usize].next_level < reach {
                     break;
                 }
-                let next = self.nodes[root as usize].next;
-                // What it has not been told does not matter any more, but the image shows it.
-                let trigger = self.trigger(next);
-                self.take_out(next, instrument);
-                self.nodes[next as usize].trigger = trigger;
-                self.link(next, instrument);
+                self.pull_trigger(self.nodes[root as usize].next, instrument);
             }
         }
+    }
+
+    /// Triggers one that waits.
+    pub fn pull_trigger(&mut self, index: u32, instrument: u32) {
+        // What it has not been told does not matter any more, but the image shows it.
+        let trigger = self.trigger(index);
+        self.take_out(index, instrument);
+        self.nodes[index as usize].trigger = trigger;
+        self.link(index, instrument);
     }
 
     /// Everything whose extreme is below a reach now has this one.

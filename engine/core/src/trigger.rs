@@ -346,6 +346,12 @@ impl StateMachine {
             return Err(wrong("a waiting order and its trigger disagree"));
         }
         let place = self.instruments.get(InstrumentId(order.book()));
+        let limit = waiting.price < self.features.market_price_min;
+        let on_tick = waiting.price.is_multiple_of(u64::from(place.tick_size));
+        let legal = on_tick && (1..=self.features.price_max).contains(&waiting.price);
+        if limit && !legal {
+            return Err(wrong("a waiting order has no legal price"));
+        }
         let trigger = self.stops.trigger(index);
         let triggered = self.stops.is_triggered(index);
         if !triggered && trigger.is_reached(waiting.side, place.last_price) {
@@ -356,7 +362,11 @@ impl StateMachine {
         }
         let extension = self.extensions.get(index);
         let timed = extension.deadline != Timestamp(0);
-        if extension.reserve != 0 || timed != (detail.time_in_force == b'6') {
+        if (detail.display == b'N') != order.is_hidden() {
+            return Err(wrong("a waiting order's display is not its own"));
+        }
+        let fits = matches!((detail.time_in_force, timed), (b'0', false) | (b'6', true));
+        if extension.reserve != 0 || !fits {
             return Err(wrong("a waiting order has a reserve, or waits too long"));
         }
         Ok(())

@@ -120,6 +120,7 @@ struct Done {
     commands: usize,
     events: usize,
     live_max: usize,
+    reloads: usize,
     /// Stops that were triggered, and of these the second and later ones of one record.
     triggered: usize,
     chained: usize,
@@ -140,6 +141,11 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
         if step.twist % 16 == 15 {
             // Time passes, so that orders expire.
             pair.driver.timestamp += u64::from(step.pick) * 20_000;
+        }
+        if step.twist % 64 == 9 {
+            // A snapshot's image is taken and the stream goes on with the state that is loaded from it.
+            pair.driver.reload()?;
+            done.reloads += 1;
         }
         let command = step.command_of(&pair.oracle, mix);
         let (events, triggered) = pair.tell(&command)?;
@@ -185,6 +191,7 @@ fn compare(mix: Mix) {
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
+        done.reloads += one.reloads;
         done.triggered += one.triggered;
         done.chained += one.chained;
         Ok(())
@@ -203,6 +210,7 @@ fn compare(mix: Mix) {
         "hardly a stop was triggered"
     );
     assert!(done.commands >= operations());
+    assert!(done.reloads * 200 > done.commands, "{}", done.reloads);
     assert!(
         done.events * 2 > done.commands,
         "a stream that says little proves little"

@@ -36,7 +36,7 @@ pub(crate) struct Order {
 }
 const _: () = assert!(size_of::<Order>() == 32);
 
-const FREE_ORDER: Order = Order {
+pub(crate) const FREE_ORDER: Order = Order {
     next: NONE,
     prev: NONE,
     level: NONE,
@@ -64,7 +64,7 @@ impl Order {
 
     /// Index of its ladder in its book.
     #[inline(always)]
-    pub(super) fn lane(&self) -> usize {
+    pub fn lane(&self) -> usize {
         self.place as usize & 3
     }
 

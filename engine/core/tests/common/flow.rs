@@ -97,6 +97,7 @@ impl Step {
                     },
                 )
             }
+            981..=984 => self.protect(oracle),
             _ => self.operate(),
         };
         self.twisted(command)

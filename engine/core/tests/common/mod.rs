@@ -3,9 +3,13 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+mod flow_protection;
+pub mod options;
 pub mod oracle;
+pub mod scenario;
 pub mod script;
 
+use lockstep_core::image::{ImageSink, Section};
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -60,6 +64,7 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
+    SetEntryState OperatorMassCancel OperatorCancel
 }
 
 pub const GATEWAY: u16 = 3;
@@ -234,6 +239,27 @@ impl EventSink for Recorder {
     }
 }
 
+/// An image in memory, by section.
+#[derive(Default, PartialEq, Eq)]
+pub struct SavedImage(pub Vec<(Section, Vec<u8>)>);
+
+impl ImageSink for SavedImage {
+    fn section(&mut self, section: Section) {
+        self.0.push((section, Vec::new()));
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.last_mut().unwrap().1.extend_from_slice(bytes);
+    }
+}
+
+impl SavedImage {
+    pub fn of(machine: &StateMachine) -> Self {
+        let mut image = Self::default();
+        machine.write_image(&mut image);
+        image
+    }
+}
+
 /// The machine with its place in a log, one batch per `tell`.
 pub struct Driver {
     pub machine: StateMachine,
@@ -288,6 +314,24 @@ impl Driver {
         said
     }
 
+    /// Goes on with a machine loaded from this one's image, which must be written again byte by byte.
+    pub fn reload(&mut self) -> Result<(), String> {
+        let image = SavedImage::of(&self.machine);
+        let sections: Vec<_> = image
+            .0
+            .iter()
+            .map(|(tag, bytes)| (*tag, &bytes[..]))
+            .collect();
+        let capacity = Capacity::default();
+        let loaded = StateMachine::load_image(capacity, &sections).map_err(|e| e.to_string())?;
+        let hashes = loaded.state_hash() == self.machine.state_hash();
+        if !hashes || SavedImage::of(&loaded) != image {
+            return Err(format!("batch {}: the loaded state is another", self.index));
+        }
+        self.machine = loaded;
+        Ok(())
+    }
+
     pub fn term_start(&mut self) -> Vec<Said> {
         self.try_apply(BatchKind::TermStart, &Records::default())
             .unwrap()
@@ -340,6 +384,15 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
         instrument,
         state,
         _reserved: [0; 3],
+    })
+}
+
+pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
+    operator(SetEntryState {
+        id,
+        scope,
+        state,
+        _reserved: [0; 2],
     })
 }
 
@@ -464,8 +517,37 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Said::Event { session, what, .. } => write!(f, "{session}: {what}"),
-            Said::Control(control) => write!(f, "-: {control:?}"),
+            Said::Control(control) => write!(f, "-: {}", control_line(control)),
         }
+    }
+}
+
+fn control_line(control: &Control) -> String {
+    match control {
+        Control::LoginAccepted {
+            session,
+            epoch,
+            first_number,
+            next_number,
+            ..
+        } => format!(
+            "login of {session} accepted, connection {epoch}, from {first_number}, next {next_number}"
+        ),
+        Control::LoginRejected {
+            connection, reason, ..
+        } => format!(
+            "login on connection {connection} rejected {}",
+            *reason as u8 as char
+        ),
+        Control::ConnectionEnded { session, why, .. } => match why {
+            ConnectionEnd::Superseded => format!("connection of {session} ended by a newer login"),
+            ConnectionEnd::Logout => format!("connection of {session} ended by its logout"),
+        },
+        Control::DayOpened { date, .. } => format!("day {date} opened"),
+        Control::DayClosed { .. } => "day closed".into(),
+        Control::OperatorAnswered {
+            request, refusal, ..
+        } => format!("operator's request {request}: {refusal:?}"),
     }
 }
 
@@ -498,7 +580,7 @@ impl fmt::Display for Terms {
             write!(f, " dead")?;
         }
         for (tag, value) in &self.options {
-            write!(f, " +{tag}={value:?}")?;
+            write!(f, " {}", options::write(*tag, value))?;
         }
         Ok(())
     }

@@ -52,6 +52,10 @@ pub enum Fault {
     DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
+    /// A kill cancels nothing.
+    KillLeavesOrders,
+    /// The operator's mass cancel of a firm cancels every firm's orders.
+    FirmNotCompared,
     /// A stop is triggered only by a trade beyond its price.
     StopBeyondItsPrice,
     /// Triggered stops act by order reference.
@@ -70,7 +74,7 @@ pub enum Fault {
     ReplaceForgetsStop,
 }
 
-pub const FAULTS: [Fault; 32] = [
+pub const FAULTS: [Fault; 34] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -95,6 +99,8 @@ pub const FAULTS: [Fault; 32] = [
     Fault::MassCancelNewestFirst,
     Fault::DisableIgnored,
     Fault::StreamGoesOn,
+    Fault::KillLeavesOrders,
+    Fault::FirmNotCompared,
     Fault::StopBeyondItsPrice,
     Fault::StopsByReference,
     Fault::ChainedStopsLate,

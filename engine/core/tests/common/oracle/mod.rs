@@ -9,12 +9,14 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod protection;
 mod request;
 mod stops;
 
 use super::*;
 use fault::Fault;
 use options::{Read, read};
+use protection::Protection;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ struct Session {
     disabled: Vec<u32>,
     self_trade_group: u32,
     self_trade_mode: u8,
+    /// `E`, `D`, `K`: what the operator lets it enter.
+    entry: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +98,7 @@ pub struct Oracle {
     matches: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
+    protection: Protection,
     said: Vec<Said>,
 }
 
@@ -121,6 +126,7 @@ impl Oracle {
             references: 0,
             matches: 0,
             triggered: Default::default(),
+            protection: Protection::default(),
             said: Vec::new(),
         }
     }

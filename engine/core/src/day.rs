@@ -9,7 +9,7 @@ use lockstep_record::command::{
     ArchivedDayClose, ArchivedDayOpen, ArchivedDisconnect, ArchivedLogin, ArchivedLogout,
 };
 use lockstep_record::event::{
-    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, Restated,
+    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, Refusal, Restated,
     SystemEventCode,
 };
 use lockstep_record::{
@@ -28,8 +28,14 @@ impl StateMachine {
     ) -> Done {
         let (date, midnight) = (body.date.to_native(), body.midnight.to_native());
         let blank = trim(&body.session_name).is_empty();
-        if self.day.open || date <= self.day.date || midnight > out.timestamp.0 || blank {
-            return Done::Refused;
+        if self.day.open {
+            return Done::RefusedFor(Refusal::DayOpen);
+        }
+        if date <= self.day.date || midnight > out.timestamp.0 {
+            return Done::RefusedFor(Refusal::Date);
+        }
+        if blank {
+            return Done::RefusedFor(Refusal::Value);
         }
         self.day = Day {
             open: true,
@@ -46,6 +52,7 @@ impl StateMachine {
         });
         self.tell_all(SystemEventCode::StartOfDay, out);
         self.expire(out);
+        self.cancel_killed(out);
         self.carry_orders(out);
         Done::Yes
     }
@@ -57,7 +64,7 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         if !self.day.open {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::NoDay);
         }
         self.expire_day_orders(out);
         self.tell_all(SystemEventCode::EndOfDay, out);

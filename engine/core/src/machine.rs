@@ -157,6 +157,7 @@ impl StateMachine {
             let (record, after) =
                 parsed.map_err(|error| ApplyError::Malformed { sequence, error })?;
             self.position.sequence = sequence;
+            out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
             rest = after;
         }

@@ -17,15 +17,18 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
+use crate::stop::{Trigger, Waiting};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use walk::{Walk, Writer};
+pub(crate) use walk::Walk;
+use walk::Writer;
 
 /// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
-pub const IMAGE_VERSION: u32 = 2;
+pub const IMAGE_VERSION: u32 = 4;
 
 /// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -38,10 +41,21 @@ pub enum Section {
     Sessions = 3,
     /// Instruments with their live orders.
     Books = 4,
+    /// What the operator lets the venue and firms do.
+    Risk = 5,
+    /// Live orders that wait out of their books.
+    Waiting = 6,
 }
 
 impl Section {
-    pub const ALL: [Self; 4] = [Self::Position, Self::Venue, Self::Sessions, Self::Books];
+    pub const ALL: [Self; 6] = [
+        Self::Position,
+        Self::Venue,
+        Self::Sessions,
+        Self::Books,
+        Self::Risk,
+        Self::Waiting,
+    ];
 
     /// The section of a tag in a file.
     pub fn from_u32(tag: u32) -> Option<Self> {
@@ -140,6 +154,8 @@ impl StateMachine {
             pool: _,        // written book by book
             details: _,     // written order by order
             extensions: _,  // written order by order
+            stops: _,       // written by write_waiting
+            risk: _,        // written by write_risk
             last_reference,
             last_match,
             counters,
@@ -157,6 +173,10 @@ impl StateMachine {
         self.write_sessions(writer);
         writer.section(Section::Books);
         self.write_books(writer);
+        writer.section(Section::Risk);
+        self.write_risk(writer);
+        writer.section(Section::Waiting);
+        self.write_waiting(writer);
         writer.flush();
     }
 
@@ -165,6 +185,15 @@ impl StateMachine {
         for (id, mut code) in self.firms.defined() {
             writer.put(id.0);
             writer.bytes(&mut code);
+        }
+    }
+
+    /// The venue's, then each defined firm's, by id.
+    fn write_risk(&self, writer: &mut Writer<'_>) {
+        let mut venue = self.risk.entry;
+        venue.walk(writer);
+        for (id, _) in self.firms.defined() {
+            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
     }
 
@@ -223,6 +252,59 @@ impl StateMachine {
             walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
         }
     }
+}
+
+impl StateMachine {
+    /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
+    /// instrument, in the order in which they will act.
+    fn write_waiting(&self, writer: &mut Writer<'_>) {
+        writer.put(self.stops.count());
+        for id in self.sessions.defined() {
+            let mut slot = self.sessions.get(id).first_order;
+            while slot != NONE {
+                let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+                if order.is_held() {
+                    writer.put(order.book());
+                    writer.put(order.lane() as u32);
+                    self.write_order(slot, writer);
+                    let (waiting, trigger) = (
+                        self.stops.get(detail.extension),
+                        self.stops.trigger(detail.extension),
+                    );
+                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                }
+                slot = detail.next;
+            }
+        }
+        let triggered = || {
+            let of = |id: InstrumentId| self.stops.triggered(id.0);
+            self.instruments.defined().flat_map(of)
+        };
+        writer.put(triggered().count() as u32);
+        for index in triggered() {
+            let order = self.pool.order(self.stops.get(index).slot);
+            writer.put(order.owner);
+            writer.put(order.number);
+        }
+    }
+}
+
+fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {
+    let Waiting {
+        slot: _,
+        reference: _, // written with the order
+        price,
+        side: _, // the order's
+    } = waiting;
+    let Trigger {
+        extreme,
+        offset,
+        fixed,
+    } = trigger;
+    walk.u64(price);
+    walk.u32(extreme);
+    walk.u32(offset);
+    walk.u32(fixed);
 }
 
 fn walk_position(walk: &mut impl Walk, position: &mut Position, digest: &mut Digest) {
@@ -304,6 +386,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
         connected,
         cancel_on_disconnect,
         order_entry,
+        entry,
         gateway,
         epoch,
         number: _, // written with the other channels'
@@ -323,6 +406,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.flag(connected);
     walk.flag(cancel_on_disconnect);
     walk.flag(order_entry);
+    entry.walk(walk);
     walk.u16(&mut gateway.0);
     walk.u32(&mut epoch.0);
     walk.u64(connection);
@@ -342,17 +426,24 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u8(self_trade_mode);
 }
 
+fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
+    let Firm { entry } = firm;
+    entry.walk(walk);
+}
+
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     let Instrument {
         symbol,
         tick_size,
         lot_size,
         state,
+        last_price,
         book: _, // written level by level
     } = instrument;
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
+    walk.u32(last_price);
     let mut letter = *state as u8;
     walk.u8(&mut letter);
     match TradingState::from_u8(letter) {

@@ -5,6 +5,7 @@ use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
 use crate::machine::{Counters, StateMachine};
+pub use crate::risk::EntryState;
 use crate::session::{owner_ref, owner_session};
 use lockstep_record::event::UserRef;
 use lockstep_record::{
@@ -27,6 +28,8 @@ pub struct DayView {
 pub struct FirmView {
     pub firm: FirmId,
     pub code: [u8; 4],
+    /// What the operator lets it enter.
+    pub entry: EntryState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +43,8 @@ pub struct SessionView {
     pub next_outbound: StreamNumber,
     pub open_orders: u32,
     pub order_entry: bool,
+    /// What the operator lets it enter.
+    pub entry: EntryState,
     pub cancel_on_disconnect: bool,
 }
 
@@ -83,6 +88,8 @@ pub struct OrderView {
     pub client_order_id: [u8; 14],
     /// When it expires; 0 = it does not by itself.
     pub deadline: Timestamp,
+    /// The trade price that triggers it, as it is now, if it waits out of the book for one.
+    pub trigger: Option<Price>,
 }
 
 impl StateMachine {
@@ -133,9 +140,16 @@ impl StateMachine {
 
     /// Defined firms by id.
     pub fn firms(&self) -> impl Iterator<Item = FirmView> + '_ {
-        self.firms
-            .defined()
-            .map(|(firm, code)| FirmView { firm, code })
+        self.firms.defined().map(|(firm, code)| FirmView {
+            firm,
+            code,
+            entry: self.risk.firm(firm).entry,
+        })
+    }
+
+    /// What the operator lets the whole venue enter.
+    pub fn venue_entry(&self) -> EntryState {
+        self.risk.entry
     }
 
     /// Defined sessions by id.
@@ -153,6 +167,7 @@ impl StateMachine {
             next_outbound: StreamNumber(session.next_outbound),
             open_orders: session.open_orders,
             order_entry: session.order_entry,
+            entry: session.entry,
             cancel_on_disconnect: session.cancel_on_disconnect,
         })
     }
@@ -266,14 +281,13 @@ impl StateMachine {
         let order = self.pool.order(slot);
         let detail = &self.details[slot as usize];
         let instrument = InstrumentId(order.book());
-        let tick_size = self.instruments.get(instrument).tick_size;
         OrderView {
             session: owner_session(order.owner),
             user_ref: owner_ref(order.owner, order.number),
             instrument,
             reference: OrderReference(detail.reference),
             side: detail.side,
-            price: Price(u64::from(self.pool.tick(order)) * u64::from(tick_size)),
+            price: Price(self.price_of(slot)),
             open: self.open_of(slot),
             shown: order.open,
             executed: order.executed,
@@ -282,6 +296,7 @@ impl StateMachine {
             firm: detail.firm(),
             client_order_id: detail.client_order_id,
             deadline: self.extensions.of(detail.extension).deadline,
+            trigger: self.trigger_price(slot),
         }
     }
 }

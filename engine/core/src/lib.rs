@@ -52,7 +52,11 @@ mod option;
 mod order;
 mod outbox;
 mod replace;
+mod risk;
 mod session;
+mod stop;
+mod supervision;
+mod trigger;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

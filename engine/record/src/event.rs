@@ -4,8 +4,8 @@
 //! later) are functions of it. Events live only on the engine's stack; nothing here is stored.
 
 use crate::{
-    ConnectionEpoch, Gateway, InstrumentId, MatchNumber, OrderReference, Parts, Price, Sequence,
-    SessionId, StreamNumber,
+    ConnectionEpoch, Gateway, InstrumentId, MatchNumber, OrderReference, Parts, Price, Record,
+    Sequence, SessionId, StreamNumber,
 };
 
 /// Where and when a numbered event goes.
@@ -294,6 +294,12 @@ pub enum Refusal {
     Date = 11,
     /// Bounds may only be raised.
     BoundLowered = 12,
+    /// No such order is live.
+    NotLive = 13,
+    /// The trade is not known, not of today, or broken already.
+    NotKnown = 14,
+    /// A bound of the log is reached.
+    Full = 15,
 }
 
 impl Refusal {
@@ -310,6 +316,9 @@ impl Refusal {
         Self::NoDay,
         Self::Date,
         Self::BoundLowered,
+        Self::NotLive,
+        Self::NotKnown,
+        Self::Full,
     ];
 
     pub fn from_u16(value: u16) -> Option<Self> {
@@ -362,6 +371,10 @@ pub enum Control {
 
 /// Receives what the state machine says, in order. Statically dispatched; must not fail or block.
 pub trait EventSink {
+    /// The record whose events follow; what a batch says before its first record is time's doing. For
+    /// tools that tell cause from effect: a node's sinks leave it empty, and then it costs nothing.
+    #[inline(always)]
+    fn record(&mut self, _sequence: Sequence, _record: &Record<'_>) {}
     fn deliver(&mut self, to: &Delivery, event: Event<'_>);
     fn control(&mut self, control: &Control);
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+mod flow_protection;
 pub mod options;
 pub mod oracle;
 pub mod scenario;
@@ -63,6 +64,7 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
+    SetEntryState OperatorMassCancel OperatorCancel
 }
 
 pub const GATEWAY: u16 = 3;
@@ -385,6 +387,15 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
     })
 }
 
+pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
+    operator(SetEntryState {
+        id,
+        scope,
+        state,
+        _reserved: [0; 2],
+    })
+}
+
 pub fn open_day(date: u32) -> Command {
     operator(DayOpen {
         midnight: 0,
@@ -634,6 +645,15 @@ impl fmt::Display for What {
                     .map_or(Ok(()), |price| write!(f, " @{price}"))?;
                 r.secondary_reference
                     .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
+            }
+            What::PriorityUpdate(p) => {
+                let who = user_ref(p.user_ref);
+                let shown = p.display as char;
+                write!(
+                    f,
+                    "active {who} @{} {shown} ref {}",
+                    p.price, p.order_reference
+                )
             }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));

@@ -65,7 +65,7 @@ impl Venue {
         std::fs::write(&file, configuration(instruments)).unwrap();
         let mut child = Command::new(LOCKSTEP)
             .args(["serve", "--format", "--config"])
-            .arg(file)
+            .arg(&file)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -158,7 +158,7 @@ fn replay_and_compare(file: &Path, instruments: &str, rows_min: &str) {
             "reveal:secret",
         ])
         .args(["--rows-min", rows_min, "--mismatches-max", "1"])
-        .arg(&file)
+        .arg(file)
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&replay.stdout);

@@ -11,6 +11,7 @@ pub use args::{EchoArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symb
 use crate::compare::{CompareArgs, CompareError};
 use crate::echo::{EchoError, EchoServer};
 use crate::html::{Page, page};
+use crate::itch::reader::ItchError;
 use crate::jitter::JitterArgs;
 use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
 use crate::load::report::LoadOutcome;
@@ -38,7 +39,7 @@ pub enum BenchCommand {
     Order(OrderArgs),
     /// The same load on an echo server of the same message sizes: the floor.
     Echo(EchoArgs),
-    /// Replays LOBSTER files through a venue and compares its book, row by row.
+    /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
@@ -79,6 +80,8 @@ pub enum BenchError {
     #[error(transparent)]
     Lobster(#[from] LobsterError),
     #[error(transparent)]
+    Itch(#[from] ItchError),
+    #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
@@ -104,6 +107,7 @@ impl From<ReplayError> for BenchError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::File(error) => Self::Lobster(error),
+            ReplayError::Itch(error) => Self::Itch(error),
             ReplayError::Link(error) => Self::Link(error),
         }
     }

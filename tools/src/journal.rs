@@ -6,6 +6,7 @@
 mod cursor;
 mod diff;
 mod event_fields;
+mod export;
 mod fields;
 mod filter;
 mod finding;
@@ -39,6 +40,8 @@ pub enum JournalCommand {
     Replay(replay::ReplayArguments),
     /// Find the first place where two journals are not the same; exit code 1 if there is one
     Diff(diff::DiffArguments),
+    /// Write what happened for other programs: tables as CSV or Parquet, a day as ITCH 5.0
+    Export(export::ExportArguments),
     /// Tell the life of an order: every command and event, replacements both ways
     Trace(trace::TraceArguments),
 }
@@ -51,6 +54,7 @@ pub fn run(command: &JournalCommand) -> Result<(), Fatal> {
         JournalCommand::Verify(arguments) => verify::run(arguments, &mut out),
         JournalCommand::Replay(arguments) => replay::run(arguments, &mut out),
         JournalCommand::Diff(arguments) => diff::run(arguments, &mut out),
+        JournalCommand::Export(arguments) => export::run(arguments, &mut out),
         JournalCommand::Trace(arguments) => trace::run(arguments, &mut out),
     };
     // What was found out is printed before the reason to stop.

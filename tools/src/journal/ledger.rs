@@ -63,6 +63,8 @@ pub struct LiveOrder {
 /// What an event did to an order.
 #[derive(Clone, Copy, Debug)]
 pub struct Touched {
+    /// The order that was replaced, if the event is a replacement.
+    pub original: Option<LiveOrder>,
     /// Nothing for an order that this event began.
     pub before: Option<LiveOrder>,
     /// `open` 0: it is no more.
@@ -93,7 +95,7 @@ impl Ledger {
         match event {
             Event::Accepted(accepted) => {
                 let opened = self.order(session, accepted.instrument, &accepted.terms);
-                self.open(opened)
+                self.open(opened, None)
             }
             Event::Replaced(replaced) => {
                 let user_ref = UserRef {
@@ -105,7 +107,7 @@ impl Ledger {
                 if let Some(original) = &original {
                     opened.life = original.life;
                 }
-                self.open(opened)
+                self.open(opened, original)
             }
             Event::Executed(e) => self.change(key(e.user_ref), |order| {
                 order.open = order.open.saturating_sub(e.quantity);
@@ -159,11 +161,12 @@ impl Ledger {
         }
     }
 
-    fn open(&mut self, opened: LiveOrder) -> Option<Touched> {
+    fn open(&mut self, opened: LiveOrder, original: Option<LiveOrder>) -> Option<Touched> {
         if opened.open > 0 {
             self.live.insert(opened.key, opened);
         }
         Some(Touched {
+            original,
             before: None,
             after: opened,
         })
@@ -178,6 +181,7 @@ impl Ledger {
             self.live.remove(&key);
         }
         Some(Touched {
+            original: None,
             before: Some(before),
             after,
         })

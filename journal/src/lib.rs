@@ -28,6 +28,7 @@ mod os;
 mod position;
 pub mod reader;
 pub mod recovery;
+pub mod seal;
 pub mod segment;
 pub mod snapshot;
 pub mod storage;

@@ -1,7 +1,7 @@
 //! `lockstep journal inspect | verify | replay`: what a journal says, whether it is whole, what it leads to.
 //!
-//! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None
-//! takes a lock or writes a byte in the folder.
+//! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None but
+//! `repair` takes a lock or writes a byte in the folder.
 
 mod cursor;
 mod diff;
@@ -15,6 +15,7 @@ mod inspect;
 mod ledger;
 mod output;
 mod record_line;
+mod repair;
 mod replay;
 mod replay_report;
 mod segment_table;
@@ -42,6 +43,8 @@ pub enum JournalCommand {
     Diff(diff::DiffArguments),
     /// Write what happened for other programs: tables as CSV or Parquet, a day as ITCH 5.0
     Export(export::ExportArguments),
+    /// Cut a log that a start refuses, explicitly; keeps a copy of what it cuts
+    Repair(repair::RepairArguments),
     /// Tell the life of an order: every command and event, replacements both ways
     Trace(trace::TraceArguments),
 }
@@ -55,6 +58,7 @@ pub fn run(command: &JournalCommand) -> Result<(), Fatal> {
         JournalCommand::Replay(arguments) => replay::run(arguments, &mut out),
         JournalCommand::Diff(arguments) => diff::run(arguments, &mut out),
         JournalCommand::Export(arguments) => export::run(arguments, &mut out),
+        JournalCommand::Repair(arguments) => repair::run(arguments, &mut out),
         JournalCommand::Trace(arguments) => trace::run(arguments, &mut out),
     };
     // What was found out is printed before the reason to stop.

@@ -27,6 +27,15 @@ pub struct Place {
     pub behind_break: bool,
 }
 
+impl Place {
+    /// Of a batch that no segment holds.
+    pub const NOWHERE: Self = Self {
+        segment: 0,
+        offset: 0,
+        behind_break: false,
+    };
+}
+
 /// A stretch of the log that is not batches in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Break {

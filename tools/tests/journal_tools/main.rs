@@ -6,6 +6,7 @@ mod diff;
 mod export;
 mod fixture;
 mod inspect;
+mod repair;
 mod replay;
 mod trace;
 mod verify;

@@ -135,7 +135,7 @@ impl OrderBook {
     /// Adds a limit order: it trades what it can up to `tick`, the rest rests. Returns what rests.
     ///
     /// The key must not be live. Refused as a whole when the order might not find room to rest.
-    #[inline]
+    #[inline(always)]
     pub fn add<S: TradeSink>(
         &mut self,
         key: OrderKey,
@@ -156,13 +156,18 @@ impl OrderBook {
 
     #[inline(always)]
     fn check(&self, number: u32, tick: u32, quantity: u32) -> Result<(), BookError> {
-        if number == 0 || quantity == 0 {
-            return Err(BookError::Zero);
+        if (number == 0) | (quantity == 0) | (tick > TICK_MAX) {
+            return Err(Self::refusal(tick));
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn refusal(tick: u32) -> BookError {
         if tick > TICK_MAX {
-            Err(BookError::Tick(tick))
+            BookError::Tick(tick)
         } else {
-            Ok(())
+            BookError::Zero
         }
     }
 
@@ -179,7 +184,10 @@ impl OrderBook {
             self.pool.find(key.owner, key.number) == NONE,
             "the key is live"
         );
-        let open = self.take(key, side, Limit::Tick(tick), quantity, sink);
+        let mut open = quantity;
+        if self.book.crosses(side, tick) {
+            open = self.take(key, side, Limit::Tick(tick), quantity, sink);
+        }
         if open != 0 {
             let new = NewOrder {
                 owner: key.owner,
@@ -194,7 +202,7 @@ impl OrderBook {
     }
 
     /// Trades what it can up to `limit` and returns what is left; nothing rests.
-    #[inline]
+    #[inline(never)]
     pub fn take<S: TradeSink>(
         &mut self,
         key: OrderKey,
@@ -212,7 +220,7 @@ impl OrderBook {
     }
 
     /// Cancels an order; returns the shares that were open, or `None` if it is not live.
-    #[inline]
+    #[inline(always)]
     pub fn cancel(&mut self, key: OrderKey) -> Option<u32> {
         let (slot, place) = self.pool.find_place(key.owner, key.number);
         (slot != NONE).then(|| self.pool.remove_at(&mut self.book, slot, place).open)
@@ -236,7 +244,7 @@ impl OrderBook {
 
     /// Cancels an order and enters a new one on its side, which may trade; priority is new. Returns what
     /// rests. `new` may be the old key, and must otherwise not be live.
-    #[inline]
+    #[inline(always)]
     pub fn replace<S: TradeSink>(
         &mut self,
         key: OrderKey,

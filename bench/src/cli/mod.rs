@@ -35,6 +35,8 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER files through a venue and compares its book, row by row.
     ReplayMarket(ReplayMarketArgs),
+    /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
+    Book(crate::book::BookArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
 }
@@ -68,6 +70,8 @@ pub enum BenchError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
+    Book(#[from] crate::book::BookBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
@@ -97,6 +101,7 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Book(args) => book(args, out),
         BenchCommand::Replay(args) => replay(args, out),
     }
 }
@@ -133,6 +138,11 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
         &args.server.options(args.load.driver, sessions + idle),
     )?;
     finish(&outcome, &args.load, out)
+}
+
+fn book(args: &crate::book::BookArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::book::run(args)?, args.json, out)?;
+    Ok(Verdict::Good)
 }
 
 fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {

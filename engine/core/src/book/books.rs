@@ -98,6 +98,12 @@ impl OrderBooks {
             .replace_at(book, slot, place, new, tick, quantity, sink)
     }
 
+    /// Open shares of a live order.
+    pub fn open(&self, key: OrderKey) -> Option<u32> {
+        let slot = self.pool.find(key.owner, key.number);
+        (slot != NONE).then(|| self.pool.order(slot).open)
+    }
+
     /// Price of a book's best level, in ticks; `None` also without such a book.
     pub fn best(&self, book: u32, side: Side) -> Option<u32> {
         self.books.get(book as usize)?.best(side)

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod cost;
 pub mod hash;
 pub mod hgrm;
+pub mod hlog;
 pub mod latency;
 pub mod setting;
 pub mod thread;

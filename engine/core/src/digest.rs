@@ -175,6 +175,14 @@ impl Digest {
                 (36, fold([u64::from(*date), *midnight, a, b]))
             }
             Control::DayClosed { session_name } => (37, fold(text(session_name))),
+            Control::OperatorAnswered {
+                request,
+                sequence,
+                refusal,
+            } => {
+                let why = refusal.map_or(0, |why| why as u64);
+                (48, fold([*request, sequence.0, why, 0]))
+            }
         };
         self.absorb(kind, folded);
     }

@@ -34,6 +34,8 @@ pub(crate) struct Instrument {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
+    pub last_price: u32,
     pub book: Book,
 }
 
@@ -42,6 +44,7 @@ const UNDEFINED: Instrument = Instrument {
     tick_size: 0,
     lot_size: 0,
     state: TradingState::Trading,
+    last_price: 0,
     book: Book::new(0),
 };
 
@@ -136,6 +139,10 @@ impl Instruments {
         id.0 != 0 && (id.0 as usize) < self.table.len()
     }
 
+    pub fn is_defined(&self, id: InstrumentId) -> bool {
+        self.in_bounds(id) && self.get(id).is_defined()
+    }
+
     #[inline(always)]
     pub fn get(&self, id: InstrumentId) -> &Instrument {
         &self.table[id.0 as usize]
@@ -151,6 +158,10 @@ impl Instruments {
         let instrument = &mut self.table[id.0 as usize];
         let before = instrument.is_defined().then_some(instrument.symbol);
         instrument.symbol = symbol;
+        if instrument.tick_size != tick_size {
+            // It might lie between the new ticks.
+            instrument.last_price = 0;
+        }
         instrument.tick_size = tick_size;
         instrument.lot_size = lot_size;
         match before {

@@ -3,13 +3,13 @@
 //! ```text
 //! tag 1, message: u64 number · u32 session · u32 packet length · the packet as sent
 //! tag 2, control: u16 kind · u16 gateway · u32 session · u32 epoch · u32 date or reason
-//!                 · u64 connection or midnight · u64 first number · u64 next number
+//!                 · u64 connection, midnight or request · u64 first number or sequence · u64 next number
 //!                 · session name 10 bytes · zeros to 56
 //! ```
 //! All integers little-endian. The engine is the only writer; gateway and stream store read.
 
-use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason};
-use lockstep_record::{ConnectionEpoch, Gateway, SessionId, StreamNumber};
+use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason, Refusal};
+use lockstep_record::{ConnectionEpoch, Gateway, Sequence, SessionId, StreamNumber};
 
 pub const TAG_MESSAGE: u32 = 1;
 pub const TAG_CONTROL: u32 = 2;
@@ -151,6 +151,17 @@ fn flatten(control: &Control) -> Flat {
             name: session_name,
             ..Flat::default()
         },
+        Control::OperatorAnswered {
+            request,
+            sequence,
+            refusal,
+        } => Flat {
+            kind: 6,
+            small: refusal.map_or(0, |why| why as u32),
+            wide: request,
+            first: sequence.0,
+            ..Flat::default()
+        },
     }
 }
 
@@ -201,6 +212,14 @@ pub fn read_control(payload: &[u8]) -> Option<Control> {
             session_name,
         },
         5 => Control::DayClosed { session_name },
+        6 => Control::OperatorAnswered {
+            request: wide,
+            sequence: Sequence(u64_at(payload, 24)?),
+            refusal: match u16::try_from(small).ok()? {
+                0 => None,
+                why => Some(Refusal::from_u16(why)?),
+            },
+        },
         _ => return None,
     })
 }
@@ -242,6 +261,16 @@ mod tests {
                 session_name,
             },
             Control::DayClosed { session_name },
+            Control::OperatorAnswered {
+                request: u64::MAX,
+                sequence: Sequence(9),
+                refusal: None,
+            },
+            Control::OperatorAnswered {
+                request: 1,
+                sequence: Sequence(10),
+                refusal: Some(Refusal::BoundLowered),
+            },
         ];
         for control in controls {
             assert_eq!(read_control(&write_control(&control)), Some(control));

@@ -3,11 +3,13 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+mod flow_protection;
 pub mod options;
 pub mod oracle;
 pub mod scenario;
 pub mod script;
 
+use lockstep_core::image::{ImageSink, Section};
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -62,6 +64,7 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
+    SetEntryState OperatorMassCancel OperatorCancel
 }
 
 pub const GATEWAY: u16 = 3;
@@ -236,6 +239,27 @@ impl EventSink for Recorder {
     }
 }
 
+/// An image in memory, by section.
+#[derive(Default, PartialEq, Eq)]
+pub struct SavedImage(pub Vec<(Section, Vec<u8>)>);
+
+impl ImageSink for SavedImage {
+    fn section(&mut self, section: Section) {
+        self.0.push((section, Vec::new()));
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.last_mut().unwrap().1.extend_from_slice(bytes);
+    }
+}
+
+impl SavedImage {
+    pub fn of(machine: &StateMachine) -> Self {
+        let mut image = Self::default();
+        machine.write_image(&mut image);
+        image
+    }
+}
+
 /// The machine with its place in a log, one batch per `tell`.
 pub struct Driver {
     pub machine: StateMachine,
@@ -290,6 +314,24 @@ impl Driver {
         said
     }
 
+    /// Goes on with a machine loaded from this one's image, which must be written again byte by byte.
+    pub fn reload(&mut self) -> Result<(), String> {
+        let image = SavedImage::of(&self.machine);
+        let sections: Vec<_> = image
+            .0
+            .iter()
+            .map(|(tag, bytes)| (*tag, &bytes[..]))
+            .collect();
+        let capacity = Capacity::default();
+        let loaded = StateMachine::load_image(capacity, &sections).map_err(|e| e.to_string())?;
+        let hashes = loaded.state_hash() == self.machine.state_hash();
+        if !hashes || SavedImage::of(&loaded) != image {
+            return Err(format!("batch {}: the loaded state is another", self.index));
+        }
+        self.machine = loaded;
+        Ok(())
+    }
+
     pub fn term_start(&mut self) -> Vec<Said> {
         self.try_apply(BatchKind::TermStart, &Records::default())
             .unwrap()
@@ -342,6 +384,15 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
         instrument,
         state,
         _reserved: [0; 3],
+    })
+}
+
+pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
+    operator(SetEntryState {
+        id,
+        scope,
+        state,
+        _reserved: [0; 2],
     })
 }
 
@@ -494,6 +545,9 @@ fn control_line(control: &Control) -> String {
         },
         Control::DayOpened { date, .. } => format!("day {date} opened"),
         Control::DayClosed { .. } => "day closed".into(),
+        Control::OperatorAnswered {
+            request, refusal, ..
+        } => format!("operator's request {request}: {refusal:?}"),
     }
 }
 
@@ -591,6 +645,15 @@ impl fmt::Display for What {
                     .map_or(Ok(()), |price| write!(f, " @{price}"))?;
                 r.secondary_reference
                     .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
+            }
+            What::PriorityUpdate(p) => {
+                let who = user_ref(p.user_ref);
+                let shown = p.display as char;
+                write!(
+                    f,
+                    "active {who} @{} {shown} ref {}",
+                    p.price, p.order_reference
+                )
             }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));

@@ -9,11 +9,14 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod protection;
 mod request;
+mod stops;
 
 use super::*;
 use fault::Fault;
 use options::{Read, read};
+use protection::Protection;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ struct Session {
     disabled: Vec<u32>,
     self_trade_group: u32,
     self_trade_mode: u8,
+    /// `E`, `D`, `K`: what the operator lets it enter.
+    entry: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// Of the last trade; 0 = none.
+    last: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +63,8 @@ struct Order {
     /// 0 = none.
     deadline: u64,
     by_date: bool,
+    /// It is out of the book until a trade triggers it.
+    stop: Option<stops::Stop>,
 }
 
 impl Order {
@@ -87,6 +96,9 @@ pub struct Oracle {
     numbers: BTreeMap<(u32, u8), u32>,
     references: u64,
     matches: u64,
+    /// Order references of triggered stops that have not acted.
+    triggered: std::collections::VecDeque<u64>,
+    protection: Protection,
     said: Vec<Said>,
 }
 
@@ -113,6 +125,8 @@ impl Oracle {
             numbers: BTreeMap::new(),
             references: 0,
             matches: 0,
+            triggered: Default::default(),
+            protection: Protection::default(),
             said: Vec::new(),
         }
     }
@@ -129,6 +143,7 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
+        self.settle();
         std::mem::take(&mut self.said)
     }
 
@@ -198,7 +213,8 @@ impl Oracle {
     /// Live orders of one side: displayed ones in priority, then hidden ones.
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
-            order.terms.instrument == instrument && is_buy(order.terms.side) == buy
+            let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
+            own && order.stop.is_none()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.

@@ -23,7 +23,7 @@ impl Oracle {
             }
             Request::DayOpen(body) => self.open_day(body),
             Request::DayClose(_) => self.close_day(),
-            _ => {}
+            _ => self.protect(&command.request),
         }
     }
 
@@ -107,6 +107,7 @@ impl Oracle {
             disabled: Vec::new(),
             self_trade_group: 0,
             self_trade_mode: 0,
+            entry: b'E',
         };
         let is_new = !self.sessions.contains_key(&body.session);
         let session = self.sessions.entry(body.session).or_insert(fresh);
@@ -145,6 +146,11 @@ impl Oracle {
                 return;
             }
         }
+        // A trade at another tick is forgotten.
+        let last = match self.instruments.get(&id) {
+            Some(now) if now.tick_size == tick_size => now.last,
+            _ => 0,
+        };
         let state = self
             .instruments
             .get(&id)
@@ -157,6 +163,7 @@ impl Oracle {
                 tick_size,
                 lot_size,
                 state,
+                last,
             },
         );
     }
@@ -186,6 +193,7 @@ impl Oracle {
         }));
         self.say_all(SystemEventCode::StartOfDay);
         self.expire();
+        self.cancel_killed();
         self.carry();
     }
 
@@ -199,7 +207,7 @@ impl Oracle {
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) {
+                display_quantity: Some(if hidden(&order.terms) || order.stop.is_some() {
                     0
                 } else {
                     order.shown()
@@ -224,6 +232,9 @@ impl Oracle {
                     }
                 }
             }
+        }
+        if self.fault != Fault::DayOrdersSurvive {
+            self.close_waiting();
         }
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;

@@ -7,6 +7,7 @@
 //! `load` accepts passes `check_invariants`, and is written again with the same bytes.
 
 mod load;
+mod risk;
 mod walk;
 
 use crate::book::pool::{LANES, Order};
@@ -17,7 +18,6 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
-use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
@@ -40,7 +40,7 @@ pub enum Section {
     Sessions = 3,
     /// Instruments with their live orders.
     Books = 4,
-    /// What the operator lets the venue and firms do.
+    /// What the operator lets sessions, firms and the venue do; positions and trades.
     Risk = 5,
 }
 
@@ -150,7 +150,7 @@ impl StateMachine {
             pool: _,        // written book by book
             details: _,     // written order by order
             extensions: _,  // written order by order
-            risk: _,        // written by write_risk
+            risk: _,        // written by write_risk (image/risk.rs)
             last_reference,
             last_match,
             counters,
@@ -178,15 +178,6 @@ impl StateMachine {
         for (id, mut code) in self.firms.defined() {
             writer.put(id.0);
             writer.bytes(&mut code);
-        }
-    }
-
-    /// The venue's, then each defined firm's, by id.
-    fn write_risk(&self, writer: &mut Writer<'_>) {
-        let mut venue = self.risk.entry;
-        venue.walk(writer);
-        for (id, _) in self.firms.defined() {
-            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
     }
 
@@ -327,6 +318,9 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
         cancel_on_disconnect,
         order_entry,
         entry,
+        away,
+        throttled: _,        // its throttle says so
+        first_protection: _, // the list is written behind
         gateway,
         epoch,
         number: _, // written with the other channels'
@@ -347,6 +341,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.flag(cancel_on_disconnect);
     walk.flag(order_entry);
     entry.walk(walk);
+    walk.flag(away);
     walk.u16(&mut gateway.0);
     walk.u32(&mut epoch.0);
     walk.u64(connection);
@@ -364,11 +359,6 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u32(disabled);
     walk.u32(self_trade_group);
     walk.u8(self_trade_mode);
-}
-
-fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
-    let Firm { entry } = firm;
-    entry.walk(walk);
 }
 
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {

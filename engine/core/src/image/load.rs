@@ -14,7 +14,7 @@ use crate::session::{UNDEFINED, owner, owner_session};
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
 
-type Loaded = Result<(), LoadError>;
+pub(super) type Loaded = Result<(), LoadError>;
 
 /// (order reference, slot) of all live orders.
 type References = Vec<(u64, u32)>;
@@ -59,15 +59,6 @@ impl StateMachine {
         self.read_books(reader)?;
         reader.section(Section::Risk)?;
         self.read_risk(reader)
-    }
-
-    fn read_risk(&mut self, reader: &mut Reader<'_>) -> Loaded {
-        self.risk.entry.walk(reader);
-        let firms: Vec<FirmId> = self.firms.defined().map(|(id, _)| id).collect();
-        for id in firms {
-            walk_firm(reader, self.risk.firm_mut(id));
-        }
-        reader.check()
     }
 
     /// A state before its first `SetBounds` has none and holds nothing.

@@ -43,6 +43,7 @@ impl Oracle {
                     deadline,
                     by_date: options.integer(204) != 0,
                 };
+                self.note_pair(order.firm, order.terms.instrument);
                 self.references += 1;
                 order.terms.order_reference = self.references;
                 self.say(session, What::Accepted(order.terms.clone()));
@@ -64,6 +65,9 @@ impl Oracle {
         terms: &Terms,
         options: &Read,
     ) -> Result<u32, RejectReason> {
+        if self.protection.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
         let instrument = self.instruments.get(&terms.instrument);
         if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
             return Err(RejectReason::DestinationClosed);
@@ -82,7 +86,7 @@ impl Oracle {
         if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
             return Err(RejectReason::Other);
         }
-        if self.shut(session, firm) {
+        if self.shut(session, firm) || self.has_tripped(session, terms) {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -90,6 +94,7 @@ impl Oracle {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None)?;
+        self.check_limits(session, firm, terms, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
         if rests(terms) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
@@ -214,12 +219,14 @@ impl Oracle {
         let original = self.orders[at].clone();
         let state = self.instruments[&original.terms.instrument].state;
         let blocked = match state {
+            _ if self.protection.risk.over_rate => Some(RejectReason::RiskPortMessageRate),
             b'C' => Some(RejectReason::DestinationClosed),
             _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
             _ if self.sessions[&session].disabled.contains(&original.firm) => {
                 Some(RejectReason::Other)
             }
             _ if self.shut(session, original.firm) => Some(RejectReason::Other),
+            _ if self.has_tripped(session, &original.terms) => Some(RejectReason::Other),
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };
@@ -292,6 +299,11 @@ impl Oracle {
         let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
         if rests(&terms) && (full || !self.level_free(&terms, Some(at))) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
+            return;
+        }
+        let limits = self.check_limits(session, original.firm, &terms, Some(at));
+        if let Err(reason) = limits {
+            self.reject(session, user_ref, reason, body.client_order_id);
             return;
         }
         self.orders.remove(at);

@@ -224,6 +224,7 @@ impl Oracle {
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';
         self.say(order.session, What::Executed(executed));
+        self.remember(at, order, quantity);
         if left == 0 {
             self.orders.remove(at);
         } else if self.orders[at].floor != 0 {

@@ -82,8 +82,7 @@ impl StateMachine {
             self.read_session_risk(id, reader)?;
         }
         self.read_positions(reader)?;
-        self.read_trades(reader)?;
-        self.count_loaded(reader)
+        self.read_trades(reader)
     }
 
     fn take_risk_bounds(&mut self, reader: &Reader<'_>, bounds: &RiskBounds) -> Loaded {
@@ -191,8 +190,8 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Counts what live orders amount to, if somebody needs it.
-    fn count_loaded(&mut self, reader: &Reader<'_>) -> Loaded {
+    /// Counts what all live orders amount to, if somebody needs it.
+    pub(super) fn count_loaded(&mut self, reader: &Reader<'_>) -> Loaded {
         let limited = |account: &Account| account.limits != Limits::default();
         let kept = self.risk.positions.are_kept();
         let any_session = self

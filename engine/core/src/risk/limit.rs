@@ -85,17 +85,11 @@ pub(crate) struct Entering {
     pub total: u32,
     /// Shares that would be open.
     pub open: u32,
+    /// Or wait for its trigger.
     pub may_rest: bool,
 }
 
 impl StateMachine {
-    /// Price of a live order, in 1/10,000.
-    pub(crate) fn price_of(&self, slot: u32) -> u64 {
-        let order = self.pool.order(slot);
-        let tick_size = self.instruments.get(InstrumentId(order.book())).tick_size;
-        u64::from(self.pool.tick(order)) * u64::from(tick_size)
-    }
-
     /// A live order as it counts against limits.
     pub(crate) fn counted(&self, slot: u32) -> Counted {
         let order = self.pool.order(slot);
@@ -132,7 +126,7 @@ impl StateMachine {
             },
             total: wanted.quantity,
             open: wanted.quantity - executed,
-            may_rest: admitted.rests_at.is_some(),
+            may_rest: admitted.rests_at.is_some() || admitted.stop,
         };
         self.check_entering(&entering, replaced)
     }

@@ -72,9 +72,25 @@ pub enum Fault {
     BustKeepsPosition,
     /// Who does not come back in time keeps its orders.
     GraceForgotten,
+    /// A stop is triggered only by a trade beyond its price.
+    StopBeyondItsPrice,
+    /// Triggered stops act by order reference.
+    StopsByReference,
+    /// What a triggered stop triggers acts with the next record.
+    ChainedStopsLate,
+    /// A trailing stop stays where it began.
+    TrailingStaysBehind,
+    /// A trailing stop goes back with the price.
+    TrailingGoesBack,
+    /// A triggered stop keeps its order reference.
+    TriggeredKeepsReference,
+    /// A stop that was reached before its entry waits.
+    ReachedStopWaits,
+    /// A replacement forgets the trigger.
+    ReplaceForgetsStop,
 }
 
-pub const FAULTS: [Fault; 34] = [
+pub const FAULTS: [Fault; 42] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -109,4 +125,12 @@ pub const FAULTS: [Fault; 34] = [
     Fault::TrippedStays,
     Fault::BustKeepsPosition,
     Fault::GraceForgotten,
+    Fault::StopBeyondItsPrice,
+    Fault::StopsByReference,
+    Fault::ChainedStopsLate,
+    Fault::TrailingStaysBehind,
+    Fault::TrailingGoesBack,
+    Fault::TriggeredKeepsReference,
+    Fault::ReachedStopWaits,
+    Fault::ReplaceForgetsStop,
 ];

@@ -165,8 +165,10 @@ impl Oracle {
         session: u32,
         firm: u32,
         terms: &Terms,
+        waits: bool,
         without: Option<usize>,
     ) -> Result<(), RejectReason> {
+        let may_rest = waits || rests(terms);
         let risk = &self.protection.risk;
         let limits: Vec<(bool, &SetLimits)> = risk
             .sessions
@@ -204,15 +206,17 @@ impl Oracle {
         };
         let count = |of_session| others(of_session).count() as i128 + 1;
         let slack = i128::from(self.fault == Fault::OpenOrdersOffByOne);
-        if rests(terms) && any(&|s, l| over(l.open_orders_max.into(), count(s) - slack)) {
+        if may_rest && any(&|s, l| over(l.open_orders_max.into(), count(s) - slack)) {
             return Err(RejectReason::RiskAggregateExposure);
         }
         let open_notional = |of_session| {
-            let worth = |order: &Order| i128::from(order.terms.price) * i128::from(order.open);
+            let worth = |order: &Order| {
+                i128::from(order.terms.price.min(1_999_999_900)) * i128::from(order.open)
+            };
             let sum: i128 = others(of_session).map(|(_, order)| worth(order)).sum();
             sum + (total - executed) * price
         };
-        if rests(terms) && any(&|s, l| over(l.open_notional_max, open_notional(s))) {
+        if may_rest && any(&|s, l| over(l.open_notional_max, open_notional(s))) {
             return Err(RejectReason::ExceedsMaxNotional);
         }
         self.check_position(firm, terms, total - executed, without)

@@ -8,8 +8,11 @@
 
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod echo;
 pub mod flow;
+pub mod html;
+pub mod jitter;
 pub mod load;
 pub mod local;
 pub mod market;

@@ -52,6 +52,7 @@ impl StateMachine {
         });
         self.tell_all(SystemEventCode::StartOfDay, out);
         self.expire(out);
+        self.cancel_killed(out);
         self.carry_orders(out);
         Done::Yes
     }

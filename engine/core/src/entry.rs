@@ -79,7 +79,7 @@ impl StateMachine {
         let firm = self
             .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
-        if self.sessions.get(session).is_disabled(firm) {
+        if self.sessions.get(session).is_disabled(firm) || !self.operator_allows(session, firm) {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;

@@ -17,15 +17,17 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use walk::{Walk, Writer};
+pub(crate) use walk::Walk;
+use walk::Writer;
 
 /// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
-pub const IMAGE_VERSION: u32 = 2;
+pub const IMAGE_VERSION: u32 = 3;
 
 /// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -38,10 +40,18 @@ pub enum Section {
     Sessions = 3,
     /// Instruments with their live orders.
     Books = 4,
+    /// What the operator lets the venue and firms do.
+    Risk = 5,
 }
 
 impl Section {
-    pub const ALL: [Self; 4] = [Self::Position, Self::Venue, Self::Sessions, Self::Books];
+    pub const ALL: [Self; 5] = [
+        Self::Position,
+        Self::Venue,
+        Self::Sessions,
+        Self::Books,
+        Self::Risk,
+    ];
 
     /// The section of a tag in a file.
     pub fn from_u32(tag: u32) -> Option<Self> {
@@ -140,6 +150,7 @@ impl StateMachine {
             pool: _,        // written book by book
             details: _,     // written order by order
             extensions: _,  // written order by order
+            risk: _,        // written by write_risk
             last_reference,
             last_match,
             counters,
@@ -157,6 +168,8 @@ impl StateMachine {
         self.write_sessions(writer);
         writer.section(Section::Books);
         self.write_books(writer);
+        writer.section(Section::Risk);
+        self.write_risk(writer);
         writer.flush();
     }
 
@@ -165,6 +178,15 @@ impl StateMachine {
         for (id, mut code) in self.firms.defined() {
             writer.put(id.0);
             writer.bytes(&mut code);
+        }
+    }
+
+    /// The venue's, then each defined firm's, by id.
+    fn write_risk(&self, writer: &mut Writer<'_>) {
+        let mut venue = self.risk.entry;
+        venue.walk(writer);
+        for (id, _) in self.firms.defined() {
+            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
     }
 
@@ -304,6 +326,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
         connected,
         cancel_on_disconnect,
         order_entry,
+        entry,
         gateway,
         epoch,
         number: _, // written with the other channels'
@@ -323,6 +346,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.flag(connected);
     walk.flag(cancel_on_disconnect);
     walk.flag(order_entry);
+    entry.walk(walk);
     walk.u16(&mut gateway.0);
     walk.u32(&mut epoch.0);
     walk.u64(connection);
@@ -340,6 +364,11 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u32(disabled);
     walk.u32(self_trade_group);
     walk.u8(self_trade_mode);
+}
+
+fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
+    let Firm { entry } = firm;
+    entry.walk(walk);
 }
 
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {

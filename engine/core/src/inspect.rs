@@ -5,6 +5,7 @@ use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
 use crate::machine::{Counters, StateMachine};
+pub use crate::risk::EntryState;
 use crate::session::{owner_ref, owner_session};
 use lockstep_record::event::UserRef;
 use lockstep_record::{
@@ -27,6 +28,8 @@ pub struct DayView {
 pub struct FirmView {
     pub firm: FirmId,
     pub code: [u8; 4],
+    /// What the operator lets it enter.
+    pub entry: EntryState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +43,8 @@ pub struct SessionView {
     pub next_outbound: StreamNumber,
     pub open_orders: u32,
     pub order_entry: bool,
+    /// What the operator lets it enter.
+    pub entry: EntryState,
     pub cancel_on_disconnect: bool,
 }
 
@@ -133,9 +138,16 @@ impl StateMachine {
 
     /// Defined firms by id.
     pub fn firms(&self) -> impl Iterator<Item = FirmView> + '_ {
-        self.firms
-            .defined()
-            .map(|(firm, code)| FirmView { firm, code })
+        self.firms.defined().map(|(firm, code)| FirmView {
+            firm,
+            code,
+            entry: self.risk.firm(firm).entry,
+        })
+    }
+
+    /// What the operator lets the whole venue enter.
+    pub fn venue_entry(&self) -> EntryState {
+        self.risk.entry
     }
 
     /// Defined sessions by id.
@@ -153,6 +165,7 @@ impl StateMachine {
             next_outbound: StreamNumber(session.next_outbound),
             open_orders: session.open_orders,
             order_entry: session.order_entry,
+            entry: session.entry,
             cancel_on_disconnect: session.cancel_on_disconnect,
         })
     }

@@ -136,6 +136,10 @@ impl Instruments {
         id.0 != 0 && (id.0 as usize) < self.table.len()
     }
 
+    pub fn is_defined(&self, id: InstrumentId) -> bool {
+        self.in_bounds(id) && self.get(id).is_defined()
+    }
+
     #[inline(always)]
     pub fn get(&self, id: InstrumentId) -> &Instrument {
         &self.table[id.0 as usize]

@@ -52,7 +52,9 @@ mod option;
 mod order;
 mod outbox;
 mod replace;
+mod risk;
 mod session;
+mod supervision;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

@@ -12,13 +12,14 @@ use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::risk::Risk;
 use crate::session::Sessions;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
     AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
     DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    ReplaceOrder, SetBounds, SetInstrumentState,
+    OperatorCancel, OperatorMassCancel, ReplaceOrder, SetBounds, SetEntryState, SetInstrumentState,
 };
 use lockstep_record::event::{Control, EventSink, Refusal};
 use lockstep_record::{
@@ -73,6 +74,7 @@ pub struct StateMachine {
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
+    pub(crate) risk: Risk,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -108,6 +110,7 @@ impl StateMachine {
             pool: OrderPool::new(),
             details: Vec::new(),
             extensions: Extensions::new(),
+            risk: Risk::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -262,6 +265,31 @@ impl StateMachine {
             }
             Kind::DAY_OPEN => self.operator::<DayOpen, S>(record, out, Self::open_day),
             Kind::DAY_CLOSE => self.operator::<DayClose, S>(record, out, Self::close_day),
+            _ => self.apply_protection(record, out),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_protection<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+    ) -> Result<(), ApplyError> {
+        match record.header().kind {
+            Kind::SET_ENTRY_STATE => {
+                self.operator::<SetEntryState, S>(record, out, Self::set_entry_state)
+            }
+            Kind::OPERATOR_MASS_CANCEL => {
+                self.operator::<OperatorMassCancel, S>(record, out, Self::operator_mass_cancel)
+            }
+            Kind::OPERATOR_CANCEL => {
+                self.operator::<OperatorCancel, S>(record, out, Self::operator_cancel)
+            }
+            // Known to the log's format, not built here yet.
+            kind if kind.0 >= Kind::BREAK_TRADE.0 && kind.0 <= Kind::SET_GRACE.0 => {
+                self.answer_operator(record, Some(Refusal::Unspecified), out);
+                Ok(())
+            }
             _ => self.unknown(record),
         }
     }

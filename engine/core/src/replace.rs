@@ -111,10 +111,12 @@ impl StateMachine {
         place: &Instrument,
         firm: FirmId,
     ) -> Result<(), RejectReason> {
+        let allowed = self.operator_allows(session, firm);
         let session = self.sessions.get(session);
+        let allowed = allowed && session.order_entry && !session.is_disabled(firm);
         match place.state {
             TradingState::Closed => Err(RejectReason::DestinationClosed),
-            _ if !session.order_entry || session.is_disabled(firm) => Err(RejectReason::Other),
+            _ if !allowed => Err(RejectReason::Other),
             TradingState::Halted => Err(RejectReason::Halted),
             TradingState::Trading => Ok(()),
         }

@@ -294,6 +294,12 @@ pub enum Refusal {
     Date = 11,
     /// Bounds may only be raised.
     BoundLowered = 12,
+    /// No such order is live.
+    NotLive = 13,
+    /// The trade is not known, not of today, or broken already.
+    NotKnown = 14,
+    /// A bound of the log is reached.
+    Full = 15,
 }
 
 impl Refusal {
@@ -310,6 +316,9 @@ impl Refusal {
         Self::NoDay,
         Self::Date,
         Self::BoundLowered,
+        Self::NotLive,
+        Self::NotKnown,
+        Self::Full,
     ];
 
     pub fn from_u16(value: u16) -> Option<Self> {

@@ -56,7 +56,18 @@ impl StateMachine {
         reader.section(Section::Sessions)?;
         self.read_sessions(reader)?;
         reader.section(Section::Books)?;
-        self.read_books(reader)
+        self.read_books(reader)?;
+        reader.section(Section::Risk)?;
+        self.read_risk(reader)
+    }
+
+    fn read_risk(&mut self, reader: &mut Reader<'_>) -> Loaded {
+        self.risk.entry.walk(reader);
+        let firms: Vec<FirmId> = self.firms.defined().map(|(id, _)| id).collect();
+        for id in firms {
+            walk_firm(reader, self.risk.firm_mut(id));
+        }
+        reader.check()
     }
 
     /// A state before its first `SetBounds` has none and holds nothing.

@@ -4,6 +4,7 @@ use super::*;
 use crate::Capacity;
 use crate::extension::Extension;
 use crate::instrument::TradingState;
+use crate::risk::EntryState;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -227,6 +228,9 @@ fn every_field_moves_the_hash() {
         |m| session(m).connected = false,
         |m| session(m).cancel_on_disconnect = true,
         |m| session(m).order_entry = false,
+        |m| session(m).entry = EntryState::Disabled,
+        |m| m.risk.entry = EntryState::Killed,
+        |m| m.risk.firm_mut(FirmId(2)).entry = EntryState::Disabled,
         |m| session(m).gateway.0 += 1,
         |m| session(m).epoch.0 += 1,
         |m| session(m).connection += 1,
@@ -531,14 +535,15 @@ fn bounds_beyond_the_node_and_sections_out_of_place_are_refused() {
     assert!(matches!(swapped.load(), Err(LoadError::Section { .. })));
     let mut short = image.clone();
     short.tags.pop();
+    let last = *Section::ALL.last().unwrap();
     let missing = LoadError::Section {
-        wanted: Section::Books,
+        wanted: last,
         found: None,
     };
     assert_eq!(short.load().unwrap_err(), missing);
     let mut double = image;
-    double.tags.push(Section::Books);
+    double.tags.push(last);
     double.sections.push(Vec::new());
-    let section = Section::Books;
+    let section = last;
     assert_eq!(double.load().unwrap_err(), LoadError::Unknown { section });
 }

@@ -86,6 +86,7 @@ impl Step {
                     },
                 )
             }
+            981..=984 => self.protect(oracle),
             _ => self.operate(),
         };
         self.twisted(command)

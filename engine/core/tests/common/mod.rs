@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+mod flow_protection;
 pub mod options;
 pub mod oracle;
 pub mod scenario;
@@ -63,6 +64,7 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
+    SetEntryState OperatorMassCancel OperatorCancel
 }
 
 pub const GATEWAY: u16 = 3;
@@ -382,6 +384,15 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
         instrument,
         state,
         _reserved: [0; 3],
+    })
+}
+
+pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
+    operator(SetEntryState {
+        id,
+        scope,
+        state,
+        _reserved: [0; 2],
     })
 }
 

@@ -82,6 +82,9 @@ impl Oracle {
         if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
             return Err(RejectReason::Other);
         }
+        if self.shut(session, firm) {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
@@ -216,6 +219,7 @@ impl Oracle {
             _ if self.sessions[&session].disabled.contains(&original.firm) => {
                 Some(RejectReason::Other)
             }
+            _ if self.shut(session, original.firm) => Some(RejectReason::Other),
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };

@@ -52,9 +52,13 @@ pub enum Fault {
     DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
+    /// A kill cancels nothing.
+    KillLeavesOrders,
+    /// The operator's mass cancel of a firm cancels every firm's orders.
+    FirmNotCompared,
 }
 
-pub const FAULTS: [Fault; 24] = [
+pub const FAULTS: [Fault; 26] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -79,4 +83,6 @@ pub const FAULTS: [Fault; 24] = [
     Fault::MassCancelNewestFirst,
     Fault::DisableIgnored,
     Fault::StreamGoesOn,
+    Fault::KillLeavesOrders,
+    Fault::FirmNotCompared,
 ];

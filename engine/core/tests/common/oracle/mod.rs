@@ -9,11 +9,13 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod protection;
 mod request;
 
 use super::*;
 use fault::Fault;
 use options::{Read, read};
+use protection::Protection;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ struct Session {
     disabled: Vec<u32>,
     self_trade_group: u32,
     self_trade_mode: u8,
+    /// `E`, `D`, `K`: what the operator lets it enter.
+    entry: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +91,7 @@ pub struct Oracle {
     numbers: BTreeMap<(u32, u8), u32>,
     references: u64,
     matches: u64,
+    protection: Protection,
     said: Vec<Said>,
 }
 
@@ -113,6 +118,7 @@ impl Oracle {
             numbers: BTreeMap::new(),
             references: 0,
             matches: 0,
+            protection: Protection::default(),
             said: Vec::new(),
         }
     }

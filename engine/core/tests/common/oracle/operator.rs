@@ -23,7 +23,7 @@ impl Oracle {
             }
             Request::DayOpen(body) => self.open_day(body),
             Request::DayClose(_) => self.close_day(),
-            _ => {}
+            _ => self.protect(&command.request),
         }
     }
 
@@ -107,6 +107,7 @@ impl Oracle {
             disabled: Vec::new(),
             self_trade_group: 0,
             self_trade_mode: 0,
+            entry: b'E',
         };
         let is_new = !self.sessions.contains_key(&body.session);
         let session = self.sessions.entry(body.session).or_insert(fresh);
@@ -186,6 +187,7 @@ impl Oracle {
         }));
         self.say_all(SystemEventCode::StartOfDay);
         self.expire();
+        self.cancel_killed();
         self.carry();
     }
 

@@ -3,7 +3,7 @@
 //! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None
 //! takes a lock or writes a byte in the folder.
 
-mod fields;
+pub mod fields;
 mod filter;
 mod finding;
 mod folder;

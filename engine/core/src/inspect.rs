@@ -177,6 +177,7 @@ impl StateMachine {
         defined.then(|| FirmView {
             firm,
             code: self.firms.code(firm),
+            entry: self.risk.firm(firm).entry,
         })
     }
 

@@ -53,9 +53,8 @@ impl AdminConfig {
     /// What a peer may do; `None`: nothing. `owner` is the user the node runs as.
     pub fn role(&self, peer: &Peer, owner: u32) -> Option<Role> {
         let among = |gids: &[u32]| peer.gids.iter().any(|gid| gids.contains(gid));
-        let operates = peer.uid == owner
-            || self.operate_uids.contains(&peer.uid)
-            || among(&self.operate_gids);
+        let operates =
+            peer.uid == owner || self.operate_uids.contains(&peer.uid) || among(&self.operate_gids);
         if operates {
             return Some(Role::Operate);
         }
@@ -95,10 +94,7 @@ mod tests {
     #[test]
     fn the_owner_operates_and_nobody_else_unless_listed() {
         let nobody_listed = AdminConfig::default();
-        assert_eq!(
-            nobody_listed.role(&peer(7, &[7]), 7),
-            Some(Role::Operate)
-        );
+        assert_eq!(nobody_listed.role(&peer(7, &[7]), 7), Some(Role::Operate));
         assert_eq!(nobody_listed.role(&peer(8, &[7]), 7), None);
         assert_eq!(nobody_listed.role(&peer(0, &[0]), 7), None, "not even root");
         assert!(nobody_listed.is_private());

@@ -2,7 +2,7 @@
 
 use super::protocol::{
     Applied, Command, Commanded, CounterView, DefineFirm, DefineInstrument, DefineSession, Fate,
-    Outcome, Problem, ProblemCode, SetBounds, SetState, StatusView, refusal_text,
+    Outcome, Problem, ProblemCode, SetState, StatusView,
 };
 use super::server::Office;
 use super::{desk, reload, views};
@@ -50,7 +50,6 @@ impl Office {
             Command::DefineFirm(define) => self.put(&[define_firm(define)?], identity),
             Command::DefineSession(define) => self.put(&[define_session(define)?], identity),
             Command::DefineInstrument(define) => self.put(&[define_instrument(define)?], identity),
-            Command::SetBounds(raise) => self.set_bounds(raise, identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
         }
     }
@@ -176,35 +175,6 @@ impl Office {
         let records: Vec<_> = ids.iter().map(record).collect();
         self.put(&records, identity)
     }
-
-    fn set_bounds(&mut self, raise: &SetBounds, identity: &str) -> Reply {
-        let now = views::bounds(&self.inquiries)?;
-        let body = body::SetBounds {
-            open_orders_max: raise.open_orders_max.unwrap_or(now.open_orders_max),
-            instruments_max: raise.instruments_max.unwrap_or(now.instruments_max),
-            sessions_max: raise.sessions_max.unwrap_or(now.sessions_max),
-            firms_max: raise.firms_max.unwrap_or(now.firms_max),
-            price_levels_max: raise.price_levels_max.unwrap_or(now.price_levels_max),
-            _reserved: [0; 12],
-        };
-        self.refuse_bounds_beyond_this_node(&body)?;
-        self.put(&[operator::record(&body, &[], identity)], identity)
-    }
-
-    /// Rings, stream files and tables of this process were sized at its start: sessions beyond them, and
-    /// spill for orders beyond them, need a restart with the bounds in the file.
-    fn refuse_bounds_beyond_this_node(&self, body: &body::SetBounds) -> Result<(), Problem> {
-        let held = self.held;
-        if body.sessions_max > held.sessions_max || body.open_orders_max > held.open_orders_max {
-            let what = format!(
-                "this process was started for sessions_max {} and open_orders_max {}; raise them in the \
-                 configuration file and restart",
-                held.sessions_max, held.open_orders_max
-            );
-            return Err(Problem::new(ProblemCode::Configuration, what));
-        }
-        Ok(())
-    }
 }
 
 fn commanded(records: Vec<Applied>) -> Reply {
@@ -225,16 +195,20 @@ pub(super) fn applied(record: &[u8], fate: Option<desk::Fate>) -> Applied {
             (Some(_), None) => Fate::Applied,
             (Some(_), Some(_)) => Fate::Refused,
         },
-        reason: refusal.map(|why| refusal_text(why).to_owned()),
+        reason: refusal.map(|why| why.text().to_owned()),
         record: reload::hex(record),
     }
 }
 
-pub(super) fn kind_name(record: &[u8]) -> String {
-    let kind = match record {
+pub(super) fn kind_of(record: &[u8]) -> Kind {
+    match record {
         [_, _, _, _, low, high, ..] => Kind(u16::from_le_bytes([*low, *high])),
         _ => Kind(0),
-    };
+    }
+}
+
+pub(super) fn kind_name(record: &[u8]) -> String {
+    let kind = kind_of(record);
     kind.name()
         .map_or_else(|| format!("kind_{}", kind.0), str::to_owned)
 }

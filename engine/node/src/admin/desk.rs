@@ -7,8 +7,8 @@
 use crate::egress::{read_control, write_control};
 use crate::ring::{Consumer, Producer};
 use lockstep_core::StateMachine;
-use lockstep_record::event::{Control, Refusal};
 use lockstep_record::Sequence;
+use lockstep_record::event::{Control, Refusal};
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,9 +34,7 @@ struct Asked<R, F> {
     look: F,
 }
 
-impl<R: Send + 'static, F: FnMut(&StateMachine, &mut R) + Send + 'static> Question
-    for Asked<R, F>
-{
+impl<R: Send + 'static, F: FnMut(&StateMachine, &mut R) + Send + 'static> Question for Asked<R, F> {
     fn look(&mut self, machine: &StateMachine) {
         (self.look)(machine, &mut self.answer);
     }

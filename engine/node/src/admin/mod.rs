@@ -13,7 +13,7 @@ mod os;
 pub mod protocol;
 mod reload;
 pub mod server;
-mod submit;
+pub mod submit;
 mod views;
 
 pub use server::{AdminServer, Office};

@@ -68,49 +68,52 @@ fn peer_groups(stream: &UnixStream) -> Vec<u32> {
     groups[..count].to_vec()
 }
 
-/// A descriptor to wait for, and what came.
-#[derive(Clone, Copy, Debug)]
-pub struct Interest {
-    pub descriptor: RawFd,
-    pub write: bool,
-    pub ready: bool,
+/// Descriptors to wait for, and which of them are ready. Kept between waits: an idle node allocates nothing.
+pub struct Interests {
+    polled: Vec<libc::pollfd>,
 }
 
-impl Interest {
-    pub fn new(descriptor: RawFd, write: bool) -> Self {
-        Self {
-            descriptor,
-            write,
-            ready: false,
-        }
+impl std::fmt::Debug for Interests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interests")
+            .field("count", &self.polled.len())
+            .finish()
     }
 }
 
-/// Waits until one is ready (or has failed), or `timeout` passed.
-pub fn wait(interests: &mut [Interest], timeout: Duration) {
-    let mut polled: Vec<libc::pollfd> = interests
-        .iter()
-        .map(|interest| libc::pollfd {
-            fd: interest.descriptor,
-            events: if interest.write {
-                libc::POLLOUT
-            } else {
-                libc::POLLIN
-            },
+impl Interests {
+    pub fn with_capacity(count_max: usize) -> Self {
+        Self {
+            polled: Vec::with_capacity(count_max),
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.polled.clear();
+    }
+
+    pub fn push(&mut self, descriptor: RawFd, write: bool) {
+        self.polled.push(libc::pollfd {
+            fd: descriptor,
+            events: if write { libc::POLLOUT } else { libc::POLLIN },
             revents: 0,
-        })
-        .collect();
-    let timeout_ms = timeout.as_millis().min(60_000) as libc::c_int;
-    // SAFETY: the pointer and the count are of one vector that lives through the call.
-    let ready = unsafe {
-        libc::poll(
-            polled.as_mut_ptr(),
-            polled.len() as libc::nfds_t,
-            timeout_ms,
-        )
-    };
-    for (interest, polled) in interests.iter_mut().zip(&polled) {
-        interest.ready = ready > 0 && polled.revents != 0;
+        });
+    }
+
+    /// Waits until one is ready (or has failed), or `timeout` passed.
+    pub fn wait(&mut self, timeout: Duration) {
+        let timeout_ms = timeout.as_millis().min(60_000) as libc::c_int;
+        let count = self.polled.len() as libc::nfds_t;
+        // SAFETY: the pointer and the count are of one vector that lives through the call.
+        let ready = unsafe { libc::poll(self.polled.as_mut_ptr(), count, timeout_ms) };
+        if ready <= 0 {
+            self.polled.iter_mut().for_each(|polled| polled.revents = 0);
+        }
+    }
+
+    /// Whether the i-th that was pushed is ready.
+    pub fn is_ready(&self, i: usize) -> bool {
+        self.polled.get(i).is_some_and(|polled| polled.revents != 0)
     }
 }
 
@@ -133,12 +136,13 @@ mod tests {
     fn waiting_ends_with_the_byte_and_names_the_socket() {
         let (a, mut a_far) = UnixStream::pair().unwrap();
         let (b, _b_far) = UnixStream::pair().unwrap();
-        let interest = |s: &UnixStream| Interest::new(s.as_raw_fd(), false);
-        let mut interests = [interest(&a), interest(&b)];
-        wait(&mut interests, Duration::ZERO);
-        assert!(!interests[0].ready && !interests[1].ready);
+        let mut interests = Interests::with_capacity(2);
+        interests.push(a.as_raw_fd(), false);
+        interests.push(b.as_raw_fd(), false);
+        interests.wait(Duration::ZERO);
+        assert!(!interests.is_ready(0) && !interests.is_ready(1));
         a_far.write_all(b"x").unwrap();
-        wait(&mut interests, Duration::from_secs(60));
-        assert!(interests[0].ready && !interests[1].ready);
+        interests.wait(Duration::from_secs(60));
+        assert!(interests.is_ready(0) && !interests.is_ready(1));
     }
 }

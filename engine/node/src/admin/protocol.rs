@@ -1,6 +1,5 @@
 //! The admin protocol's messages: JSON, typed, unknown members refused. docs/admin-protocol.md is normative.
 
-use lockstep_record::event::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// Of the protocol; a request of another version is refused.
@@ -45,7 +44,6 @@ pub enum Command {
     DefineFirm(DefineFirm),
     DefineSession(DefineSession),
     DefineInstrument(DefineInstrument),
-    SetBounds(SetBounds),
     Reload(Reload),
 }
 
@@ -153,17 +151,6 @@ pub struct DefineInstrument {
     pub symbol: String,
     pub tick_size: u32,
     pub lot_size: u32,
-}
-
-/// Bounds to raise; those left out stay.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct SetBounds {
-    pub open_orders_max: Option<u32>,
-    pub instruments_max: Option<u32>,
-    pub sessions_max: Option<u32>,
-    pub firms_max: Option<u32>,
-    pub price_levels_max: Option<u32>,
 }
 
 /// Reads the configuration file again and compares its definitions with the state.
@@ -324,6 +311,8 @@ pub struct CounterView {
 pub struct FirmView {
     pub id: u32,
     pub code: String,
+    /// What the operator lets it enter: `enabled`, `disabled` or `killed`.
+    pub entry: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -336,7 +325,10 @@ pub struct SessionView {
     pub epoch: u32,
     pub next_outbound: u64,
     pub open_orders: u32,
+    /// By its definition.
     pub order_entry: bool,
+    /// What the operator lets it enter: `enabled`, `disabled` or `killed`.
+    pub entry: String,
     pub cancel_on_disconnect: bool,
 }
 
@@ -397,24 +389,6 @@ pub struct OrderView {
     pub deadline: u64,
 }
 
-/// A refusal in words, for people.
-pub fn refusal_text(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::Unspecified => "out of range, or it contradicts the state",
-        Refusal::UnknownPart => "it holds a part that this build does not know",
-        Refusal::NotOperator => "it did not come from the operator",
-        Refusal::OutOfBounds => "the id is 0 or above its bound",
-        Refusal::Taken => "another entry has that name",
-        Refusal::Undefined => "it names what is not defined",
-        Refusal::Value => "a value is not allowed",
-        Refusal::LiveOrders => "live orders depend on what it would change",
-        Refusal::DayOpen => "a day is open",
-        Refusal::NoDay => "no day is open",
-        Refusal::Date => "the date is not after the last day's",
-        Refusal::BoundLowered => "bounds may only be raised",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,7 +411,10 @@ mod tests {
         let Command::SetState(set) = request.command else {
             panic!("another command");
         };
-        assert_eq!((set.symbol.as_deref(), set.state.letter()), (Some("AAPL"), b'H'));
+        assert_eq!(
+            (set.symbol.as_deref(), set.state.letter()),
+            (Some("AAPL"), b'H')
+        );
     }
 
     #[test]

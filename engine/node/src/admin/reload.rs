@@ -1,12 +1,13 @@
 //! The definitions file against the state: what differs, as records; and, if wanted, put through the log.
 
-use super::commands::kind_name;
+use super::commands::{kind_name, kind_of};
 use super::desk::Inquiries;
 use super::protocol::{Applied, Commanded, Fate, Problem, ProblemCode};
 use super::server::Office;
 use super::views;
 use crate::config::Config;
 use crate::definitions::{self, Known, SessionDefinition};
+use lockstep_record::Kind;
 use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds};
 use std::cell::Cell;
 
@@ -58,11 +59,17 @@ impl Office {
     /// passwords over.
     pub fn reload(&mut self, apply: bool, identity: &str) -> Result<Commanded, Problem> {
         let wanted = self.read_file()?;
-        let proposals = self.difference(&wanted)?;
+        let mut proposals = self.difference(&wanted)?;
         let mut answer = Commanded {
             records: Vec::new(),
             restart_needed: restart_needed(&self.config, &wanted),
         };
+        // Rings, tables and files were sized at the start, and memory is not taken while matching.
+        let before = proposals.len();
+        proposals.retain(|record| kind_of(record) != Kind::SET_BOUNDS);
+        if proposals.len() != before {
+            answer.restart_needed.push("bounds".to_owned());
+        }
         if !apply {
             answer.records = proposals.iter().map(|record| proposed(record)).collect();
             return Ok(answer);
@@ -83,21 +90,7 @@ impl Office {
         let Some(path) = &self.config.file else {
             return Err(problem("the node was not started from a file".into()));
         };
-        let wanted = Config::load(path).map_err(|e| problem(e.message))?;
-        let held = self.held;
-        let bounds = &wanted.bounds;
-        if bounds.sessions_max > held.sessions_max || bounds.open_orders_max > held.open_orders_max
-        {
-            return Err(problem(format!(
-                "bounds.sessions_max {} and bounds.open_orders_max {} need a restart: this process was \
-                 started for {} and {}",
-                bounds.sessions_max,
-                bounds.open_orders_max,
-                held.sessions_max,
-                held.open_orders_max
-            )));
-        }
-        Ok(wanted)
+        Config::load(path).map_err(|e| problem(e.message))
     }
 
     fn difference(&self, wanted: &Config) -> Result<Vec<Vec<u8>>, Problem> {

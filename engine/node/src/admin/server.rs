@@ -6,14 +6,13 @@
 use super::access::{AdminConfig, Peer, Role, SOCKET_PATH_MAX};
 use super::desk::Inquiries;
 use super::frame::{ANSWER_LENGTH_MAX, FrameReader, REQUEST_LENGTH_MAX, write_frame};
-use super::os::{self, Interest};
+use super::os::{self, Interests};
 use super::protocol::{Answer, NOTE_LENGTH_MAX, Outcome, Problem, ProblemCode, Request, VERSION};
 use super::submit::Submitter;
 use crate::auth::Passwords;
 use crate::config::Config;
 use crate::fatal::{ExitCode, Fatal};
 use crate::operator::Schedule;
-use lockstep_core::Bounds;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -38,8 +37,6 @@ pub struct Office {
     pub submitter: Submitter,
     pub schedule: Schedule,
     pub passwords: Passwords,
-    /// The bounds that this process was sized for at its start.
-    pub held: Bounds,
 }
 
 #[derive(Debug)]
@@ -63,6 +60,7 @@ pub struct AdminServer {
     access: AdminConfig,
     owner: u32,
     connections: Vec<Connection>,
+    interests: Interests,
 }
 
 fn setup(path: &Path, what: impl std::fmt::Display) -> Fatal {
@@ -105,6 +103,7 @@ impl AdminServer {
             access,
             owner: os::own_uid(),
             connections: Vec::with_capacity(CONNECTIONS_MAX),
+            interests: Interests::with_capacity(CONNECTIONS_MAX + 1),
         }))
     }
 
@@ -114,17 +113,17 @@ impl AdminServer {
 
     /// Waits for something to do, at most `timeout`, and does it.
     pub fn poll(&mut self, timeout: Duration, office: &mut Office) {
-        let mut interests: Vec<Interest> = self
-            .connections
-            .iter()
-            .map(|c| Interest::new(c.stream.as_raw_fd(), c.sent < c.out.len()))
-            .collect();
-        if self.connections.len() < CONNECTIONS_MAX {
-            interests.push(Interest::new(self.listener.as_raw_fd(), false));
+        self.interests.clear();
+        for c in &self.connections {
+            self.interests
+                .push(c.stream.as_raw_fd(), c.sent < c.out.len());
         }
-        os::wait(&mut interests, timeout);
-        for (connection, interest) in self.connections.iter_mut().zip(&interests) {
-            if interest.ready && !connection.serve(office) {
+        if self.connections.len() < CONNECTIONS_MAX {
+            self.interests.push(self.listener.as_raw_fd(), false);
+        }
+        self.interests.wait(timeout);
+        for (i, connection) in self.connections.iter_mut().enumerate() {
+            if self.interests.is_ready(i) && !connection.serve(office) {
                 connection.ending = true;
                 connection.out.clear();
                 connection.sent = 0;
@@ -189,31 +188,31 @@ impl Connection {
         self.ending && sent || now.duration_since(self.last_active) > IDLE_MAX
     }
 
-    /// Sends what waits, then takes what came; false: it is gone.
+    /// Sends what waits, then takes what came; false: it is gone. At most one read: the schedule and the
+    /// other peers have their turn.
     fn serve(&mut self, office: &mut Office) -> bool {
         if !self.send() {
             return false;
         }
-        while self.sent == self.out.len() && !self.ending {
+        // What was left while the peer did not read.
+        self.take_requests(office);
+        if self.out.is_empty() && !self.ending {
             let mut bytes = [0; READ_BYTES];
             match self.stream.read(&mut bytes) {
                 Ok(0) => return false,
                 Ok(length) => self.reader.push(&bytes[..length]),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if is_passing(&e) => {}
                 Err(_) => return false,
             }
             self.last_active = Instant::now();
             self.take_requests(office);
-            if !self.send() {
-                return false;
-            }
         }
-        true
+        self.send()
     }
 
+    /// Carries out whole requests, one after another, until an answer waits to be read.
     fn take_requests(&mut self, office: &mut Office) {
-        loop {
+        while !self.ending && self.send() && self.out.is_empty() {
             let content = match self.reader.next_frame() {
                 Ok(Some(content)) => content,
                 Ok(None) => return,
@@ -241,10 +240,7 @@ impl Connection {
         let request: Request =
             serde_json::from_slice(content).map_err(|e| (0, malformed(format!("request: {e}"))))?;
         if request.version != VERSION {
-            let what = format!(
-                "version {}; this node speaks {VERSION}",
-                request.version
-            );
+            let what = format!("version {}; this node speaks {VERSION}", request.version);
             return Err((request.id, Problem::new(ProblemCode::Version, what)));
         }
         let allowed = match self.role {
@@ -285,8 +281,7 @@ impl Connection {
             match self.stream.write(&self.out[self.sent..]) {
                 Ok(0) => return false,
                 Ok(length) => self.sent += length,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if is_passing(&e) => return true,
                 Err(_) => return false,
             }
         }
@@ -294,6 +289,14 @@ impl Connection {
         self.sent = 0;
         true
     }
+}
+
+/// An error that says "later".
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// Who gave a command, as it stands in the log: what the kernel says, then what he says.

@@ -97,6 +97,7 @@ pub fn firms(inquiries: &Inquiries) -> Result<Vec<FirmView>, Problem> {
     let view = |firm: &inspect::FirmView| FirmView {
         id: firm.firm.0,
         code: text(&firm.code),
+        entry: lower(firm.entry),
     };
     Ok(firms.iter().map(view).collect())
 }
@@ -133,6 +134,7 @@ pub fn sessions(inquiries: &Inquiries) -> Result<Vec<SessionView>, Problem> {
         next_outbound: session.next_outbound.0,
         open_orders: session.open_orders,
         order_entry: session.order_entry,
+        entry: lower(session.entry),
         cancel_on_disconnect: session.cancel_on_disconnect,
     };
     Ok(sessions.iter().map(view).collect())
@@ -147,12 +149,13 @@ pub fn instruments(inquiries: &Inquiries) -> Result<Vec<InstrumentView>, Problem
         symbol: text(&instrument.symbol),
         tick_size: instrument.tick_size,
         lot_size: instrument.lot_size,
-        state: state_name(instrument.state),
+        state: lower(instrument.state),
     };
     Ok(instruments.iter().map(view).collect())
 }
 
-pub fn state_name(state: inspect::TradingState) -> String {
+/// A state's name as the protocol has it.
+fn lower(state: impl std::fmt::Debug) -> String {
     format!("{state:?}").to_lowercase()
 }
 
@@ -209,7 +212,7 @@ pub fn book(inquiries: &Inquiries, asked: &ShowBook) -> Result<BookView, Problem
     };
     Ok(BookView {
         symbol: asked.symbol.clone(),
-        state: state_name(state.unwrap_or(instrument.state)),
+        state: lower(state.unwrap_or(instrument.state)),
         sequence,
         bids: bids.iter().map(level).collect(),
         asks: asks.iter().map(level).collect(),

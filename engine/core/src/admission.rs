@@ -43,6 +43,8 @@ pub(crate) struct Admitted {
     pub deadline: Timestamp,
     /// Most shares displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// Waits for its trigger before it acts.
+    pub stop: bool,
 }
 
 impl Admitted {
@@ -94,6 +96,7 @@ impl StateMachine {
             self.check_options(wanted, options, lot)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
+        let stop = options.any() && self.check_stop(instrument, wanted, options)?;
         let rests = wanted.time_in_force != b'3';
         Ok(Admitted {
             side,
@@ -103,6 +106,7 @@ impl StateMachine {
             post_only: options.post_only == b'P',
             deadline,
             max_floor: options.max_floor,
+            stop,
         })
     }
 
@@ -208,6 +212,6 @@ impl Options {
                 || !matches!(self.customer_type, b'R' | b'N' | b' ')
                 || !matches!(self.trade_now, b'Y' | b'N' | b' ')
                 || !matches!(self.shares_located, b'Y' | b'N')
-                || self.has_unbuilt_venue_tag())
+                || self.stop_kind().is_none())
     }
 }

@@ -58,7 +58,12 @@ impl StateMachine {
             self.extensions
                 .set_reserve(extension, open.saturating_sub(shown));
         }
-        if open < shown {
+        if open >= shown {
+            return;
+        }
+        if self.pool.order(slot).is_held() {
+            self.pool.reduce_held(slot, open);
+        } else {
             self.pool.reduce(slot, open);
         }
     }
@@ -163,13 +168,17 @@ impl StateMachine {
         );
     }
 
-    /// Takes a live order out of its book and its session's list, with its extension.
+    /// Takes a live order out of its book or from where it waits, and out of its session's list, with its
+    /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
         let instrument = InstrumentId(self.pool.order(slot).book());
-        let order = self
-            .pool
-            .remove(&mut self.instruments.get_mut(instrument).book, slot);
+        let order = if self.pool.order(slot).is_held() {
+            self.remove_waiting(slot)
+        } else {
+            self.pool
+                .remove(&mut self.instruments.get_mut(instrument).book, slot)
+        };
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);
         let detail = &mut self.details[slot as usize];

@@ -67,6 +67,7 @@ impl StateMachine {
             return Done::RefusedFor(Refusal::NoDay);
         }
         self.expire_day_orders(out);
+        self.expire_waiting(out);
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
         self.sessions.disconnect_all();
@@ -139,14 +140,17 @@ impl StateMachine {
                 if self.sessions.is_new(order.owner, order.number) {
                     self.sessions.consume(order.owner, order.number);
                 }
-                let tick_size = self.instruments.get(InstrumentId(order.book())).tick_size;
-                let price = u64::from(self.pool.tick(&order)) * u64::from(tick_size);
+                let price = self.price_of(slot);
                 let detail = &self.details[slot as usize];
                 let next = detail.next;
                 let restated = Restated {
                     user_ref: owner_ref(order.owner, order.number),
                     reason: b'R',
-                    display_quantity: Some(if order.is_hidden() { 0 } else { order.open }),
+                    display_quantity: Some(if order.is_hidden() || order.is_held() {
+                        0
+                    } else {
+                        order.open
+                    }),
                     display_price: Some(Price(price)),
                     secondary_reference: Some(OrderReference(detail.reference)),
                 };

@@ -5,6 +5,7 @@
 
 use crate::book::ladder::TICK_MAX;
 use crate::bounds::Bounds;
+use crate::extension::Extensions;
 use crate::grown;
 use crate::instrument::{BLANK_FIRM, TradingState};
 use crate::machine::{Done, StateMachine};
@@ -30,6 +31,8 @@ impl StateMachine {
         self.pool
             .grow(bounds.open_orders_max, bounds.price_levels_max, seed);
         self.extensions.grow(bounds.open_orders_max);
+        let room = Extensions::room(bounds.open_orders_max);
+        self.stops.grow(room, bounds.instruments_max, seed);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -156,7 +159,8 @@ impl StateMachine {
             return Done::RefusedFor(Refusal::Taken);
         }
         let now = self.instruments.get(id);
-        if !now.book.is_empty() && (now.tick_size != tick_size || now.symbol != body.symbol) {
+        let live = !now.book.is_empty() || self.stops.any_of(id.0);
+        if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
         self.instruments
@@ -168,7 +172,7 @@ impl StateMachine {
         &mut self,
         _: &Record<'_>,
         body: &ArchivedSetInstrumentState,
-        _: &mut Outbox<'_, S>,
+        out: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let Some(state) = TradingState::from_u8(body.state) else {
@@ -178,6 +182,7 @@ impl StateMachine {
             return Done::RefusedFor(Refusal::Undefined);
         }
         self.instruments.get_mut(id).state = state;
+        self.settle(id, out);
         Done::Yes
     }
 }

@@ -88,11 +88,15 @@ impl StateMachine {
         }
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
-        let full = admitted.rests_at.is_some_and(|tick| {
-            self.pool.is_full()
-                || (admitted.is_extended() && self.extensions.is_full())
-                || self.pool.lacks_level(&place.book, admitted.lane(), tick)
-        });
+        let full = if admitted.stop {
+            self.pool.is_full() || self.extensions.is_full()
+        } else {
+            admitted.rests_at.is_some_and(|tick| {
+                self.pool.is_full()
+                    || (admitted.is_extended() && self.extensions.is_full())
+                    || self.pool.lacks_level(&place.book, admitted.lane(), tick)
+            })
+        };
         if full {
             Err(RejectReason::Other)
         } else {
@@ -150,10 +154,10 @@ impl StateMachine {
             open: wanted.quantity,
             executed: 0,
             min_quantity: options.min_quantity,
-            self_trade: self.self_trade_of(owner, options),
+            self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.trade_and_rest(&aggressor, detail, out);
+        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
     }
 
     /// Lets an order trade; what is left rests or is cancelled.
@@ -187,6 +191,10 @@ impl StateMachine {
             hidden: order.admitted.hidden,
         };
         let book = &mut self.instruments.get_mut(order.instrument).book;
+        if self.pool.lacks_level(book, order.admitted.lane(), tick) {
+            // A stop finds out only now; for all others it was seen at entry.
+            return self.cancel_entering(order, left, CancelReason::System, out);
+        }
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
         self.details[slot as usize] = detail;
         self.sessions.link(&mut self.details, session, slot);
@@ -241,8 +249,8 @@ impl StateMachine {
 
     /// The self-trade prevention of an order: its own, or its session's.
     #[inline(always)]
-    pub(crate) fn self_trade_of(&self, owner: u32, options: &Options) -> u8 {
-        match options.self_trade_prevention {
+    pub(crate) fn self_trade_of(&self, owner: u32, own: u8) -> u8 {
+        match own {
             0 => self.sessions.get(owner_session(owner)).self_trade_mode,
             own => own,
         }

@@ -19,6 +19,7 @@ use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
+use crate::stop::{Trigger, Waiting};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +28,7 @@ pub(crate) use walk::Walk;
 use walk::Writer;
 
 /// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
-pub const IMAGE_VERSION: u32 = 3;
+pub const IMAGE_VERSION: u32 = 4;
 
 /// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,15 +43,18 @@ pub enum Section {
     Books = 4,
     /// What the operator lets the venue and firms do.
     Risk = 5,
+    /// Live orders that wait out of their books.
+    Waiting = 6,
 }
 
 impl Section {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Position,
         Self::Venue,
         Self::Sessions,
         Self::Books,
         Self::Risk,
+        Self::Waiting,
     ];
 
     /// The section of a tag in a file.
@@ -150,6 +154,7 @@ impl StateMachine {
             pool: _,        // written book by book
             details: _,     // written order by order
             extensions: _,  // written order by order
+            stops: _,       // written by write_waiting
             risk: _,        // written by write_risk
             last_reference,
             last_match,
@@ -170,6 +175,8 @@ impl StateMachine {
         self.write_books(writer);
         writer.section(Section::Risk);
         self.write_risk(writer);
+        writer.section(Section::Waiting);
+        self.write_waiting(writer);
         writer.flush();
     }
 
@@ -245,6 +252,59 @@ impl StateMachine {
             walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
         }
     }
+}
+
+impl StateMachine {
+    /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
+    /// instrument, in the order in which they will act.
+    fn write_waiting(&self, writer: &mut Writer<'_>) {
+        writer.put(self.stops.count());
+        for id in self.sessions.defined() {
+            let mut slot = self.sessions.get(id).first_order;
+            while slot != NONE {
+                let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+                if order.is_held() {
+                    writer.put(order.book());
+                    writer.put(order.lane() as u32);
+                    self.write_order(slot, writer);
+                    let (waiting, trigger) = (
+                        self.stops.get(detail.extension),
+                        self.stops.trigger(detail.extension),
+                    );
+                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                }
+                slot = detail.next;
+            }
+        }
+        let triggered = || {
+            let of = |id: InstrumentId| self.stops.triggered(id.0);
+            self.instruments.defined().flat_map(of)
+        };
+        writer.put(triggered().count() as u32);
+        for index in triggered() {
+            let order = self.pool.order(self.stops.get(index).slot);
+            writer.put(order.owner);
+            writer.put(order.number);
+        }
+    }
+}
+
+fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {
+    let Waiting {
+        slot: _,
+        reference: _, // written with the order
+        price,
+        side: _, // the order's
+    } = waiting;
+    let Trigger {
+        extreme,
+        offset,
+        fixed,
+    } = trigger;
+    walk.u64(price);
+    walk.u32(extreme);
+    walk.u32(offset);
+    walk.u32(fixed);
 }
 
 fn walk_position(walk: &mut impl Walk, position: &mut Position, digest: &mut Digest) {
@@ -377,11 +437,13 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
         tick_size,
         lot_size,
         state,
+        last_price,
         book: _, // written level by level
     } = instrument;
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
+    walk.u32(last_price);
     let mut letter = *state as u8;
     walk.u8(&mut letter);
     match TradingState::from_u8(letter) {

@@ -88,6 +88,8 @@ pub struct OrderView {
     pub client_order_id: [u8; 14],
     /// When it expires; 0 = it does not by itself.
     pub deadline: Timestamp,
+    /// The trade price that triggers it, as it is now, if it waits out of the book for one.
+    pub trigger: Option<Price>,
 }
 
 impl StateMachine {
@@ -316,14 +318,13 @@ impl StateMachine {
         let order = self.pool.order(slot);
         let detail = &self.details[slot as usize];
         let instrument = InstrumentId(order.book());
-        let tick_size = self.instruments.get(instrument).tick_size;
         OrderView {
             session: owner_session(order.owner),
             user_ref: owner_ref(order.owner, order.number),
             instrument,
             reference: OrderReference(detail.reference),
             side: detail.side,
-            price: Price(u64::from(self.pool.tick(order)) * u64::from(tick_size)),
+            price: Price(self.price_of(slot)),
             open: self.open_of(slot),
             shown: order.open,
             executed: order.executed,
@@ -332,6 +333,7 @@ impl StateMachine {
             firm: detail.firm(),
             client_order_id: detail.client_order_id,
             deadline: self.extensions.of(detail.extension).deadline,
+            trigger: self.trigger_price(slot),
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Instrument {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
+    pub last_price: u32,
     pub book: Book,
 }
 
@@ -42,6 +44,7 @@ const UNDEFINED: Instrument = Instrument {
     tick_size: 0,
     lot_size: 0,
     state: TradingState::Trading,
+    last_price: 0,
     book: Book::new(0),
 };
 
@@ -155,6 +158,10 @@ impl Instruments {
         let instrument = &mut self.table[id.0 as usize];
         let before = instrument.is_defined().then_some(instrument.symbol);
         instrument.symbol = symbol;
+        if instrument.tick_size != tick_size {
+            // It might lie between the new ticks.
+            instrument.last_price = 0;
+        }
         instrument.tick_size = tick_size;
         instrument.lot_size = lot_size;
         match before {

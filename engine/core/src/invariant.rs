@@ -25,6 +25,7 @@ impl StateMachine {
             orders += in_book;
             levels += on_levels;
         }
+        orders += self.stops.check().map_err(state)?;
         if orders != self.pool.live() {
             return Err(state(
                 "the books and the pool disagree on the number of live orders",
@@ -145,6 +146,7 @@ impl StateMachine {
             if detail.prev != last || detail.reference <= last_reference {
                 return Err(state("a session's list is not by order reference"));
             }
+            self.check_waiting(slot)?;
             count += 1;
             extended += u32::from(detail.extension != NONE);
             if count > session.open_orders {

@@ -54,7 +54,9 @@ mod outbox;
 mod replace;
 mod risk;
 mod session;
+mod stop;
 mod supervision;
+mod trigger;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

@@ -14,6 +14,7 @@ use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::risk::Risk;
 use crate::session::Sessions;
+use crate::stop::Stops;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
@@ -74,6 +75,7 @@ pub struct StateMachine {
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
+    pub(crate) stops: Stops,
     pub(crate) risk: Risk,
     /// Last order reference given.
     pub(crate) last_reference: u64,
@@ -110,6 +112,7 @@ impl StateMachine {
             pool: OrderPool::new(),
             details: Vec::new(),
             extensions: Extensions::new(),
+            stops: Stops::new(),
             risk: Risk::new(),
             last_reference: 0,
             last_match: 0,
@@ -154,6 +157,7 @@ impl StateMachine {
             let (record, after) =
                 parsed.map_err(|error| ApplyError::Malformed { sequence, error })?;
             self.position.sequence = sequence;
+            out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
             rest = after;
         }

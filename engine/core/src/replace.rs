@@ -86,6 +86,7 @@ impl StateMachine {
         let displayed = body.display != b'N';
         let inherited_deadline =
             options.inherit_extension(&extension, body.time_in_force, displayed);
+        self.inherit_stop(&mut options, original, body.time_in_force);
         let wanted = Wanted {
             price: body.price.to_native(),
             quantity: body.quantity.to_native(),
@@ -149,11 +150,14 @@ impl StateMachine {
         original: &Detail,
         admitted: &Admitted,
     ) -> bool {
+        let extended = original.extension != NONE;
+        if admitted.stop {
+            return !extended && self.extensions.is_full();
+        }
         let Some(tick) = admitted.rests_at else {
             return false;
         };
-        let alone = order.prev == NONE && order.next == NONE;
-        let extended = original.extension != NONE;
+        let alone = order.prev == NONE && order.next == NONE && !order.is_held();
         (!alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
             || (admitted.is_extended() && !extended && self.extensions.is_full())
     }
@@ -207,10 +211,10 @@ impl StateMachine {
             open,
             executed,
             min_quantity: options.min_quantity,
-            self_trade: self.self_trade_of(owner, options),
+            self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.trade_and_rest(&aggressor, detail, out);
+        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
     }
 }
 

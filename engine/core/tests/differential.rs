@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::flow::{Step, step};
+use common::flow::{Mix, Step, step};
 use common::oracle::Oracle;
 use common::oracle::fault::{FAULTS, Fault};
 use common::*;
@@ -48,13 +48,20 @@ impl Pair {
         pair
     }
 
-    fn tell(&mut self, command: &Command) -> Result<usize, String> {
+    /// Returns how many events it had, and how many of them triggered a stop.
+    fn tell(&mut self, command: &Command) -> Result<(usize, usize), String> {
         let said = self.driver.tell(std::slice::from_ref(command));
         let wanted = self.oracle.tell(self.driver.timestamp, command);
         if said != wanted {
             return Err(difference(command, &said, &wanted));
         }
-        Ok(said.len())
+        let triggered = said.iter().filter(|said| {
+            let Said::Event { what, .. } = said else {
+                return false;
+            };
+            matches!(what, What::PriorityUpdate(_))
+        });
+        Ok((said.len(), triggered.count()))
     }
 
     fn compare_books(&self) -> Result<(), String> {
@@ -114,9 +121,12 @@ struct Done {
     events: usize,
     live_max: usize,
     reloads: usize,
+    /// Stops that were triggered, and of these the second and later ones of one record.
+    triggered: usize,
+    chained: usize,
 }
 
-fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
+fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
     let mut pair = Pair::new(fault, bounds);
     let mut done = Done::default();
@@ -137,8 +147,11 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
             pair.driver.reload()?;
             done.reloads += 1;
         }
-        let command = step.command(&pair.oracle);
-        done.events += pair.tell(&command)?;
+        let command = step.command_of(&pair.oracle, mix);
+        let (events, triggered) = pair.tell(&command)?;
+        done.events += events;
+        done.triggered += triggered;
+        done.chained += triggered.saturating_sub(1);
         done.live_max = done.live_max.max(pair.oracle.live());
         done.commands += 1;
         if at % 8 == 0 || at + 1 == steps.len() {
@@ -160,16 +173,27 @@ fn runner(cases: u32, seed: &[u8; 32]) -> TestRunner {
 
 #[test]
 fn the_machine_says_what_the_naive_venue_says() {
+    compare(Mix::All);
+}
+
+#[test]
+fn the_machine_says_what_the_naive_venue_says_of_stops() {
+    compare(Mix::Stops);
+}
+
+fn compare(mix: Mix) {
     let cases = operations().div_ceil(STREAM_LENGTH) as u32;
     let steps = proptest::collection::vec(step(), STREAM_LENGTH);
     let done = std::cell::RefCell::new(Done::default());
     let outcome = runner(cases, b"lockstep differential stream 001").run(&steps, |steps| {
-        let one = run(&steps, Fault::None).map_err(TestCaseError::fail)?;
+        let one = run(&steps, mix, Fault::None).map_err(TestCaseError::fail)?;
         let mut done = done.borrow_mut();
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
         done.reloads += one.reloads;
+        done.triggered += one.triggered;
+        done.chained += one.chained;
         Ok(())
     });
     if let Err(error) = outcome {
@@ -177,8 +201,13 @@ fn the_machine_says_what_the_naive_venue_says() {
     }
     let done = done.into_inner();
     println!(
-        "{} commands, {} events, up to {} live",
-        done.commands, done.events, done.live_max
+        "{} commands, {} events, up to {} live, {} stops triggered, {} of them with another",
+        done.commands, done.events, done.live_max, done.triggered, done.chained
+    );
+    let least = operations() / if mix == Mix::Stops { 100 } else { 400 };
+    assert!(
+        done.triggered >= least && done.chained >= least / 20,
+        "hardly a stop was triggered"
     );
     assert!(done.commands >= operations());
     assert!(done.reloads * 200 > done.commands, "{}", done.reloads);
@@ -206,7 +235,9 @@ fn each_planted_fault_is_seen() {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"lockstep differential stream 002");
         let outcome = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
-            run(&steps, fault).map(|_| ()).map_err(TestCaseError::fail)
+            run(&steps, Mix::All, fault)
+                .map(|_| ())
+                .map_err(TestCaseError::fail)
         });
         assert!(
             matches!(outcome, Err(TestError::Fail(..))),

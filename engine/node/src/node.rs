@@ -5,7 +5,7 @@ use crate::admin::{AdminServer, Office, desk};
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
-use crate::config::{AgentName, Config, DriverChoice};
+use crate::config::{AgentName, Config, DriverChoice, ThreadConfig};
 use crate::consensus::{LogEnd, Solo};
 use crate::counters::Counters;
 use crate::definitions;
@@ -19,6 +19,7 @@ use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
 use crate::sequencer::{BatchBounds, LogTail, Sequencer, SequencerAgent};
 use crate::sink::{EgressSink, FRAME_MAX};
+use crate::snapshot::{SnapshotAgent, SnapshotRequest};
 use crate::status::{Applied, FinalState, Status};
 use crate::stream::StreamAgent;
 use crate::{operator, ring, signals};
@@ -57,6 +58,7 @@ pub struct Node {
     agents_done: Arc<AtomicBool>,
     listening: Receiver<(SocketAddr, &'static str)>,
     status: Arc<Status>,
+    snapshot_request: Arc<SnapshotRequest>,
     finish: recovery::Finish,
 }
 
@@ -104,6 +106,7 @@ impl Node {
         let mut assembly = Assembly::new(config, &recovered, options.report, &stop)?;
         assembly.listening = Some(told);
         let status = Arc::clone(&assembly.status);
+        let snapshot_request = Arc::clone(&assembly.snapshot_request);
         let agents_done = Arc::clone(&assembly.agents_done);
         let (plans, finish, mut others) = assembly.plan(recovered, &counters)?;
         let page = signals::page_bytes();
@@ -119,8 +122,14 @@ impl Node {
             agents_done,
             listening,
             status,
+            snapshot_request,
             finish,
         })
+    }
+
+    /// Asks the agent `snapshot` for one now; without that agent nobody answers.
+    pub fn snapshot_request(&self) -> &Arc<SnapshotRequest> {
+        &self.snapshot_request
     }
 
     /// Address and driver, once, when the gateway has begun to listen.
@@ -177,7 +186,7 @@ fn start_threads(
     let mut threads = Vec::new();
     for (i, thread) in config.threads.iter().enumerate() {
         let mut mine = Vec::new();
-        for name in AgentName::ALL {
+        for name in AgentName::ALL.into_iter().chain([AgentName::Snapshot]) {
             if thread.agents.contains(&name)
                 && let Some(at) = plans.iter().position(|(n, _)| *n == name)
             {
@@ -207,6 +216,7 @@ fn stop_order(name: AgentName) -> usize {
         AgentName::Engine => 3,
         AgentName::Stream => 4,
         AgentName::Gateway => 5,
+        AgentName::Snapshot => 6,
     }
 }
 
@@ -216,6 +226,7 @@ struct Assembly<'a> {
     status: Arc<Status>,
     stop: Arc<Stop>,
     flush_wanted: Arc<AtomicBool>,
+    snapshot_request: Arc<SnapshotRequest>,
     agents_done: Arc<AtomicBool>,
     passwords: Passwords,
     verifier: Verifier,
@@ -247,6 +258,7 @@ impl<'a> Assembly<'a> {
             status,
             stop: Arc::clone(stop),
             flush_wanted: Arc::default(),
+            snapshot_request: Arc::default(),
             agents_done: Arc::default(),
             passwords,
             verifier,
@@ -381,7 +393,7 @@ impl<'a> Assembly<'a> {
             operator::start(office, self.admin, records, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("operator", &e))?,
         ];
-        let plans: Plans = vec![
+        let mut plans: Plans = vec![
             (
                 AgentName::Gateway,
                 Box::new(move || Ok(Box::new(GatewayAgent::new(gateway, setup)?))),
@@ -392,6 +404,13 @@ impl<'a> Assembly<'a> {
             (AgentName::Engine, plan(engine)),
             (AgentName::Stream, plan(stream)),
         ];
+        let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
+        if config.threads.iter().any(has_snapshot) {
+            let (storage, meta) = (log.storage, log.meta);
+            let (what, request) = (config.snapshot.clone(), self.snapshot_request);
+            let agent = SnapshotAgent::new(storage, meta, what, buffer, request, counters);
+            plans.push((AgentName::Snapshot, plan(agent)));
+        }
         Ok((plans, finish, others))
     }
 }

@@ -56,9 +56,14 @@ impl StateMachine {
         reader.section(Section::Sessions)?;
         self.read_sessions(reader)?;
         reader.section(Section::Books)?;
-        self.read_books(reader)?;
+        let mut references = References::new();
+        self.read_books(reader, &mut references)?;
         reader.section(Section::Risk)?;
-        self.read_risk(reader)
+        self.read_risk(reader)?;
+        reader.section(Section::Waiting)?;
+        self.read_waiting(reader, &mut references)?;
+        self.link_sessions(references);
+        Ok(())
     }
 
     fn read_risk(&mut self, reader: &mut Reader<'_>) -> Loaded {
@@ -142,18 +147,16 @@ impl StateMachine {
         Ok(())
     }
 
-    fn read_books(&mut self, reader: &mut Reader<'_>) -> Loaded {
-        let mut references = References::new();
+    fn read_books(&mut self, reader: &mut Reader<'_>, references: &mut References) -> Loaded {
         let mut last = InstrumentId(0);
         for _ in 0..reader.get()? {
             let id = InstrumentId(reader.get()?);
             if id <= last {
                 return Err(reader.wrong("instruments are not by id"));
             }
-            self.read_book(id, reader, &mut references)?;
+            self.read_book(id, reader, references)?;
             last = id;
         }
-        self.link_sessions(references);
         Ok(())
     }
 
@@ -176,7 +179,11 @@ impl StateMachine {
         }
         self.instruments
             .define(id, instrument.symbol, tick_size, lot_size);
-        self.instruments.get_mut(id).state = instrument.state;
+        if instrument.last_price > TICK_MAX {
+            return Err(reader.wrong("a last price is above every price"));
+        }
+        let place = self.instruments.get_mut(id);
+        (place.state, place.last_price) = (instrument.state, instrument.last_price);
         for lane in 0..LANES {
             let mut last = None;
             loop {
@@ -208,18 +215,19 @@ impl StateMachine {
             return Err(reader.wrong("a level has no order"));
         }
         for _ in 0..count {
-            let slot = self.read_order(id, lane, tick, reader)?;
+            let slot = self.read_order(id, lane, Some(tick), reader)?;
             references.push((self.details[slot as usize].reference, slot));
         }
         Ok(())
     }
 
+    /// An order at a price, in ticks, or one that waits at none.
     #[inline(always)]
     fn read_order(
         &mut self,
         id: InstrumentId,
         lane: usize,
-        tick: u32,
+        tick: Option<u32>,
         reader: &mut Reader<'_>,
     ) -> Result<u32, LoadError> {
         let (mut order, mut detail) = (FREE_ORDER, FREE_DETAIL);
@@ -241,7 +249,8 @@ impl StateMachine {
             return Err(reader.wrong("an order is not open, or its key is another's"));
         }
         let book = &mut self.instruments.get_mut(id).book;
-        if self.pool.is_full() || self.pool.lacks_level(book, lane, tick) {
+        let no_level = |tick| self.pool.lacks_level(book, lane, tick);
+        if self.pool.is_full() || tick.is_some_and(no_level) {
             return Err(reader.wrong("there are more orders or levels than the bounds allow"));
         }
         if extended && self.extensions.is_full() {
@@ -254,12 +263,72 @@ impl StateMachine {
             executed: order.executed,
             hidden: lane & 2 != 0,
         };
-        let slot = self.pool.rest(book, side_of(lane), tick, &new);
+        let slot = match tick {
+            Some(tick) => self.pool.rest(book, side_of(lane), tick, &new),
+            None => self.pool.hold(book, side_of(lane), &new),
+        };
         if extended {
             detail.extension = self.extensions.add(extension, detail.reference, slot);
         }
         self.details[slot as usize] = detail;
         Ok(slot)
+    }
+
+    fn read_waiting(&mut self, reader: &mut Reader<'_>, references: &mut References) -> Loaded {
+        let mut last = None;
+        for _ in 0..reader.get()? {
+            let (id, lane) = (InstrumentId(reader.get()?), reader.get()? as usize);
+            let known = self.instruments.in_bounds(id) && self.instruments.get(id).is_defined();
+            if !known || lane >= LANES {
+                return Err(reader.wrong("an order waits for an instrument or side there is not"));
+            }
+            let slot = self.read_order(id, lane, None, reader)?;
+            let Detail {
+                reference,
+                extension,
+                ..
+            } = self.details[slot as usize];
+            let place = Some((owner_session(self.pool.order(slot).owner), reference));
+            if place <= last {
+                return Err(reader.wrong("waiting orders are not by session and reference"));
+            }
+            last = place;
+            let side = side_of(lane);
+            let mut waiting = Waiting {
+                slot,
+                reference,
+                price: 0,
+                side,
+            };
+            let mut trigger = Trigger::fixed(side, 0);
+            walk_waiting(reader, &mut waiting, &mut trigger);
+            reader.check()?;
+            if extension == NONE || !trigger.is_legal() {
+                return Err(reader.wrong("a waiting order has no trigger that there can be"));
+            }
+            self.stops.add(extension, id.0, trigger, waiting);
+            references.push((reference, slot));
+        }
+        let mut last = 0;
+        for _ in 0..reader.get()? {
+            let slot = self.pool.find(reader.get()?, reader.get()?);
+            let held = slot != NONE && self.pool.order(slot).is_held();
+            let index = if held {
+                self.details[slot as usize].extension
+            } else {
+                NONE
+            };
+            if index == NONE || self.stops.is_triggered(index) {
+                return Err(reader.wrong("a triggered order does not wait, or is there twice"));
+            }
+            let instrument = self.pool.order(slot).book();
+            if instrument < last {
+                return Err(reader.wrong("triggered orders are not by instrument"));
+            }
+            last = instrument;
+            self.stops.pull_trigger(index, instrument);
+        }
+        Ok(())
     }
 
     /// Each session's list, oldest order reference first.

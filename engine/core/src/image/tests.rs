@@ -162,7 +162,20 @@ fn busy() -> StateMachine {
     );
     apply(&mut machine, 1, &order(3, b'S', 4, 10_000), &[]);
     apply(&mut machine, 1, &order(4, b'S', 4, 10_200), &[]);
+    let stop: &[(PartTag, &[u8])] = &[(PartTag::STOP_PRICE, &11_000u64.to_le_bytes())];
+    apply(&mut machine, 1, &order(5, b'B', 3, 10_500), stop);
+    let trails: &[(PartTag, &[u8])] = &[
+        (PartTag::STOP_KIND, b"T"),
+        (PartTag::TRAIL_OFFSET, &500i32.to_le_bytes()),
+    ];
+    apply(&mut machine, 1, &order(6, b'S', 3, 9_000), trails);
     machine
+}
+
+/// Extension and slot of the stop that does not trail, or of the one that does.
+fn waiting(machine: &StateMachine, number: u32) -> (u32, u32) {
+    let slot = machine.pool.find(1 << 8, number);
+    (machine.details[slot as usize].extension, slot)
 }
 
 type Mutation = fn(&mut StateMachine);
@@ -249,6 +262,7 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).tick_size += 1,
         |m| instrument(m).lot_size += 1,
         |m| instrument(m).state = TradingState::Halted,
+        |m| instrument(m).last_price += 1,
         |m| instrument(m).book.ladders.swap(0, 1),
         |m| resting(m).open += 1,
         |m| resting(m).executed += 1,
@@ -272,6 +286,17 @@ fn every_field_moves_the_hash() {
         |m| extension(m).expire_time += 1,
         |m| extension(m).max_floor += 1,
         |m| extension(m).reserve += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).0.price += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).1.fixed += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.extreme += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.offset += 1,
+        |m| m.pool.order_mut(waiting(m, 6).1).open += 1,
+        |m| {
+            let slot = waiting(m, 6).1;
+            m.details[slot as usize].reference += 100;
+        },
+        |m| m.stops.traded(1, 9_500),
+        |m| m.stops.traded(1, 11_000),
     ];
     let mut hashes = alloc::vec![busy().state_hash()];
     for (at, mutate) in mutations.iter().enumerate() {
@@ -431,22 +456,42 @@ fn content_does_not_depend_on_batching() {
     }
 }
 
-/// Resting orders of every sort: plain, with a reserve, good till a time, hidden, on another channel.
+/// Live orders of every sort: plain, with a reserve, good till a time, hidden, on another channel, stops.
 fn varied() -> StateMachine {
     let mut machine = busy();
     let timed = EnterOrder {
         time_in_force: b'6',
-        ..order(5, b'B', 3, 9_000)
+        ..order(15, b'B', 3, 9_000)
     };
     let till: &[(PartTag, &[u8])] = &[(PartTag::EXPIRE_TIME, &9u32.to_le_bytes())];
     apply(&mut machine, 1, &timed, till);
     let hidden = EnterOrder {
         display: b'N',
-        ..order(6, b'S', 3, 10_300)
+        ..order(16, b'S', 3, 10_300)
     };
     apply(&mut machine, 1, &hidden, &[]);
-    assert_eq!(machine.extensions.live(), 2);
+    assert_eq!(machine.extensions.live(), 4);
     machine
+}
+
+/// Stops that were triggered and cannot act while the instrument is halted.
+fn triggered() -> StateMachine {
+    let mut machine = varied();
+    set_state(&mut machine, b'H');
+    instrument(&mut machine).last_price = 11_000;
+    machine.stops.traded(1, 11_000);
+    machine.check_invariants().unwrap();
+    assert!(machine.stops.any_triggered());
+    machine
+}
+
+fn set_state(machine: &mut StateMachine, state: u8) {
+    let body = SetInstrumentState {
+        instrument: 1,
+        state,
+        _reserved: [0; 3],
+    };
+    apply(machine, 0, &body, &[]);
 }
 
 #[test]
@@ -456,6 +501,7 @@ fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
         empty(),
         busy(),
         varied(),
+        triggered(),
     ] {
         let image = Kept::of(&machine);
         let mut loaded = image.load().unwrap();
@@ -469,6 +515,8 @@ fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
             apply(machine, 1, &order(20, b'S', 30, 9_000), &[]);
             apply(machine, 1, &order(21, b'B', 30, 10_400), &[]);
             cancel(machine, 21);
+            set_state(machine, b'T');
+            assert!(!machine.stops.any_triggered());
         }
         assert_eq!(loaded.digest, machine.digest);
         assert_eq!(Kept::of(&loaded), Kept::of(&machine));
@@ -479,7 +527,7 @@ fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
 /// with just these bytes. Nothing panics.
 #[test]
 fn a_damaged_image_is_refused_or_is_a_state_of_its_own() {
-    let image = Kept::of(&varied());
+    let image = Kept::of(&triggered());
     let (mut refused, mut other) = (0, 0);
     for section in 0..image.sections.len() {
         for at in 0..image.sections[section].len() {

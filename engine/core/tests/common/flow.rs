@@ -36,9 +36,20 @@ prop_compose! {
 
 const SIDES: [u8; 8] = *b"BBBBSSTE";
 
+/// Which of the rarer kinds of orders a stream has: all, or one kind often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mix {
+    All,
+    Stops,
+}
+
 impl Step {
     /// The command of this step, given what is there.
     pub fn command(&self, oracle: &Oracle) -> Command {
+        self.command_of(oracle, Mix::All)
+    }
+
+    pub fn command_of(&self, oracle: &Oracle, mix: Mix) -> Command {
         let session = u32::from(self.session) + 1;
         let user = USERS[usize::from(self.session)];
         let epoch = oracle.epoch(session);
@@ -49,8 +60,8 @@ impl Step {
             index: 0,
         });
         let command = match self.what {
-            0..=549 => self.enter(session, epoch, oracle),
-            550..=719 => self.replace(session, epoch, target, oracle),
+            0..=549 => self.special(self.enter(session, epoch, oracle), mix),
+            550..=719 => self.special(self.replace(session, epoch, target, oracle), mix),
             720..=839 => {
                 let total = if self.side < 4 {
                     0
@@ -174,6 +185,40 @@ impl Step {
                 command.option(PartTag::SELF_TRADE_PREVENTION, mode)
             }
             _ => command,
+        }
+    }
+
+    /// A share of the orders and replacements are of a rarer kind.
+    fn special(&self, command: Command, mix: Mix) -> Command {
+        let draw = self.twist_value >> 16;
+        match (mix, draw % 16) {
+            (Mix::All, 0..=1) | (Mix::Stops, 0..=5) => self.stop(command, draw / 16),
+            _ => command,
+        }
+    }
+
+    /// Triggers lie around the prices at which trades happen; one in four trails.
+    fn stop(&self, command: Command, draw: u32) -> Command {
+        let (symbol, replaces) = match &command.request {
+            Request::EnterOrder(body) => (body.symbol, false),
+            _ => (*b"AAAA    ", true),
+        };
+        let tick = if symbol == *b"BBBB    " { 5 } else { 100 };
+        let price = u64::from(1_000 + draw / 16 % 40) * tick;
+        let offset = (draw / 16 % 6) as i32 * tick as i32;
+        let price = |command: Command| command.option(PartTag::STOP_PRICE, price.to_le_bytes());
+        let trail = |command: Command| {
+            command
+                .option(PartTag::STOP_KIND, "T")
+                .option(PartTag::TRAIL_OFFSET, offset.to_le_bytes())
+        };
+        match draw % 16 {
+            0..=2 => trail(command),
+            3 => price(trail(command)),
+            4 => price(command.option(PartTag::STOP_KIND, "S")),
+            5 if replaces => command.option(PartTag::STOP_KIND, "N"),
+            6 => price(command.option(PartTag::STOP_KIND, [draw as u8])),
+            _ => price(command),
         }
     }
 

@@ -646,6 +646,15 @@ impl fmt::Display for What {
                 r.secondary_reference
                     .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
             }
+            What::PriorityUpdate(p) => {
+                let who = user_ref(p.user_ref);
+                let shown = p.display as char;
+                write!(
+                    f,
+                    "active {who} @{} {shown} ref {}",
+                    p.price, p.order_reference
+                )
+            }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));
                 let line = format!("mass cancel {} {firm} {symbol}", user_ref(r.user_ref));

@@ -122,6 +122,7 @@ fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
         ("network", running.network != wanted.network),
         ("journal", running.journal != wanted.journal),
         ("day", running.day != wanted.day),
+        ("snapshot", running.snapshot != wanted.snapshot),
         ("admin", running.admin != wanted.admin),
         ("thread", running.threads != wanted.threads),
     ];

@@ -32,6 +32,7 @@ impl Oracle {
         match self.may_enter(session, &terms, options) {
             Ok(firm) => {
                 let deadline = self.deadline(&terms, options, None).unwrap();
+                let stop = self.stop_of(&terms, options);
                 let mut order = Order {
                     terms,
                     session,
@@ -42,11 +43,12 @@ impl Oracle {
                     shown: 0,
                     deadline,
                     by_date: options.integer(204) != 0,
+                    stop,
                 };
                 self.references += 1;
                 order.terms.order_reference = self.references;
                 self.say(session, What::Accepted(order.terms.clone()));
-                self.trade(order, options.integer(3) as u32);
+                self.act_or_wait(order, options.integer(3) as u32);
             }
             Err(reason) => {
                 if self.fault == Fault::RejectConsumesNothing {
@@ -91,7 +93,12 @@ impl Oracle {
         }
         self.check_values(terms, options, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if rests(terms) {
+        if self.stop_of(terms, options).is_some() {
+            let full = self.orders.len() >= self.bounds[0] as usize + slack;
+            if full || self.extended() >= self.bounds[0].div_ceil(4) {
+                return Err(RejectReason::Other);
+            }
+        } else if rests(terms) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
             let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
@@ -102,9 +109,9 @@ impl Oracle {
         Ok(firm)
     }
 
-    /// Live orders with a display size or a deadline.
+    /// Live orders with a display size, a deadline or a trigger.
     pub(super) fn extended(&self) -> u32 {
-        let extended = |order: &&Order| order.floor != 0 || order.deadline != 0;
+        let extended = |order: &&Order| is_extended(order);
         self.orders.iter().filter(extended).count() as u32
     }
 
@@ -141,7 +148,7 @@ impl Oracle {
             .orders
             .iter()
             .enumerate()
-            .filter(|(at, _)| Some(*at) != without);
+            .filter(|(at, order)| Some(*at) != without && order.stop.is_none());
         let levels: std::collections::BTreeSet<_> =
             others.map(|(_, order)| place(&order.terms)).collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
@@ -196,6 +203,10 @@ impl Oracle {
             price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
         fail(
             (price < MARKET || post_only) && bad,
+            RejectReason::InvalidPrice,
+        )?;
+        fail(
+            !self.stop_is_right(terms, options),
             RejectReason::InvalidPrice,
         )
     }
@@ -262,6 +273,14 @@ impl Oracle {
             let (tag, value) = said.unwrap().clone();
             merged.insert(tag, value);
         }
+        let silent = !(200..=202).any(|tag| merged.contains_key(&tag));
+        let silent = silent && self.fault != Fault::ReplaceForgetsStop;
+        if let Some(stop) = original
+            .stop
+            .filter(|_| silent && body.time_in_force != b'3')
+        {
+            stop.said_by_a_replacement(&mut merged);
+        }
         let merged = Read {
             values: merged,
             faulty: options.faulty,
@@ -287,10 +306,12 @@ impl Oracle {
             return;
         }
         self.take_number(session, user_ref.index, user_ref.number);
-        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6';
-        let had = original.floor != 0 || original.deadline != 0;
-        let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
-        if rests(&terms) && (full || !self.level_free(&terms, Some(at))) {
+        let stop = self.stop_of(&terms, &merged);
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || stop.is_some();
+        let full =
+            extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
+        let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
+        if (rests(&terms) || stop.is_some()) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
@@ -322,11 +343,16 @@ impl Oracle {
             shown: 0,
             deadline,
             by_date: merged.integer(204) != 0,
+            stop,
         };
-        self.trade(order, merged.integer(3) as u32);
+        self.act_or_wait(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
             let last = self.orders.pop().unwrap();
             self.orders.insert(at, last);
         }
     }
+}
+
+fn is_extended(order: &Order) -> bool {
+    order.floor != 0 || order.deadline != 0 || order.stop.is_some()
 }

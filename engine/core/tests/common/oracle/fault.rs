@@ -56,9 +56,25 @@ pub enum Fault {
     KillLeavesOrders,
     /// The operator's mass cancel of a firm cancels every firm's orders.
     FirmNotCompared,
+    /// A stop is triggered only by a trade beyond its price.
+    StopBeyondItsPrice,
+    /// Triggered stops act by order reference.
+    StopsByReference,
+    /// What a triggered stop triggers acts with the next record.
+    ChainedStopsLate,
+    /// A trailing stop stays where it began.
+    TrailingStaysBehind,
+    /// A trailing stop goes back with the price.
+    TrailingGoesBack,
+    /// A triggered stop keeps its order reference.
+    TriggeredKeepsReference,
+    /// A stop that was reached before its entry waits.
+    ReachedStopWaits,
+    /// A replacement forgets the trigger.
+    ReplaceForgetsStop,
 }
 
-pub const FAULTS: [Fault; 26] = [
+pub const FAULTS: [Fault; 34] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -85,4 +101,12 @@ pub const FAULTS: [Fault; 26] = [
     Fault::StreamGoesOn,
     Fault::KillLeavesOrders,
     Fault::FirmNotCompared,
+    Fault::StopBeyondItsPrice,
+    Fault::StopsByReference,
+    Fault::ChainedStopsLate,
+    Fault::TrailingStaysBehind,
+    Fault::TrailingGoesBack,
+    Fault::TriggeredKeepsReference,
+    Fault::ReachedStopWaits,
+    Fault::ReplaceForgetsStop,
 ];

@@ -10,6 +10,7 @@ impl Oracle {
             terms.instrument == instrument
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
+                && self.orders[*at].stop.is_none()
                 && !self.orders[*at].by_date
         });
         own.min_by_key(|at| {
@@ -22,7 +23,8 @@ impl Oracle {
     pub(super) fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (at, order) in self.orders.iter().enumerate() {
-            if order.terms.instrument != instrument || is_buy(order.terms.side) != buy {
+            let other = order.terms.instrument != instrument || is_buy(order.terms.side) != buy;
+            if other || order.stop.is_some() {
                 continue;
             }
             let better = best.is_none_or(|best| {
@@ -104,6 +106,9 @@ impl Oracle {
         }
         let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
         if rests(&order.terms) || residual_rests {
+            if !self.level_free(&order.terms, None) && self.fault != Fault::LevelBoundOffByOne {
+                return self.cancel_entering(&order, CancelReason::System);
+            }
             order.shown = order.floor.min(order.open);
             self.orders.push(order);
             return;
@@ -220,10 +225,12 @@ impl Oracle {
             match_number: MatchNumber(self.matches),
         };
         let (session, left) = (resting.session, resting.open);
+        let (instrument, price) = (resting.terms.instrument, resting.terms.price);
         self.say(session, What::Executed(executed));
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';
         self.say(order.session, What::Executed(executed));
+        self.printed(instrument, price);
         if left == 0 {
             self.orders.remove(at);
         } else if self.orders[at].floor != 0 {

@@ -11,6 +11,7 @@ mod operator;
 mod options;
 mod protection;
 mod request;
+mod stops;
 
 use super::*;
 use fault::Fault;
@@ -43,6 +44,8 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// Of the last trade; 0 = none.
+    last: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ struct Order {
     /// 0 = none.
     deadline: u64,
     by_date: bool,
+    /// It is out of the book until a trade triggers it.
+    stop: Option<stops::Stop>,
 }
 
 impl Order {
@@ -91,6 +96,8 @@ pub struct Oracle {
     numbers: BTreeMap<(u32, u8), u32>,
     references: u64,
     matches: u64,
+    /// Order references of triggered stops that have not acted.
+    triggered: std::collections::VecDeque<u64>,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -118,6 +125,7 @@ impl Oracle {
             numbers: BTreeMap::new(),
             references: 0,
             matches: 0,
+            triggered: Default::default(),
             protection: Protection::default(),
             said: Vec::new(),
         }
@@ -135,6 +143,7 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
+        self.settle();
         std::mem::take(&mut self.said)
     }
 
@@ -204,7 +213,8 @@ impl Oracle {
     /// Live orders of one side: displayed ones in priority, then hidden ones.
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
-            order.terms.instrument == instrument && is_buy(order.terms.side) == buy
+            let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
+            own && order.stop.is_none()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.

@@ -146,6 +146,11 @@ impl Oracle {
                 return;
             }
         }
+        // A trade at another tick is forgotten.
+        let last = match self.instruments.get(&id) {
+            Some(now) if now.tick_size == tick_size => now.last,
+            _ => 0,
+        };
         let state = self
             .instruments
             .get(&id)
@@ -158,6 +163,7 @@ impl Oracle {
                 tick_size,
                 lot_size,
                 state,
+                last,
             },
         );
     }
@@ -201,7 +207,7 @@ impl Oracle {
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) {
+                display_quantity: Some(if hidden(&order.terms) || order.stop.is_some() {
                     0
                 } else {
                     order.shown()
@@ -226,6 +232,9 @@ impl Oracle {
                     }
                 }
             }
+        }
+        if self.fault != Fault::DayOrdersSurvive {
+            self.close_waiting();
         }
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;

@@ -39,9 +39,8 @@ enum Command {
     /// Look at a journal: inspect, verify, replay; never writes to it
     #[command(subcommand)]
     Journal(journal::JournalCommand),
-    /// Operator's small helps
-    #[command(subcommand)]
-    Admin(admin::AdminCommand),
+    /// Look at a running node and command it, over its admin socket; hash passwords
+    Admin(Box<admin::AdminArguments>),
     /// Is this host fit for low latency? Pass, warning or failure, and the command that mends it
     Doctor(doctor::DoctorArguments),
     /// Print the counters of a running or dead node

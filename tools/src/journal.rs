@@ -1,4 +1,4 @@
-//! `lockstep journal inspect | verify | replay`: what a journal says, whether it is whole, what it leads to.
+//! `lockstep journal …`: what a journal says, whether it is whole, what it leads to, and what to do with it.
 //!
 //! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None but
 //! `repair` takes a lock or writes a byte in the folder.
@@ -7,7 +7,7 @@ mod cursor;
 mod diff;
 mod event_fields;
 mod export;
-mod fields;
+pub mod fields;
 mod filter;
 mod finding;
 mod folder;

@@ -52,6 +52,10 @@ pub struct LiveOrder {
     pub open: u32,
     /// Most shares that are displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// The last trade price that makes it act; 0 = it is no stop, or its trigger is not said.
+    pub stop_price: u64,
+    /// Venue tag 201, or what it means to leave it out: `N` no stop, `S` stop, `T` trailing stop.
+    pub stop_kind: u8,
     /// Shares of this order, not of its chain, that have traded.
     pub executed: u32,
     pub time_in_force: u8,
@@ -142,6 +146,11 @@ impl Ledger {
 
     fn order(&self, session: u32, instrument: InstrumentId, terms: &OrderTerms<'_>) -> LiveOrder {
         let max_floor = terms.options.find(PartTag::MAX_FLOOR);
+        let stop_price = terms.options.find(PartTag::STOP_PRICE);
+        let stop_price = stop_price.and_then(|part| part.u64()).unwrap_or(0);
+        let stop_kind = terms.options.find(PartTag::STOP_KIND);
+        let stop_kind = stop_kind.and_then(|part| part.u8());
+        let implied = if stop_price == 0 { b'N' } else { b'S' };
         let dead = terms.state == OrderState::Dead;
         LiveOrder {
             key: OrderKey::new(session, terms.user_ref),
@@ -153,6 +162,8 @@ impl Ledger {
             price: terms.price,
             open: if dead { 0 } else { terms.quantity },
             max_floor: max_floor.and_then(|part| part.u32()).unwrap_or(0),
+            stop_price,
+            stop_kind: stop_kind.unwrap_or(implied),
             executed: 0,
             time_in_force: terms.time_in_force,
             display: terms.display,

@@ -157,6 +157,15 @@ impl Busy {
         if self.random.chance(500) {
             parts.push((PartTag::SELF_TRADE_PREVENTION, mode));
         }
+        let stop_price = (1_000_000 + 100 * self.random.below(12)).to_le_bytes();
+        let kind = [b"S", b"T"][self.random.below(2) as usize];
+        if !immediate && self.random.chance(150) {
+            parts.push((PartTag::STOP_PRICE, &stop_price));
+            parts.push((PartTag::STOP_KIND, kind));
+            if kind == b"T" {
+                parts.push((PartTag::TRAIL_OFFSET, &[200, 0, 0, 0]));
+            }
+        }
         if good_till {
             parts.push((PartTag::EXPIRE_DATE_TIME, &deadline));
         }

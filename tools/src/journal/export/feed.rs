@@ -65,6 +65,10 @@ pub struct Feed {
     ledger: Ledger,
     shown: HashMap<OrderKey, Shown>,
     incoming: Option<Incoming>,
+    /// Stops that no trade has reached: nobody sees them.
+    waiting: HashSet<OrderKey>,
+    /// By instrument; what triggers stops. It stays over days.
+    last_trades: HashMap<u32, u64>,
     listed: BTreeMap<u32, Listed>,
     crosses: Vec<Cross>,
     /// Matches of crosses whose first side has been heard.
@@ -85,6 +89,8 @@ impl Feed {
             ledger: Ledger::default(),
             shown: HashMap::new(),
             incoming: None,
+            waiting: HashSet::new(),
+            last_trades: HashMap::new(),
             listed: BTreeMap::new(),
             crosses: Vec::new(),
             cross_sides: HashSet::new(),
@@ -220,7 +226,8 @@ impl Feed {
             return;
         };
         let order = self.ledger.get(&incoming.key).copied();
-        let order = order.filter(|order| order.display != b'N');
+        let seen = |o: &LiveOrder| o.display != b'N' && !self.waiting.contains(&o.key);
+        let order = order.filter(seen);
         match (order, incoming.original) {
             (Some(order), Some((locate, original))) => {
                 let (stamp, price) = (self.stamp(locate), self.price(order.price.0));
@@ -374,9 +381,51 @@ impl Feed {
         }
     }
 
+    /// A stop waits until a trade reaches its trigger; one that was reached before acts at once.
+    fn waits(&mut self, order: &LiveOrder) -> bool {
+        if order.stop_kind == b'N' {
+            return false;
+        }
+        let last = self.last_trades.get(&order.instrument.0);
+        let reached = |last: &u64| match order.side {
+            b'B' => *last >= order.stop_price,
+            _ => *last <= order.stop_price,
+        };
+        order.stop_price == 0 || !last.is_some_and(reached)
+    }
+
+    /// Also between the days that are written: a later day begins with what is known here.
+    fn follow_stops(&mut self, event: &Event<'_>, touched: &Touched) {
+        let order = &touched.after;
+        if let Some(original) = touched.original {
+            self.waiting.remove(&original.key);
+        }
+        match event {
+            Event::Accepted(_) | Event::Replaced(_) if self.waits(order) => {
+                self.waiting.insert(order.key);
+            }
+            Event::Executed(executed) => {
+                self.last_trades
+                    .insert(order.instrument.0, executed.price.0);
+            }
+            _ => {}
+        }
+        if order.open == 0 {
+            self.waiting.remove(&order.key);
+        }
+    }
+
     fn touched(&mut self, event: &Event<'_>, touched: &Touched) {
         let order = &touched.after;
         match event {
+            // A triggered stop acts as if it came in now.
+            Event::PriorityUpdate(_) if self.waiting.remove(&order.key) => {
+                self.settle_incoming();
+                self.incoming = Some(Incoming {
+                    key: order.key,
+                    original: None,
+                });
+            }
             Event::Accepted(_) => {
                 self.settle_incoming();
                 self.incoming = Some(Incoming {
@@ -449,6 +498,9 @@ impl EventSink for Feed {
 
     fn deliver(&mut self, to: &Delivery, event: Event<'_>) {
         let touched = self.ledger.event(to, &event);
+        if let Some(touched) = &touched {
+            self.follow_stops(&event, touched);
+        }
         if self.day.is_none() {
             return;
         }

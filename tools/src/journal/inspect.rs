@@ -50,7 +50,12 @@ pub fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<(), Fai
         .then(|| first_segment(&opened, &arguments.filter));
     let until = opened.is_live().then(|| opened.usable_log_buffer());
     let until = until.flatten().map(|buffer| buffer.durable_position);
-    let end = walk(&opened, first.flatten(), until, &mut look)?;
+    let end = walk(
+        &opened,
+        first.flatten().or(opened.trimmed_to()),
+        until,
+        &mut look,
+    )?;
     if !look.wants_more() {
         return Ok(());
     }

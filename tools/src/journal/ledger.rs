@@ -4,6 +4,7 @@
 //! price, and the record that began its life. It must never decide anything: what is live, and how many
 //! shares, is what the events say.
 
+use lockstep_core::StateMachine;
 use lockstep_record::event::{Delivery, Event, OrderState, OrderTerms, UserRef};
 use lockstep_record::{InstrumentId, OrderReference, PartTag, Price};
 use std::collections::HashMap;
@@ -82,10 +83,53 @@ pub struct Ledger {
     sequence: u64,
 }
 
+/// Lives of orders that are older than the log that is there begin here: their order reference is added.
+pub const LIFE_BEFORE: u64 = 1 << 63;
+
 impl Ledger {
+    /// Begins with a state's live orders: of a snapshot, where the log before it is not there.
+    pub fn begin(&mut self, machine: &StateMachine) {
+        let symbols: HashMap<u32, [u8; 8]> = machine
+            .instruments()
+            .map(|instrument| (instrument.instrument.0, instrument.symbol))
+            .collect();
+        for session in machine.sessions() {
+            for order in machine.open_orders(session.session) {
+                let key = OrderKey::new(session.session.0, order.user_ref);
+                let live = LiveOrder {
+                    key,
+                    life: LIFE_BEFORE | order.reference.0,
+                    reference: order.reference,
+                    instrument: order.instrument,
+                    symbol: symbols
+                        .get(&order.instrument.0)
+                        .copied()
+                        .unwrap_or([b' '; 8]),
+                    side: order.side,
+                    price: order.price,
+                    open: order.open,
+                    max_floor: 0,
+                    stop_price: 0,
+                    stop_kind: b'N',
+                    executed: order.executed,
+                    time_in_force: order.time_in_force,
+                    display: order.display,
+                    capacity: b' ',
+                    client_order_id: order.client_order_id,
+                };
+                self.live.insert(key, live);
+            }
+        }
+    }
+
     /// Call for every record, before its events.
     pub fn record(&mut self, sequence: u64) {
         self.sequence = sequence;
+    }
+
+    /// Live orders, in no order.
+    pub fn live(&self) -> impl Iterator<Item = &LiveOrder> {
+        self.live.values()
     }
 
     pub fn get(&self, key: &OrderKey) -> Option<&LiveOrder> {

@@ -73,7 +73,11 @@ pub fn run(arguments: &RepairArguments, out: &mut impl Write) -> Result<(), Fail
 /// The end of the log if its next record were `sequence`: behind the last batch before, empty ones included.
 fn tail_before(opened: &Opened, sequence: u64) -> Result<LogTail, Failure> {
     let refuse = |what: String| Failure::new(ExitCode::CheckFailed, what);
-    let mut reader = JournalReader::new(opened.storage.clone(), &opened.meta, ReadOptions::ALL);
+    let options = ReadOptions {
+        from: opened.first_tail(),
+        ..ReadOptions::ALL
+    };
+    let mut reader = JournalReader::new(opened.storage.clone(), &opened.meta, options);
     loop {
         let tail = *reader.tail();
         let next = reader.peek().map_err(|error| read_fatal(&error))?;
@@ -152,9 +156,12 @@ impl Visitor for Looking {
 fn look_behind(opened: &Opened, tail: &LogTail) -> Result<Behind, Failure> {
     let mut looking = Looking {
         tail: *tail,
-        behind: Behind::default(),
+        behind: Behind {
+            snapshot: opened.newest_snapshot().map(|facts| facts.tail.index),
+            ..Behind::default()
+        },
     };
-    let end = walk(opened, None, None, &mut looking)?;
+    let end = walk(opened, opened.trimmed_to(), None, &mut looking)?;
     // What only the log buffer holds goes too.
     verdict::ahead(opened, end.sound_tail, u64::MAX, |batch| {
         if batch.header.index <= end.tail.index {

@@ -7,7 +7,7 @@ use super::event_fields::{event_fields, event_name};
 use super::fields;
 use super::filter::key;
 use super::folder;
-use super::ledger::{Ledger, OrderKey};
+use super::ledger::{Ledger, LiveOrder, OrderKey};
 use super::output::Failure;
 use super::record_line::{Price, RecordLine};
 use super::replay::{Extent, LogSink, replay};
@@ -211,7 +211,12 @@ impl EventSink for Search {
     fn control(&mut self, _: &Control) {}
 }
 
-impl LogSink for Search {}
+impl LogSink for Search {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        Ok(())
+    }
+}
 
 /// The batch and the record whose effects come now.
 #[derive(Default)]
@@ -405,6 +410,14 @@ impl<W: Write> EventSink for Telling<'_, W> {
 }
 
 impl<W: Write> LogSink for Telling<'_, W> {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        let ours = |order: &&LiveOrder| self.lives.contains(&order.life);
+        let ours = self.ledger.live().filter(ours);
+        self.keys = ours.map(|order| (order.key, order.life)).collect();
+        Ok(())
+    }
+
     fn batch(&mut self, header: &BatchHeader) {
         self.now.batch = Some(*header);
         self.now.in_record = false;

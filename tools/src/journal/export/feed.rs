@@ -376,8 +376,10 @@ impl Feed {
                 self.add(order, shares.unwrap_or(shown.shares));
             }
             Some(_) => {}
-            None if order.display != b'N' => self.add(order, displayed(order, shares)),
-            None => {}
+            None if order.display == b'N' => {}
+            // A stop that waits on from an earlier day.
+            None if shares == Some(0) => drop(self.waiting.insert(order.key)),
+            None => self.add(order, displayed(order, shares)),
         }
     }
 
@@ -533,6 +535,12 @@ impl EventSink for Feed {
 }
 
 impl LogSink for Feed {
+    /// A day is written from its begin only; orders that outlive an earlier one are known from here.
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        Ok(())
+    }
+
     fn batch(&mut self, header: &BatchHeader) {
         self.timestamp = header.timestamp;
     }

@@ -2,7 +2,7 @@
 
 use super::super::event_fields::{event_name, event_user_ref};
 use super::super::fields::{kind_name, text, trimmed};
-use super::super::ledger::{Ledger, LiveOrder};
+use super::super::ledger::{LIFE_BEFORE, Ledger, LiveOrder};
 use super::super::output::Failure;
 use super::super::replay::LogSink;
 use super::Written;
@@ -118,7 +118,10 @@ impl Rows {
             self.now.cause.as_str().into(),
             self.now.cause_session.into(),
             order.map(|o| o.reference.0).into(),
-            order.map(|o| o.life).into(),
+            order
+                .map(|o| o.life)
+                .filter(|life| *life < LIFE_BEFORE)
+                .into(),
             user_ref.number.into(),
             user_ref.index.into(),
             original.into(),
@@ -237,6 +240,11 @@ fn is_of_an_order(event: &Event<'_>) -> bool {
 }
 
 impl LogSink for Rows {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        Ok(())
+    }
+
     fn batch(&mut self, header: &BatchHeader) {
         self.now = Now {
             index: header.index,

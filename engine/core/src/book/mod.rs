@@ -24,6 +24,7 @@ mod check;
 mod index;
 pub(crate) mod ladder;
 pub(crate) mod pool;
+pub(crate) mod share;
 pub(crate) mod take;
 
 pub use ladder::{LEVELS_MAX, TICK_MAX};

@@ -147,7 +147,8 @@ pub struct EchoArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct ReplayMarketArgs {
-    /// LOBSTER message files, plain or .xz; the order-book file beside each is found by its name.
+    /// LOBSTER message files, plain or .xz (the order-book file beside each is found by its name), or
+    /// ITCH 5.0 files, plain or .gz, known by `itch` in their names.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// OUCH address of the venue; without it, the state machine in this process.
@@ -165,10 +166,13 @@ pub struct ReplayMarketArgs {
     /// Requests in flight at most.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=WINDOW_MAX as i64))]
     pub window: u16,
-    /// Rows to replay at most.
+    /// Print the [[instrument]] tables that a venue needs for the files, and do nothing else.
+    #[arg(long)]
+    pub instruments: bool,
+    /// Rows (ITCH: messages) to replay at most.
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     pub rows_max: u64,
-    /// Rows that must have been compared for the outcome to count.
+    /// Rows compared (ITCH: events reproduced) without which the outcome does not count.
     #[arg(long, default_value_t = 1)]
     pub rows_min: u64,
     /// Give up after so many mismatches.

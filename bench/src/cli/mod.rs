@@ -11,6 +11,7 @@ pub use args::{EchoArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symb
 use crate::compare::{CompareArgs, CompareError};
 use crate::echo::{EchoError, EchoServer};
 use crate::html::{Page, page};
+use crate::itch::reader::ItchError;
 use crate::jitter::JitterArgs;
 use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
 use crate::load::report::LoadOutcome;
@@ -38,12 +39,18 @@ pub enum BenchCommand {
     Order(OrderArgs),
     /// The same load on an echo server of the same message sizes: the floor.
     Echo(EchoArgs),
-    /// Replays LOBSTER files through a venue and compares its book, row by row.
+    /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
+    Book(crate::book::BookArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
     Jitter(JitterArgs),
+    /// What a hand-off between two threads costs
+    Ring(crate::micro::ring::RingArgs),
+    /// What coding one message costs
+    Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
 }
@@ -75,7 +82,11 @@ pub enum BenchError {
     #[error(transparent)]
     Lobster(#[from] LobsterError),
     #[error(transparent)]
+    Itch(#[from] ItchError),
+    #[error(transparent)]
     Link(#[from] LinkError),
+    #[error(transparent)]
+    Book(#[from] crate::book::BookBenchError),
     #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
@@ -88,6 +99,8 @@ pub enum BenchError {
     Pattern(String),
     #[error("--sweep measures one server: leave --floor-rounds out")]
     SweepAgainstFloor,
+    #[error(transparent)]
+    Ring(#[from] crate::micro::ring::RingBenchError),
     #[error("cannot write {what}: {source}")]
     Write { what: String, source: io::Error },
     #[error("cannot print the report as JSON: {0}")]
@@ -98,6 +111,7 @@ impl From<ReplayError> for BenchError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::File(error) => Self::Lobster(error),
+            ReplayError::Itch(error) => Self::Itch(error),
             ReplayError::Link(error) => Self::Link(error),
         }
     }
@@ -114,6 +128,7 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Book(args) => book(args, out),
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;
@@ -121,6 +136,14 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         }
         BenchCommand::Jitter(args) => {
             print(&crate::jitter::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Ring(args) => {
+            print(&crate::micro::ring::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Codec(args) => {
+            print(&crate::micro::codec::run(args)?, args.json, out)?;
             Ok(Verdict::Good)
         }
         BenchCommand::Replay(args) => replay(args, out),
@@ -175,6 +198,11 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
+}
+
+fn book(args: &crate::book::BookArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::book::run(args)?, args.json, out)?;
+    Ok(Verdict::Good)
 }
 
 fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {

@@ -7,7 +7,7 @@ use crate::operator;
 use lockstep_core::StateMachine;
 use lockstep_core::inspect::Allocation;
 use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
-use lockstep_record::{PartTag, SessionId};
+use lockstep_record::{InstrumentId, PartTag, SessionId};
 
 /// Identity in the records that the node proposes by itself.
 pub const OPERATOR: &str = "configuration";
@@ -118,7 +118,7 @@ fn allocation_parts(allocation: Allocation) -> Vec<(PartTag, Vec<u8>)> {
 }
 
 /// Text padded right with spaces; it was checked to fit.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
+pub(crate) fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [b' '; N];
     for (to, from) in field.iter_mut().zip(text.bytes()) {
         *to = from;
@@ -140,7 +140,7 @@ impl Known for StateMachine {
     }
 
     fn firm(&self, id: u32) -> Option<DefineFirm> {
-        let firm = self.firms().find(|f| f.firm.0 == id)?;
+        let firm = self.firm_of(id)?;
         Some(DefineFirm {
             firm: id,
             code: firm.code,
@@ -172,7 +172,7 @@ impl Known for StateMachine {
     }
 
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
-        let instrument = self.instruments().find(|i| i.instrument.0 == id)?;
+        let instrument = Self::instrument(self, InstrumentId(id))?;
         Some(DefineInstrument {
             symbol: instrument.symbol,
             instrument: id,

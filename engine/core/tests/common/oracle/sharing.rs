@@ -23,7 +23,7 @@ pub(super) fn allocation(parts: &[(u16, Policy, Vec<u8>)]) -> Option<(u8, u32, u
     let right = match letter {
         b'F' => minimum == 0 && percent == 0,
         b'P' => percent == 0,
-        b'T' => minimum == 0 && percent >= 1 && percent <= 100,
+        b'T' => minimum == 0 && (1..=100).contains(&percent),
         _ => false,
     };
     right.then_some((letter, minimum, percent))

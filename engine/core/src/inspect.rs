@@ -1,6 +1,7 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
 use crate::book::pool::lane;
+pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
@@ -57,6 +58,7 @@ pub struct InstrumentView {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    pub allocation: Allocation,
 }
 
 /// One price level.
@@ -216,6 +218,7 @@ impl StateMachine {
             tick_size: instrument.tick_size,
             lot_size: instrument.lot_size,
             state: instrument.state,
+            allocation: instrument.allocation,
         }
     }
 

@@ -548,6 +548,9 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::PERMITTED_FIRM,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
+    PartTag::ALLOCATION,
+    PartTag::ALLOCATION_MINIMUM,
+    PartTag::TOP_SHARE,
 ];
 
 /// Outcome of an operator's record.

@@ -1,8 +1,10 @@
 //! `lockstep journal …`: what a journal says, whether it is whole, what it leads to, and what to do with it.
 //!
 //! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None but
-//! `repair` takes a lock or writes a byte in the folder.
+//! `repair`, `archive --trim` and `restore` takes a lock or writes a byte in the folder.
 
+mod ahead;
+mod archive;
 mod cursor;
 mod diff;
 mod event_fields;
@@ -20,6 +22,7 @@ mod repair;
 mod replay;
 mod replay_report;
 mod segment_table;
+pub mod snapshots;
 mod start;
 mod stream_hash;
 mod time;
@@ -47,6 +50,10 @@ pub enum JournalCommand {
     Export(export::ExportArguments),
     /// Cut a log that a start refuses, explicitly; keeps a copy of what it cuts
     Repair(repair::RepairArguments),
+    /// Copy closed segments and snapshots, compressed, to another folder; --trim removes what is needed no more
+    Archive(archive::ArchiveArguments),
+    /// Bring back from an archive what is not in the journal, or a named file
+    Restore(archive::RestoreArguments),
     /// Tell the life of an order: every command and event, replacements both ways
     Trace(trace::TraceArguments),
 }
@@ -61,6 +68,8 @@ pub fn run(command: &JournalCommand) -> Result<(), Fatal> {
         JournalCommand::Diff(arguments) => diff::run(arguments, &mut out),
         JournalCommand::Export(arguments) => export::run(arguments, &mut out),
         JournalCommand::Repair(arguments) => repair::run(arguments, &mut out),
+        JournalCommand::Archive(arguments) => archive::archive(arguments, &mut out),
+        JournalCommand::Restore(arguments) => archive::restore(arguments, &mut out),
         JournalCommand::Trace(arguments) => trace::run(arguments, &mut out),
     };
     // What was found out is printed before the reason to stop.

@@ -28,6 +28,23 @@ impl OrderKey {
     }
 }
 
+impl OrderKey {
+    /// `SESSION:NUMBER` or `SESSION:USER-REF-IDX:NUMBER`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(':').collect();
+        let (session, index, number) = match words[..] {
+            [session, number] => (session, "0", number),
+            [session, index, number] => (session, index, number),
+            _ => return None,
+        };
+        Some(Self {
+            session: session.parse().ok()?,
+            index: index.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+}
+
 impl std::fmt::Display for OrderKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.index {

@@ -59,6 +59,9 @@ pub struct Extent {
     /// Stop behind the last batch not later: UTC as 2026-01-02T09:30:00.5Z, or ns since the Unix epoch
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub until_time: Option<Utc>,
+    /// Stop behind this batch.
+    #[arg(skip)]
+    pub until_index: Option<u64>,
     /// Leave out what only the log buffer holds
     #[arg(long)]
     pub segments_only: bool,
@@ -182,6 +185,7 @@ pub fn replay<S: LogSink>(
         sink,
         until: extent.until.unwrap_or(u64::MAX),
         until_time: extent.until_time.unwrap_or(Utc(u64::MAX)),
+        until_index: extent.until_index.unwrap_or(u64::MAX),
         cut_batch: None,
         done: extent.until.is_some_and(|until| until < first_sequence),
         stopped: None,
@@ -192,7 +196,7 @@ pub fn replay<S: LogSink>(
     let mut verdict = None;
     let mut log_buffer_batches = 0;
     if !run.done {
-        let judged = verdict::judge(opened, &tail, run.last.as_ref())?;
+        let judged = verdict::judge(opened, &tail, run.last.as_ref(), None)?;
         if !extent.segments_only {
             let last_index = judged.tail.index;
             let reached = verdict::ahead(opened, tail, last_index, |batch| {
@@ -280,6 +284,8 @@ struct Run<S> {
     until: u64,
     /// Time of the last batch to apply.
     until_time: Utc,
+    /// Index of the last batch to apply.
+    until_index: u64,
     cut_batch: Option<(u32, u32)>,
     done: bool,
     stopped: Option<Fatal>,
@@ -290,7 +296,7 @@ impl<S: LogSink> Run<S> {
     #[inline]
     fn apply(&mut self, batch: &BatchView<'_>) -> Result<(), Failure> {
         let header = &batch.header;
-        if Utc(header.timestamp) > self.until_time {
+        if Utc(header.timestamp) > self.until_time || header.index > self.until_index {
             self.done = true;
             return Ok(());
         }

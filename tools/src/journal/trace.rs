@@ -77,22 +77,7 @@ fn parse_name(text: &str) -> Result<Name, String> {
     if !text.contains(':') {
         return text.parse().map(Name::Reference).map_err(|_| wrong());
     }
-    parse_key(text).map(Name::Key).ok_or_else(wrong)
-}
-
-/// `SESSION:NUMBER` or `SESSION:INDEX:NUMBER`.
-pub fn parse_key(text: &str) -> Option<OrderKey> {
-    let words: Vec<&str> = text.split(':').collect();
-    let (session, index, number) = match words[..] {
-        [session, number] => (session, "0", number),
-        [session, index, number] => (session, index, number),
-        _ => return None,
-    };
-    Some(OrderKey {
-        session: session.parse().ok()?,
-        index: index.parse().ok()?,
-        number: number.parse().ok()?,
-    })
+    OrderKey::parse(text).map(Name::Key).ok_or_else(wrong)
 }
 
 pub fn run(arguments: &TraceArguments, out: &mut impl Write) -> Result<(), Failure> {

@@ -62,11 +62,12 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
-/// `from`: the log on disk is sound up to here; `last`: its last batch.
+/// `from`: the log on disk is sound up to here; `last`: its last batch; `seen`: the last one anywhere.
 pub fn judge(
     opened: &Opened,
     from: &LogTail,
     last: Option<&BatchHeader>,
+    seen: Option<&BatchHeader>,
 ) -> Result<Verdict, Failure> {
     if opened.is_live() {
         return judge_live(opened, from);
@@ -75,7 +76,10 @@ pub fn judge(
     match judge_from(opened, from, last)? {
         // Row R26: a start begins behind the newest snapshot and does not read what is before.
         verdict if verdict.outcome == Outcome::Damaged => match newest {
-            Some(tail) if tail.index > from.index => judge_from(opened, &tail, None),
+            Some(tail) if tail.index > from.index => {
+                let last = seen.filter(|header| header.index == tail.index);
+                judge_from(opened, &tail, last)
+            }
             _ => Ok(verdict),
         },
         verdict => Ok(verdict),

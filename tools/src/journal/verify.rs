@@ -56,7 +56,12 @@ pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<(), Fail
     let until = until.flatten().map(|buffer| buffer.durable_position);
     check.durable_known = until.is_some();
     let end = walk(&opened, opened.trimmed_to(), until, &mut check)?;
-    let verdict = verdict::judge(&opened, &end.sound_tail, check.last_sound.as_ref())?;
+    let verdict = verdict::judge(
+        &opened,
+        &end.sound_tail,
+        check.last_sound.as_ref(),
+        check.last_seen.as_ref(),
+    )?;
     // What lies behind a break was not applied, and is not.
     if check.breaks.is_empty() || verdict.outcome != Outcome::Damaged {
         let behind = |batch: &BatchView<'_>| check.examine(batch, 0, None);
@@ -82,6 +87,8 @@ struct Check {
     breaks: Vec<Break>,
     /// Last batch before the first break.
     last_sound: Option<BatchHeader>,
+    /// Last batch anywhere.
+    last_seen: Option<BatchHeader>,
     batches: u64,
     records: u64,
     bytes: u64,
@@ -107,6 +114,7 @@ impl Check {
             findings_dropped: 0,
             breaks: Vec::new(),
             last_sound: None,
+            last_seen: None,
             batches: 0,
             records: 0,
             bytes: 0,
@@ -148,6 +156,7 @@ impl Check {
                 None => finding,
             });
         }
+        self.last_seen = Some(batch.header);
         let sound = place.is_none_or(|place| !place.behind_break);
         if sound {
             self.last_sound = Some(batch.header);

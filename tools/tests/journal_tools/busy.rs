@@ -1,7 +1,7 @@
 //! A day with everything that changes what a market sees: hidden and reserve orders, self-trades prevented,
 //! reductions, modifications, expiries, halts, and a second day with orders of the first.
 
-use crate::fixture::{Making, begin};
+use super::fixture::{Making, begin};
 use lockstep_bench::random::Random;
 use lockstep_bench::replay::builder::Records;
 use lockstep_record::batch::BatchKind;

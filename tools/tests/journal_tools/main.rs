@@ -8,5 +8,6 @@ mod fixture;
 mod inspect;
 mod repair;
 mod replay;
+mod snapshots;
 mod trace;
 mod verify;

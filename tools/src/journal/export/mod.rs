@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
-use table::{Table, TableWriter};
+use table::{Table, TableWriter, Writers};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
@@ -181,9 +181,9 @@ pub fn run(arguments: &ExportArguments, out: &mut impl Write) -> Result<(), Fail
     replayed.result(&arguments.extent).map_err(Failure::from)
 }
 
-fn writers(arguments: &ExportArguments) -> Result<Vec<(Table, Box<dyn TableWriter>)>, Failure> {
+fn writers(arguments: &ExportArguments) -> Result<Writers, Failure> {
     let wanted = |table: &Table| arguments.table.is_empty() || arguments.table.contains(table);
-    let mut writers: Vec<(Table, Box<dyn TableWriter>)> = Vec::new();
+    let mut writers = Writers::new();
     for table in Table::ALL.into_iter().filter(wanted) {
         let file = |extension| {
             let name = format!("{}.{extension}", table.name());

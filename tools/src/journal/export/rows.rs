@@ -6,7 +6,7 @@ use super::super::ledger::{LIFE_BEFORE, Ledger, LiveOrder};
 use super::super::output::Failure;
 use super::super::replay::LogSink;
 use super::Written;
-use super::table::{Cell, Table, TableWriter};
+use super::table::{Cell, Table, Writers};
 use lockstep_core::StateMachine;
 use lockstep_journal::BatchHeader;
 use lockstep_record::event::{Control, Delivery, Event, EventSink, Executed};
@@ -32,7 +32,7 @@ struct Now {
 }
 
 pub struct Rows {
-    writers: Vec<(Table, Box<dyn TableWriter>)>,
+    writers: Writers,
     ledger: Ledger,
     halves: HashMap<u64, Half>,
     now: Now,
@@ -40,7 +40,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn new(writers: Vec<(Table, Box<dyn TableWriter>)>) -> Self {
+    pub fn new(writers: Writers) -> Self {
         Self {
             writers,
             ledger: Ledger::default(),

@@ -181,3 +181,6 @@ pub trait TableWriter {
     fn row(&mut self, cells: &[Cell]) -> Result<(), Failure>;
     fn finish(self: Box<Self>) -> Result<Written, Failure>;
 }
+
+/// The files of an export, by table.
+pub type Writers = Vec<(Table, Box<dyn TableWriter>)>;

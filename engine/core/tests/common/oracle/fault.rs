@@ -88,9 +88,13 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
 }
 
-pub const FAULTS: [Fault; 42] = [
+pub const FAULTS: [Fault; 44] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -133,4 +137,6 @@ pub const FAULTS: [Fault; 42] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
 ];

@@ -1,6 +1,7 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
 use crate::book::pool::lane;
+pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
@@ -60,6 +61,7 @@ pub struct InstrumentView {
     /// Out of trading; gone when the next day opens.
     pub retired: bool,
     pub state: TradingState,
+    pub allocation: Allocation,
 }
 
 /// One price level.
@@ -220,6 +222,7 @@ impl StateMachine {
             lot_size: instrument.lot_size,
             retired: instrument.retired,
             state: instrument.state,
+            allocation: instrument.allocation,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Firms and instruments: dense tables by id, and the way from a symbol to an instrument.
 
 use crate::book::pool::Book;
+use crate::book::share::Allocation;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::{FirmId, InstrumentId};
@@ -40,6 +41,7 @@ pub(crate) struct Instrument {
     pub banded: bool,
     /// Out of trading; gone when the next day opens.
     pub retired: bool,
+    pub allocation: Allocation,
     pub book: Book,
 }
 
@@ -51,6 +53,7 @@ const UNDEFINED: Instrument = Instrument {
     last_price: 0,
     banded: false,
     retired: false,
+    allocation: Allocation::PriceTime,
     book: Book::new(0),
 };
 

@@ -552,6 +552,9 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::TICK_BAND,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
+    PartTag::ALLOCATION,
+    PartTag::ALLOCATION_MINIMUM,
+    PartTag::TOP_SHARE,
 ];
 
 /// Outcome of an operator's record.

@@ -182,6 +182,7 @@ impl StateMachine {
         let place = self.instruments.get_mut(id);
         (place.banded, place.retired) = (banded, instrument.retired);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
+        place.allocation = instrument.allocation;
         for lane in 0..LANES {
             let mut last = None;
             loop {

@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=259).contains(&tag) || tag == 280;
+        let known = |tag: u16| (256..=262).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -169,6 +169,16 @@ impl Oracle {
                 return;
             }
         }
+        let Some(allocation) = sharing::allocation(parts) else {
+            return;
+        };
+        if let Some(now) = self.instruments.get(&id) {
+            let live = self.orders.iter().any(|order| order.terms.instrument == id);
+            let free = self.fault == Fault::AllocationChangesAnyTime;
+            if live && self.day_open && now.allocation != allocation && !free {
+                return;
+            }
+        }
         // A trade at another tick is forgotten.
         let last = match self.instruments.get(&id) {
             Some(now) if now.tick_size == tick_size => now.last,
@@ -189,6 +199,7 @@ impl Oracle {
                 last,
                 bands,
                 retired: false,
+                allocation,
             },
         );
     }

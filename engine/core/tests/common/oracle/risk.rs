@@ -501,8 +501,8 @@ impl Oracle {
 
     /// Whether an instrument allows a price: the last band that begins at or below it decides.
     pub(super) fn on_tick(&self, instrument: &Instrument, price: u64) -> bool {
-        let bands = instrument.bands.iter();
-        let here = bands.filter(|band| u64::from(band.0) <= price).next_back();
+        let mut bands = instrument.bands.iter();
+        let here = bands.rfind(|band| u64::from(band.0) <= price);
         let tick = here.map_or(instrument.tick_size, |band| u64::from(band.1));
         match self.fault {
             Fault::BandsIgnored => price.is_multiple_of(instrument.tick_size),

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub struct Asked {
     pub hash: String,
     pub sequence: u64,
+    /// Snapshots, each of which was loaded.
+    pub snapshots: u64,
     /// By session: number of the next message of its stream.
     pub next_numbers: Vec<(u32, u64)>,
 }
@@ -52,6 +54,7 @@ pub fn ask(folder: &VenueFolder) -> Result<Asked, String> {
             .unwrap_or_default()
             .to_owned(),
         sequence: number(&replayed["sequence"])?,
+        snapshots: number(&verified["snapshots"])?,
         next_numbers: next_numbers.collect::<Result<_, String>>()?,
     })
 }

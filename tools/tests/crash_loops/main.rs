@@ -215,20 +215,23 @@ fn seed() -> u64 {
     from_environment("LOCKSTEP_SEED", now.as_nanos() as u64 & 0xffff_ffff)
 }
 
-fn run(plan: &VenuePlan) {
+/// Returns the most snapshots that a journal had.
+fn run(plan: &VenuePlan) -> u64 {
     let cycles = from_environment("LOCKSTEP_CYCLES", 7);
     let seed = seed();
     println!("LOCKSTEP_SEED={seed} LOCKSTEP_CYCLES={cycles}");
     let mut choices = Random::new(seed);
-    let mut done = 0;
+    let (mut done, mut snapshots) = (0, 0);
     while done < cycles {
         let mut lives = Loop::new(plan.clone(), seed + done);
         for _ in 0..LIVES_PER_JOURNAL.min(cycles - done) {
             lives.live(death(done, &mut choices));
             done += 1;
         }
+        snapshots = snapshots.max(lives.last.snapshots);
         lives.prove();
     }
+    snapshots
 }
 
 #[test]
@@ -238,12 +241,18 @@ fn lives_under_durable() {
 
 #[test]
 fn lives_under_local() {
+    // With snapshots often enough that deaths meet them half written, and starts begin behind them.
+    let more = format!(
+        "{TWO_THREADS}\n[[thread]]\nidle = \"park\"\nagents = [\"snapshot\"]\n\
+         [snapshot]\nevery_records = 700\n"
+    );
     let plan = VenuePlan {
         policy: "local",
-        more: TWO_THREADS.to_owned(),
+        more,
         ..plan()
     };
-    run(&plan);
+    let snapshots = run(&plan);
+    assert!(snapshots > 0, "no start could begin behind a snapshot");
 }
 
 /// The oracle's own proof: a journal that lost what clients were told is found out, before any restart and by

@@ -102,9 +102,17 @@ pub enum Fault {
     OwnPartyShares,
     /// An allocation changes while orders rest.
     AllocationChangesAnyTime,
+    /// A midpoint between two ticks is the lower one on both sides.
+    MidpointRoundsDown,
+    /// A pegged order goes beyond its limit.
+    PegThroughItsLimit,
+    /// A pegged order goes up to the other side's quote.
+    PegMeetsTheQuote,
+    /// Pegged orders come back newest first.
+    NewestPegFirst,
 }
 
-pub const FAULTS: [Fault; 49] = [
+pub const FAULTS: [Fault; 53] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -154,4 +162,8 @@ pub const FAULTS: [Fault; 49] = [
     Fault::TopShareRoundedDown,
     Fault::OwnPartyShares,
     Fault::AllocationChangesAnyTime,
+    Fault::MidpointRoundsDown,
+    Fault::PegThroughItsLimit,
+    Fault::PegMeetsTheQuote,
+    Fault::NewestPegFirst,
 ];

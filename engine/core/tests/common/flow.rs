@@ -205,7 +205,7 @@ impl Step {
     fn peg(&self, mut command: Command, draw: u32) -> Command {
         let tick = match &mut command.request {
             Request::EnterOrder(body) => {
-                if draw % 8 != 0 {
+                if !draw.is_multiple_of(8) {
                     (body.display, body.time_in_force) = (b'N', b'0');
                     command
                         .parts
@@ -215,7 +215,7 @@ impl Step {
             }
             Request::ReplaceOrder(body) => {
                 body.display = b'N';
-                if draw / 8 % 2 == 0 {
+                if (draw / 8).is_multiple_of(2) {
                     return command;
                 }
                 100

@@ -16,6 +16,7 @@ use crate::peg::{Pegs, Touched};
 use crate::risk::Risk;
 use crate::session::Sessions;
 use crate::stop::Stops;
+use crate::tick::TickTables;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
@@ -83,6 +84,7 @@ pub struct StateMachine {
     /// Instruments that have to be settled before the next record.
     pub(crate) touched: Touched,
     pub(crate) risk: Risk,
+    pub(crate) ticks: TickTables,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -122,6 +124,7 @@ impl StateMachine {
             pegs: Pegs::new(),
             touched: Touched::new(),
             risk: Risk::new(),
+            ticks: TickTables::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -332,7 +335,7 @@ impl StateMachine {
             }
             Kind::SET_POSITION => self.operator::<SetPosition, S>(record, out, Self::set_position),
             Kind::RETIRE_INSTRUMENT => {
-                self.operator::<RetireInstrument, S>(record, out, |_, _, _, _| Done::Refused)
+                self.operator::<RetireInstrument, S>(record, out, Self::retire_instrument)
             }
             Kind::SET_RISK_BOUNDS => {
                 let mut beyond = None;
@@ -566,6 +569,7 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::OPERATOR,
     PartTag::OPERATOR_REQUEST,
     PartTag::PERMITTED_FIRM,
+    PartTag::TICK_BAND,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
     PartTag::ALLOCATION,

@@ -88,6 +88,10 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
     /// Pro-rata shares are not rounded to lots.
     SharesNotInLots,
     /// The smallest share is not looked at.
@@ -112,7 +116,7 @@ pub enum Fault {
     NewestPegFirst,
 }
 
-pub const FAULTS: [Fault; 53] = [
+pub const FAULTS: [Fault; 55] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -155,6 +159,8 @@ pub const FAULTS: [Fault; 53] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
     Fault::SharesNotInLots,
     Fault::SmallestShareIgnored,
     Fault::RestToTheLast,

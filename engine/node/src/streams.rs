@@ -8,7 +8,7 @@ use crate::stream::StreamStore;
 use lockstep_journal::storage::{DirectStorage, Storage};
 use lockstep_journal::stream::{
     Begin, STREAM_PACKET_LENGTH_MAX, STREAM_SESSIONS_MAX, StreamError, StreamMarks, StreamOptions,
-    StreamProgress, StreamReader, StreamSlot, StreamWriter, has_marked,
+    StreamProgress, StreamReader, StreamSlot, StreamWriter, cut_to_mark, has_marked,
 };
 use lockstep_record::SessionId;
 use std::path::{Path, PathBuf};

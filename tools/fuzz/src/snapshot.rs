@@ -1,9 +1,9 @@
 //! Snapshots: files of any bytes, and state images whose checksums hold but whose fields say anything.
 
 use crate::bytes::{Aligned, Script};
-use crate::machine::prelude_records;
+use crate::machine::{CAPACITY, prelude_records};
 use lockstep_core::image::{ImageSink, Section};
-use lockstep_core::{Capacity, StateMachine};
+use lockstep_core::StateMachine;
 use lockstep_journal::ClusterId;
 use lockstep_journal::snapshot::{SnapshotFile, SnapshotHeader, snapshot_name};
 use lockstep_journal::storage::MemoryStorage;
@@ -35,15 +35,6 @@ impl Image {
         image
     }
 }
-
-/// Small, so that an image's bounds cannot take much memory.
-const CAPACITY: Capacity = Capacity {
-    open_orders_max: 64,
-    instruments_max: 8,
-    sessions_max: 8,
-    firms_max: 8,
-    price_levels_max: 64,
-};
 
 /// One batch of one record behind whatever the machine's place in the log is; false if it refuses.
 fn apply(machine: &mut StateMachine, record: &[u8]) -> bool {

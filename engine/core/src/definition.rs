@@ -13,6 +13,7 @@ use crate::machine::{Done, StateMachine};
 use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
 use crate::session::PERMITTED_FIRMS_MAX;
+use crate::tick::TickTable;
 use lockstep_record::command::{
     ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
 };
@@ -26,6 +27,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
+        self.ticks.grow(bounds.instruments_max);
         self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
@@ -159,10 +161,16 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(ticks) = TickTable::read(record, tick_size, self.features.price_max) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let Some(allocation) = allocation_of(record) else {
             return Done::RefusedFor(Refusal::Value);
         };
         let now = self.instruments.get(id);
+        if now.retired {
+            return Done::RefusedFor(Refusal::Taken);
+        }
         let live = !now.book.is_empty() || self.stops.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
@@ -173,6 +181,8 @@ impl StateMachine {
         self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
+        self.instruments.get_mut(id).banded = ticks.count != 0;
+        *self.ticks.get_mut(id) = ticks;
         Done::Yes
     }
 
@@ -186,7 +196,7 @@ impl StateMachine {
         let Some(state) = TradingState::from_u8(body.state) else {
             return Done::RefusedFor(Refusal::Value);
         };
-        if !self.instruments.in_bounds(id) || !self.instruments.get(id).is_defined() {
+        if !self.instruments.is_defined(id) || self.instruments.get(id).retired {
             return Done::RefusedFor(Refusal::Undefined);
         }
         self.instruments.get_mut(id).state = state;

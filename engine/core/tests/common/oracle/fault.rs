@@ -88,6 +88,10 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
     /// Pro-rata shares are not rounded to lots.
     SharesNotInLots,
     /// The smallest share is not looked at.
@@ -104,7 +108,7 @@ pub enum Fault {
     AllocationChangesAnyTime,
 }
 
-pub const FAULTS: [Fault; 49] = [
+pub const FAULTS: [Fault; 51] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -147,6 +151,8 @@ pub const FAULTS: [Fault; 49] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
     Fault::SharesNotInLots,
     Fault::SmallestShareIgnored,
     Fault::RestToTheLast,

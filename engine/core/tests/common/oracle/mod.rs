@@ -46,6 +46,10 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// From this price up this tick size, by price.
+    bands: Vec<(u32, u32)>,
+    /// Until the next day opens.
+    retired: bool,
     /// Of the last trade; 0 = none.
     last: u64,
     /// Letter, smallest share, per cent of the first.

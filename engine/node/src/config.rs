@@ -6,6 +6,7 @@
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
 use lockstep_core::inspect::Allocation;
+use lockstep_journal::storage::LANE_DEPTH_MAX;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ pub struct Config {
     pub journal: JournalConfig,
     #[serde(default)]
     pub snapshot: SnapshotConfig,
+    #[serde(default)]
+    pub seal: SealConfig,
+    #[serde(default)]
+    pub archive: ArchiveConfig,
     #[serde(default)]
     pub bounds: BoundsConfig,
     #[serde(default)]
@@ -127,6 +132,8 @@ pub struct JournalConfig {
     /// Records and bytes after which a batch is closed even if input is waiting.
     pub batch_records_max: u32,
     pub batch_bytes_max: u32,
+    /// Journal writes in flight, 1 to 4.
+    pub writes_in_flight: u32,
 }
 
 impl Default for JournalConfig {
@@ -136,6 +143,7 @@ impl Default for JournalConfig {
             log_buffer_bytes: 64 << 20,
             batch_records_max: 4096,
             batch_bytes_max: 256 << 10,
+            writes_in_flight: 1,
         }
     }
 }
@@ -163,6 +171,22 @@ impl Default for SnapshotConfig {
             keep_seconds: 0,
         }
     }
+}
+
+/// Proof against alteration of segments and snapshots.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct SealConfig {
+    pub enabled: bool,
+    /// 16 bytes or more, all of which count; without one a seal proves only what was exported.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Where segments and snapshots go that nobody needs any more; without a folder they stay.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    pub directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -421,6 +445,8 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         config.data.directory = base.join(&config.data.directory);
         config.data.log_buffer = config.data.log_buffer.map(|p| base.join(p));
+        config.seal.key_file = config.seal.key_file.map(|p| base.join(p));
+        config.archive.directory = config.archive.directory.map(|p| base.join(p));
         config.admin.socket = config.admin.socket.map(|p| base.join(p));
         config.file = Some(path.to_owned());
         Ok(config)
@@ -529,6 +555,12 @@ impl Config {
                     "{key} = {value}: must be a power of two of at least {least}"
                 ));
             }
+        }
+        let depth = self.journal.writes_in_flight;
+        if !(1..=LANE_DEPTH_MAX as u32).contains(&depth) {
+            return Err(format!(
+                "journal.writes_in_flight = {depth}: must be 1 to {LANE_DEPTH_MAX}"
+            ));
         }
         let batch = u64::from(self.journal.batch_bytes_max);
         // With its header: a quarter of the ring to the byte once passed here and failed at the first batch.

@@ -5,6 +5,7 @@
 
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
+use crate::gateway::LoginsConfig;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Config {
     pub day: DayConfig,
     #[serde(default)]
     pub admin: AdminConfig,
+    #[serde(default)]
+    pub logins: LoginsConfig,
     /// Threads and the agents they run. Empty: one thread, all agents, `backoff`.
     #[serde(default, rename = "thread")]
     pub threads: Vec<ThreadConfig>,
@@ -393,6 +396,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.check_layout()?;
         self.check_sizes()?;
+        self.logins.check()?;
         self.check_definitions()
     }
 

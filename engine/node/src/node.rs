@@ -365,6 +365,7 @@ impl<'a> Assembly<'a> {
             ingress,
             egress: to_gateway,
             verifier: self.verifier,
+            logins: config.logins.clone(),
             streams: reader,
             flush_wanted: self.flush_wanted,
         };

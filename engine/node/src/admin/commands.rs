@@ -33,6 +33,9 @@ impl Office {
     }
 
     fn reply(&mut self, command: &Command, identity: &str) -> Reply {
+        if let Some(reply) = self.supervise(command, identity) {
+            return reply;
+        }
         let inquiries = &self.inquiries;
         match command {
             Command::ShowStatus => json(&self.status()?),
@@ -51,6 +54,16 @@ impl Office {
             Command::DefineSession(define) => self.put(&[define_session(define)?], identity),
             Command::DefineInstrument(define) => self.put(&[define_instrument(define)?], identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
+            Command::SetEntry(_)
+            | Command::MassCancel(_)
+            | Command::CancelOrder(_)
+            | Command::BreakTrade(_)
+            | Command::SetLimits(_)
+            | Command::SetThrottle(_)
+            | Command::SetProtection(_)
+            | Command::ResetProtection(_)
+            | Command::SetPosition(_)
+            | Command::RetireInstrument(_) => unreachable!("supervision has answered"),
         }
     }
 

@@ -124,6 +124,7 @@ fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
         ("day", running.day != wanted.day),
         ("snapshot", running.snapshot != wanted.snapshot),
         ("admin", running.admin != wanted.admin),
+        ("logins", running.logins != wanted.logins),
         ("thread", running.threads != wanted.threads),
     ];
     let changed = sections.iter().filter(|(_, differs)| *differs);

@@ -1,6 +1,8 @@
 //! The gateway against a fake driver: every answer it gives by itself, and that nothing is lost when
 //! rings are full or clients slow.
 
+mod pressure;
+
 use super::*;
 use crate::auth::{Credential, HashCost, Passwords, hash_password};
 use crate::egress;
@@ -120,6 +122,7 @@ impl Bed {
             ingress,
             egress: egress.pop().unwrap(),
             verifier: Verifier::start(Passwords::new(vec![credential])).unwrap(),
+            logins: LoginsConfig::default(),
             streams,
             flush_wanted: Arc::new(AtomicBool::new(false)),
         };

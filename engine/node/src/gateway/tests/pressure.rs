@@ -111,7 +111,7 @@ fn a_logout_that_finds_the_ring_full_stays_a_logout() {
 #[test]
 fn too_many_wrong_passwords_are_refused_without_a_look() {
     let mut bed = Bed::new();
-    let max = LoginsConfig::default().user_failures_max as u64;
+    let max = LoginsConfig::default().user_failures_max;
     let counters = bed._folder.path().join("counters");
     let rejected = |bed: &mut Bed, slot: u64, password: &str| {
         bed.accept(slot);

@@ -69,6 +69,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    lockstep_bench::measure::cost::count_allocations_with(allocation::count);
     let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
     match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
         lockstep_bench::cli::Verdict::Good => Ok(()),

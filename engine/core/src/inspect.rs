@@ -6,6 +6,7 @@ use crate::features::Features;
 pub use crate::instrument::TradingState;
 use crate::machine::{Counters, StateMachine};
 pub use crate::risk::EntryState;
+pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
 use lockstep_record::event::UserRef;
 use lockstep_record::{

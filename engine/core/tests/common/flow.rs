@@ -85,7 +85,7 @@ impl Step {
             935..=950 => self.numbered(session, epoch, oracle),
             951..=974 => login(session, &user, u64::from(self.price / 8)),
             975..=976 => command(session, epoch, Logout { connection: 0 }),
-            977..=980 => {
+            977..=978 => {
                 let reason = self.side;
                 command(
                     session,
@@ -97,7 +97,7 @@ impl Step {
                     },
                 )
             }
-            981..=984 => self.protect(oracle),
+            979..=986 => self.protect(oracle),
             _ => self.operate(),
         };
         self.twisted(command)

@@ -11,6 +11,7 @@ mod operator;
 mod options;
 mod protection;
 mod request;
+mod risk;
 mod stops;
 
 use super::*;
@@ -135,6 +136,8 @@ impl Oracle {
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
         self.expire();
+        self.end_grace();
+        self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
             self.operate(command);
@@ -144,14 +147,16 @@ impl Oracle {
             self.request(command.session, &command.request, &options);
         }
         self.settle();
+        self.pull_tripped();
         std::mem::take(&mut self.said)
     }
 
     /// A new leader begins.
     pub fn term_start(&mut self, now: u64) -> Vec<Said> {
         self.now = now;
+        self.begin_grace();
         self.expire();
-        self.disconnect_all();
+        self.end_grace();
         std::mem::take(&mut self.said)
     }
 

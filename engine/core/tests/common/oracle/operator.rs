@@ -178,6 +178,7 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        self.begin_risk_day();
         for session in self.sessions.values_mut() {
             session.disabled.clear();
         }
@@ -239,6 +240,8 @@ impl Oracle {
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;
         self.disconnect_all();
+        self.protection.risk.away.clear();
+        self.protection.risk.deadline = 0;
         let session_name = self.session_name;
         self.said
             .push(Said::Control(Control::DayClosed { session_name }));

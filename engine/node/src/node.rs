@@ -364,6 +364,7 @@ impl<'a> Assembly<'a> {
             timing: timing(config),
             connections_max: config.network.connections_max as usize,
             next_numbers,
+            day_over: !day.open,
             ingress,
             egress: to_gateway,
             verifier: self.verifier,

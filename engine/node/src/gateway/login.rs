@@ -146,8 +146,13 @@ impl<S: StreamSource> Gateway<S> {
         connection.login = None;
         connection.next_to_send = first.0;
         connection.behind = first < next;
-        if connection.behind {
+        let behind = connection.behind;
+        if behind {
             self.behind.push(id.slot());
+        }
+        if self.day_over {
+            self.read_closed_day(id, behind, &answer, out);
+            return;
         }
         if let Some(entry) = self.sessions.get_mut(session.0 as usize) {
             entry.slot = Some(id.slot());
@@ -155,6 +160,27 @@ impl<S: StreamSource> Gateway<S> {
         self.counters.logins_accepted.add(1);
         out.send_all(id, &answer);
         self.resume(id, out);
+    }
+}
+
+impl<S: StreamSource> Gateway<S> {
+    /// A login after the day's end: the rest of the stream, then `Z`. It is no connection of the session's, so
+    /// nothing is read from it, and its end is nobody's business.
+    fn read_closed_day(
+        &mut self,
+        id: ConnectionId,
+        behind: bool,
+        answer: &[u8],
+        out: &mut impl Out,
+    ) {
+        self.counters.logins_accepted.add(1);
+        out.send_all(id, answer);
+        if let Some(connection) = self.connection(id) {
+            connection.ending = true;
+        }
+        if !behind {
+            self.end_connection(id, true, out);
+        }
     }
 }
 

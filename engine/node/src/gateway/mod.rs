@@ -181,6 +181,8 @@ pub struct Gateway<S> {
     timer_slot: usize,
     timer_due_ns: u64,
     accepting: bool,
+    /// The day's streams have had their last message.
+    day_over: bool,
     counters: GatewayCounters,
 }
 
@@ -191,6 +193,8 @@ pub struct GatewayParts<S> {
     pub connections_max: usize,
     /// Next number of each session's stream by session id, as recovered; index 0 unused.
     pub next_numbers: Vec<u64>,
+    /// No day is open; the last one's streams can still be read.
+    pub day_over: bool,
     pub ingress: ring::Producer,
     pub egress: ring::Consumer,
     pub verifier: Verifier,
@@ -227,6 +231,7 @@ impl<S: StreamSource> Gateway<S> {
             timer_slot: 0,
             timer_due_ns: 0,
             accepting: true,
+            day_over: parts.day_over,
             counters: GatewayCounters::new(counters),
         }
     }

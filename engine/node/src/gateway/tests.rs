@@ -119,6 +119,7 @@ impl Bed {
             timing: Timing::default(),
             connections_max: 8,
             next_numbers: vec![1; 8],
+            day_over: false,
             ingress,
             egress: egress.pop().unwrap(),
             verifier: Verifier::start(Passwords::new(vec![credential])).unwrap(),

@@ -139,6 +139,32 @@ fn too_many_wrong_passwords_are_refused_without_a_look() {
     assert_eq!(bed.sent(0)[2], b'A');
 }
 
+/// After the day's end its stream can be had by who asks; he is told that it is over, and nothing he sends
+/// becomes a record.
+#[test]
+fn a_closed_day_is_read_to_its_end() {
+    let mut bed = Bed::new();
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.extend(bed.emit(60, true));
+    }
+    bed.control(&Control::DayClosed { session_name: NAME });
+    bed.log_in(0, 1, 2);
+    bed.work();
+    let said = bed.sent(0);
+    assert_eq!(said[2], b'A');
+    assert_eq!(said[33..33 + 240], expected[60..]);
+    assert_eq!(said[33 + 240..], *b"\0\x01Z");
+    assert_eq!(bed.out.closed[&id(0).0], "flush");
+    bed.feed(0, QUERY);
+    bed.gateway.handle_closed(id(0), false);
+    bed.work();
+    assert_eq!(bed.next_record(), None);
+    // Nothing left to read: over at once.
+    bed.log_in(1, 1, 6);
+    assert_eq!(bed.sent(1)[33..], *b"\0\x01Z");
+}
+
 /// A flood of logins keeps nothing else waiting: what others send is taken, however many verifications wait.
 #[test]
 fn a_flood_of_logins_holds_nobody_else_up() {

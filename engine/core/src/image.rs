@@ -11,6 +11,7 @@ mod risk;
 mod walk;
 
 use crate::book::pool::{LANES, Order};
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::extension::Extension;
@@ -20,6 +21,7 @@ use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::stop::{Trigger, Waiting};
+use crate::tick::{TICK_BANDS_MAX, TickBand, TickTable};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
@@ -156,6 +158,7 @@ impl StateMachine {
             extensions: _,  // written order by order
             stops: _,       // written by write_waiting
             risk: _,        // written by write_risk (image/risk.rs)
+            ticks: _,       // written book by book
             last_reference,
             last_match,
             counters,
@@ -218,6 +221,7 @@ impl StateMachine {
         let mut instrument = *self.instruments.get(id);
         writer.put(id.0);
         walk_instrument(writer, &mut instrument);
+        walk_ticks(writer, &mut self.ticks.get(id).clone());
         for lane in 0..LANES {
             let mut at = None;
             while let Some((level, tick)) = self.pool.next_level(&instrument.book, lane, at) {
@@ -421,19 +425,48 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u8(self_trade_mode);
 }
 
+fn walk_ticks(walk: &mut impl Walk, ticks: &mut TickTable) {
+    let TickTable { bands, count } = ticks;
+    walk.u8(count);
+    if usize::from(*count) > TICK_BANDS_MAX {
+        walk.refuse("a tick table has too many bands");
+        *count = 0;
+    }
+    for band in &mut bands[..usize::from(*count)] {
+        let TickBand {
+            from_price,
+            tick_size,
+        } = band;
+        walk.u32(from_price);
+        walk.u32(tick_size);
+    }
+}
+
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     let Instrument {
         symbol,
         tick_size,
         lot_size,
+        banded: _, // its tick table says so
+        retired,
         state,
         last_price,
+        allocation,
         book: _, // written level by level
     } = instrument;
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
+    walk.flag(retired);
     walk.u32(last_price);
+    let (mut kind, mut minimum, mut percent) = allocation.parts();
+    walk.u8(&mut kind);
+    walk.u32(&mut minimum);
+    walk.u32(&mut percent);
+    match Allocation::of(kind, minimum, percent) {
+        Some(known) => *allocation = known,
+        None => walk.refuse("an allocation is unknown"),
+    }
     let mut letter = *state as u8;
     walk.u8(&mut letter);
     match TradingState::from_u8(letter) {

@@ -67,6 +67,9 @@ impl StateMachine {
             what,
         };
         let counts = self.pool.check_book(&instrument.book).map_err(wrong)?;
+        if instrument.retired && (counts.0 != 0 || self.stops.any_of(id.0)) {
+            return Err(wrong("a retired instrument has live orders"));
+        }
         let book = &instrument.book;
         for hidden in [false, true] {
             let bid = self.pool.next_level(book, lane(Side::Buy, hidden), None);

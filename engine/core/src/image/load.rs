@@ -162,6 +162,7 @@ impl StateMachine {
         }
         let mut instrument = *self.instruments.get(id);
         walk_instrument(reader, &mut instrument);
+        walk_ticks(reader, self.ticks.get_mut(id));
         reader.check()?;
         let (tick_size, lot_size) = (instrument.tick_size, instrument.lot_size);
         let legal = (1..=TICK_MAX).contains(&tick_size) && lot_size != 0;
@@ -173,8 +174,15 @@ impl StateMachine {
         if instrument.last_price > TICK_MAX {
             return Err(reader.wrong("a last price is above every price"));
         }
+        let ticks = self.ticks.get(id);
+        if !ticks.is_legal(tick_size, self.features.price_max) {
+            return Err(reader.wrong("a tick table is not by price, in multiples of the tick"));
+        }
+        let banded = ticks.count != 0;
         let place = self.instruments.get_mut(id);
+        (place.banded, place.retired) = (banded, instrument.retired);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
+        place.allocation = instrument.allocation;
         for lane in 0..LANES {
             let mut last = None;
             loop {

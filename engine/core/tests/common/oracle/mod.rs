@@ -12,6 +12,7 @@ mod options;
 mod protection;
 mod request;
 mod risk;
+mod sharing;
 mod stops;
 
 use super::*;
@@ -45,8 +46,14 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// From this price up this tick size, by price.
+    bands: Vec<(u32, u32)>,
+    /// Until the next day opens.
+    retired: bool,
     /// Of the last trade; 0 = none.
     last: u64,
+    /// Letter, smallest share, per cent of the first.
+    allocation: (u8, u32, u32),
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +106,8 @@ pub struct Oracle {
     matches: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
+    /// Rounds in which more than one order gave its share of less than all.
+    pub rounds: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -127,6 +136,7 @@ impl Oracle {
             references: 0,
             matches: 0,
             triggered: Default::default(),
+            rounds: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }

@@ -56,6 +56,9 @@ impl StateMachine {
         self.expire(out);
         self.cancel_killed(out);
         self.carry_orders(out);
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            self.touch(id);
+        }
         Done::Yes
     }
 

@@ -244,12 +244,12 @@ impl Oracle {
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) || order.stop.is_some() {
+                display_quantity: Some(if hidden(&order.terms) || order.waits() {
                     0
                 } else {
                     order.shown()
                 }),
-                display_price: Some(Price(order.terms.price)),
+                display_price: Some(Price(order.price())),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),
             };
             self.say(order.session, What::Restated(restated));

@@ -41,6 +41,8 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
+    Book(crate::book::BookArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -51,6 +53,8 @@ pub enum BenchCommand {
     Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
+    /// The journal's writer beside raw writes of the same sizes, flags and depth
+    Journal(crate::journal::JournalArgs),
 }
 
 /// What a run ended with.
@@ -84,7 +88,11 @@ pub enum BenchError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
+    Book(#[from] crate::book::BookBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
     #[error(transparent)]
@@ -124,6 +132,7 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Book(args) => book(args, out),
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;
@@ -142,6 +151,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
             Ok(Verdict::Good)
         }
         BenchCommand::Replay(args) => replay(args, out),
+        BenchCommand::Journal(args) => {
+            print(&crate::journal::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
     }
 }
 
@@ -193,6 +206,11 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
+}
+
+fn book(args: &crate::book::BookArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::book::run(args)?, args.json, out)?;
+    Ok(Verdict::Good)
 }
 
 fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {

@@ -14,6 +14,7 @@ use lockstep_record::event::{
 };
 use lockstep_record::{
     ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+    Timestamp,
 };
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
@@ -44,6 +45,7 @@ impl StateMachine {
             session_name: body.session_name,
         };
         self.sessions.begin_day();
+        self.begin_risk_day();
         out.set_midnight(midnight);
         out.control(&Control::DayOpened {
             date,
@@ -54,6 +56,9 @@ impl StateMachine {
         self.expire(out);
         self.cancel_killed(out);
         self.carry_orders(out);
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            self.touch(id);
+        }
         Done::Yes
     }
 
@@ -71,6 +76,7 @@ impl StateMachine {
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
         self.sessions.disconnect_all();
+        self.risk.grace.deadline = Timestamp(0);
         out.control(&Control::DayClosed {
             session_name: self.day.session_name,
         });
@@ -178,12 +184,28 @@ impl StateMachine {
             });
             return;
         }
+        if !self.day.open {
+            // The stream is over and can only be read: that is no connection of the session's.
+            let session = self.sessions.get(id);
+            let next = session.next_outbound;
+            out.control(&Control::LoginAccepted {
+                gateway,
+                connection,
+                session: id,
+                epoch: session.epoch,
+                session_name: self.day.session_name,
+                first_number: StreamNumber(if number == 0 { next } else { number }),
+                next_number: StreamNumber(next),
+            });
+            return;
+        }
         if self.sessions.get(id).connected {
             self.end_connection(id, ConnectionEnd::Superseded, out);
         }
         let session = self.sessions.get_mut(id);
         session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
         session.connected = true;
+        session.away = false;
         session.gateway = gateway;
         session.connection = connection;
         let next = session.next_outbound;
@@ -214,7 +236,9 @@ impl StateMachine {
         };
         let wanted = trim(&body.requested_session);
         let other_day = !wanted.is_empty() && wanted != trim(&self.day.session_name);
-        if !self.day.open || other_day || number > session.next_outbound {
+        // A day that is over is given to who names it: a client that names none wants to trade.
+        let over = !self.day.open && wanted.is_empty();
+        if over || other_day || number > session.next_outbound {
             return Err(LoginRejectReason::SessionNotAvailable);
         }
         Ok(())
@@ -243,7 +267,9 @@ impl StateMachine {
             return;
         };
         self.sessions.get_mut(id).connected = false;
-        if body.reason != NODE_STOP {
+        if body.reason == NODE_STOP {
+            self.sessions.get_mut(id).away = true;
+        } else {
             self.cancel_on_disconnect(id, out);
         }
     }
@@ -278,7 +304,11 @@ impl StateMachine {
     }
 
     /// The session's orders, oldest order reference first.
-    fn cancel_on_disconnect<S: EventSink>(&mut self, id: SessionId, out: &mut Outbox<'_, S>) {
+    pub(crate) fn cancel_on_disconnect<S: EventSink>(
+        &mut self,
+        id: SessionId,
+        out: &mut Outbox<'_, S>,
+    ) {
         if !self.sessions.get(id).cancel_on_disconnect {
             return;
         }

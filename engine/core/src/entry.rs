@@ -65,9 +65,13 @@ impl StateMachine {
         wanted: &Wanted,
         options: &Options,
     ) -> Result<(InstrumentId, FirmId, Admitted), RejectReason> {
+        if self.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
         let instrument = self.instruments.find(symbol);
         let state = instrument.map(|id| self.instruments.get(id).state);
-        if !self.day.open || state == Some(TradingState::Closed) {
+        let retired = instrument.is_some_and(|id| self.instruments.get(id).retired);
+        if !self.day.open || state == Some(TradingState::Closed) || retired {
             return Err(RejectReason::DestinationClosed);
         }
         if !self.sessions.get(session).order_entry {
@@ -79,7 +83,9 @@ impl StateMachine {
         let firm = self
             .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
-        if self.sessions.get(session).is_disabled(firm) || !self.operator_allows(session, firm) {
+        if self.sessions.get(session).is_disabled(firm)
+            || !self.lets_in(session, firm, options.group_id)
+        {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -88,7 +94,8 @@ impl StateMachine {
         }
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
-        let full = if admitted.stop {
+        self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
+        let full = if admitted.stop || admitted.peg {
             self.pool.is_full() || self.extensions.is_full()
         } else {
             admitted.rests_at.is_some_and(|tick| {
@@ -127,6 +134,7 @@ impl StateMachine {
         options: &Options,
         out: &mut Outbox<'_, S>,
     ) {
+        self.risk.positions.claim(detail.firm(), instrument);
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
@@ -169,10 +177,11 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let session = owner_session(order.owner);
+        self.touch(order.instrument);
         if order.admitted.post_only && self.would_take(order) {
             return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
         }
-        let Outcome { left, traded } = self.execute(order, out);
+        let Outcome { left, traded } = self.execute(order, &detail, out);
         if left == 0 {
             return;
         }
@@ -201,6 +210,9 @@ impl StateMachine {
         if order.admitted.is_extended() {
             self.extend(slot, order, left - shown);
         }
+        if self.risk.tracking {
+            self.risk.opened(&self.counted(slot), left);
+        }
     }
 
     #[cold]
@@ -224,7 +236,7 @@ impl StateMachine {
 
     /// Cancels what does not come to rest of an order that has been accepted.
     #[inline(never)]
-    fn cancel_entering<S: EventSink>(
+    pub(crate) fn cancel_entering<S: EventSink>(
         &mut self,
         order: &Aggressor,
         quantity: u32,

@@ -51,17 +51,25 @@ mod mass;
 mod option;
 mod order;
 mod outbox;
+mod peg;
+mod pegged;
 mod replace;
+mod retire;
 mod risk;
 mod session;
 mod stop;
 mod supervision;
+mod tick;
 mod trigger;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};
 pub use features::Features;
 pub use machine::{Counters, StateMachine};
+pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
+pub use risk::limit::Limits;
+pub use risk::{EntryState, Exposure, RiskBounds, Scope};
+pub use tick::{TICK_BANDS_MAX, TickBand};
 
 use alloc::vec::Vec;
 

@@ -104,7 +104,7 @@ impl StateMachine {
         }
     }
 
-    fn is_meant(&self, slot: u32, which: &Which) -> bool {
+    pub(crate) fn is_meant(&self, slot: u32, which: &Which) -> bool {
         let detail = &self.details[slot as usize];
         let instrument = InstrumentId(self.pool.order(slot).book());
         which.firm.is_none_or(|wanted| wanted == detail.firm())
@@ -171,6 +171,9 @@ impl StateMachine {
             Event::DisableResponse(&response)
         } else {
             entry.disabled &= !mask;
+            // A client that enables its entry is back in its senses: what had tripped is reset.
+            let first = entry.first_protection;
+            self.risk.protections.reset(first, |_| true);
             Event::EnableResponse(&response)
         };
         out.deliver(&mut self.sessions, session, event);

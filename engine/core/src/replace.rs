@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::session::{owner, owner_session};
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
-use lockstep_record::{FirmId, InstrumentId, PartTag, Parts, SessionId};
+use lockstep_record::{InstrumentId, PartTag, Parts, SessionId};
 
 impl StateMachine {
     pub(crate) fn replace_order<S: EventSink>(
@@ -40,25 +40,26 @@ impl StateMachine {
         let original = self.details[slot as usize];
         let instrument = InstrumentId(order.book());
         let place = self.instruments.get(instrument);
-        if let Err(reason) = self.may_replace(session, place, original.firm()) {
+        if let Err(reason) = self.may_replace(session, place, &original) {
             self.sessions.consume(owner, number);
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
-        let (options, wanted) = self.replacement(&original, body, options);
+        let (options, wanted) = self.replacement(&original, place.tick_size, body, options);
         let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
         };
         self.sessions.consume(owner, number);
-        if self.lacks_room(place, &order, &original, &admitted) {
-            self.reject(
-                owner,
-                number,
-                RejectReason::Other,
-                body.client_order_id,
-                out,
-            );
+        let whose = (session, original.firm(), instrument);
+        let within = self.check_limits(whose, &wanted, &admitted, Some(slot));
+        let fits = if self.lacks_room(place, &order, &original, &admitted) {
+            Err(RejectReason::Other)
+        } else {
+            within
+        };
+        if let Err(reason) = fits {
+            self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
         self.remove_live(slot);
@@ -77,6 +78,7 @@ impl StateMachine {
     fn replacement(
         &self,
         original: &Detail,
+        tick_size: u32,
         body: &ArchivedReplaceOrder,
         options: &Options,
     ) -> (Options, Wanted) {
@@ -87,6 +89,8 @@ impl StateMachine {
         let inherited_deadline =
             options.inherit_extension(&extension, body.time_in_force, displayed);
         self.inherit_stop(&mut options, original, body.time_in_force);
+        let plain = displayed || body.time_in_force == b'3';
+        self.inherit_peg(&mut options, original, tick_size, plain);
         let wanted = Wanted {
             price: body.price.to_native(),
             quantity: body.quantity.to_native(),
@@ -110,9 +114,13 @@ impl StateMachine {
         &self,
         session: SessionId,
         place: &Instrument,
-        firm: FirmId,
+        original: &Detail,
     ) -> Result<(), RejectReason> {
-        let allowed = self.operator_allows(session, firm);
+        if self.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
+        let firm = original.firm();
+        let allowed = self.lets_in(session, firm, original.group_id);
         let session = self.sessions.get(session);
         let allowed = allowed && session.order_entry && !session.is_disabled(firm);
         match place.state {
@@ -151,7 +159,7 @@ impl StateMachine {
         admitted: &Admitted,
     ) -> bool {
         let extended = original.extension != NONE;
-        if admitted.stop {
+        if admitted.stop || admitted.peg {
             return !extended && self.extensions.is_full();
         }
         let Some(tick) = admitted.rests_at else {

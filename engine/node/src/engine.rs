@@ -3,6 +3,7 @@
 //! It applies nothing that is not committed, and no further batch while events of the last one wait
 //! for room in the egress ring.
 
+use crate::admin::desk::Inquiries;
 use crate::agent::{Agent, Now};
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
@@ -10,6 +11,7 @@ use crate::sink::EgressSink;
 use crate::status::{Applied, FinalState, Status};
 use lockstep_core::{ApplyError, StateMachine};
 use lockstep_journal::{BatchHeader, LogBuffer, LogBufferReader};
+use lockstep_net::Waker;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::{BatchInfo, LogIndex, Sequence, Term, Timestamp};
 use std::sync::Arc;
@@ -32,6 +34,9 @@ pub struct EngineAgent {
     buffer: Arc<LogBuffer>,
     sink: EgressSink,
     status: Arc<Status>,
+    inquiries: Arc<Inquiries>,
+    /// Of a gateway that parks on another thread.
+    waker: Option<Waker>,
     counters: EngineCounters,
 }
 
@@ -50,6 +55,7 @@ impl EngineAgent {
         buffer: Arc<LogBuffer>,
         sink: EgressSink,
         status: Arc<Status>,
+        inquiries: Arc<Inquiries>,
         counters: &Counters,
     ) -> Self {
         Self {
@@ -58,6 +64,8 @@ impl EngineAgent {
             buffer,
             sink,
             status,
+            inquiries,
+            waker: None,
             counters: EngineCounters {
                 index: counters.counter(CounterId::AppliedIndex),
                 sequence: counters.counter(CounterId::AppliedSequence),
@@ -66,6 +74,12 @@ impl EngineAgent {
                 open_orders: counters.counter(CounterId::OpenOrders),
             },
         }
+    }
+
+    /// With a gateway on another thread to wake when there is something to send.
+    pub fn with_waker(mut self, waker: Option<Waker>) -> Self {
+        self.waker = waker;
+        self
     }
 
     fn publish_status(&self) {
@@ -105,8 +119,12 @@ impl Agent for EngineAgent {
         }
         if applied != 0 {
             self.publish_status();
+            if let Some(waker) = &self.waker {
+                waker.wake();
+            }
         }
-        Ok(applied)
+        // Between two batches, at most one: the state is whole, and nothing waits behind it for long.
+        Ok(applied + self.inquiries.answer(&self.machine))
     }
 
     fn on_stop(&mut self, _: Now) -> Result<bool, Fatal> {

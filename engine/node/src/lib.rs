@@ -3,6 +3,7 @@
 //! Core decides, shell does: rules live in `lockstep-core` and in the plain state machines here
 //! (`consensus`, `clock`, `sequencer`, `gateway`); sockets, files, threads and clocks stay in thin shells.
 
+pub mod admin;
 pub mod agent;
 pub mod auth;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod fatal;
 pub mod gateway;
 pub mod housekeeping;
 pub mod journal;
+pub mod keeper;
 pub mod log;
 pub mod node;
 pub mod operator;

@@ -13,6 +13,7 @@ mod proof;
 #[allow(dead_code)]
 mod venue;
 
+mod admin;
 mod command_line;
 mod common;
 mod crash;
@@ -25,3 +26,4 @@ mod packets;
 mod raw;
 mod resources;
 mod slow;
+mod streams;

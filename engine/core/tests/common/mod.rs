@@ -64,7 +64,8 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
-    SetEntryState OperatorMassCancel OperatorCancel
+    SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
+    ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
 }
 
 pub const GATEWAY: u16 = 3;
@@ -396,6 +397,15 @@ pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
     })
 }
 
+pub fn risk_bounds(positions_max: u32, trades_max: u32, protections_max: u32) -> Command {
+    operator(SetRiskBounds {
+        positions_max,
+        trades_max,
+        protections_max,
+        _reserved: [0; 4],
+    })
+}
+
 pub fn open_day(date: u32) -> Command {
     operator(DayOpen {
         midnight: 0,
@@ -626,6 +636,10 @@ impl fmt::Display for What {
                     m.side as char,
                     m.quantity
                 )
+            }
+            What::Broken(b) => {
+                let (who, reason) = (user_ref(b.user_ref), b.reason as char);
+                write!(f, "broken {who} match {} {reason}", b.match_number)
             }
             What::AccountQueryResponse(r) => write!(f, "next {}", user_ref(r.next)),
             What::SelfMatchCanceled(c) => write!(

@@ -1,8 +1,8 @@
 //! The machine against the naive venue: every event, every stream number, the whole visible book and the
 //! invariants, after each of a random stream's commands.
 //!
-//! `LOCKSTEP_OPERATIONS` sets how many commands are compared in each mix of orders (default 250,000: a million over all); a failure
-//! shrinks to a short stream. `each_planted_fault_is_seen` proves that the comparison can fail: it plants
+//! `LOCKSTEP_OPERATIONS` sets how many commands are compared in each mix of orders (default 250,000: a
+//! million over all); a failure shrinks to a short stream. `each_planted_fault_is_seen` proves that the comparison can fail: it plants
 //! one wrong line at a time in the naive venue and demands a difference.
 
 mod common;

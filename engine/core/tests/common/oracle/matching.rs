@@ -200,7 +200,7 @@ impl Oracle {
             random => {
                 let lots = u64::from(random) / lot;
                 let drawn = drawn(self.seed, order.terms.order_reference, order.refreshed);
-                let above = u128::from(drawn) * u128::from(2 * lots + 1) >> 64;
+                let above = (u128::from(drawn) * u128::from(2 * lots + 1)) >> 64;
                 (u64::from(order.floor) - lots * lot + above as u64 * lot) as u32
             }
         };

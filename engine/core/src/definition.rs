@@ -36,6 +36,8 @@ impl StateMachine {
         self.extensions.grow(bounds.open_orders_max);
         let room = Extensions::room(bounds.open_orders_max);
         self.stops.grow(room, bounds.instruments_max, seed);
+        self.pegs.grow(room, bounds.instruments_max);
+        self.touched.grow(bounds.instruments_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -171,7 +173,7 @@ impl StateMachine {
         if now.retired {
             return Done::RefusedFor(Refusal::Taken);
         }
-        let live = !now.book.is_empty() || self.stops.any_of(id.0);
+        let live = !now.book.is_empty() || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
@@ -190,7 +192,7 @@ impl StateMachine {
         &mut self,
         _: &Record<'_>,
         body: &ArchivedSetInstrumentState,
-        out: &mut Outbox<'_, S>,
+        _: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let Some(state) = TradingState::from_u8(body.state) else {
@@ -200,7 +202,8 @@ impl StateMachine {
             return Done::RefusedFor(Refusal::Undefined);
         }
         self.instruments.get_mut(id).state = state;
-        self.settle(id, out);
+        // What was triggered acts, and pegged orders follow, as soon as it trades.
+        self.touched.add(id.0);
         Done::Yes
     }
 }

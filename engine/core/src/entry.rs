@@ -95,7 +95,7 @@ impl StateMachine {
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
         self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
-        let full = if admitted.stop {
+        let full = if admitted.stop || admitted.peg {
             self.pool.is_full() || self.extensions.is_full()
         } else {
             admitted.rests_at.is_some_and(|tick| {
@@ -177,6 +177,7 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let session = owner_session(order.owner);
+        self.touch(order.instrument);
         if order.admitted.post_only && self.would_take(order) {
             return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
         }
@@ -219,6 +220,7 @@ impl StateMachine {
         let Admitted {
             deadline,
             max_floor,
+            random_reserves,
             ..
         } = order.admitted;
         let expire_time = order.expire_time;
@@ -226,6 +228,7 @@ impl StateMachine {
             deadline,
             expire_time,
             max_floor,
+            random: random_reserves,
             reserve,
             ..Extension::NONE
         };
@@ -235,7 +238,7 @@ impl StateMachine {
 
     /// Cancels what does not come to rest of an order that has been accepted.
     #[inline(never)]
-    fn cancel_entering<S: EventSink>(
+    pub(crate) fn cancel_entering<S: EventSink>(
         &mut self,
         order: &Aggressor,
         quantity: u32,

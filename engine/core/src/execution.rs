@@ -8,10 +8,11 @@ use crate::NONE;
 use crate::admission::Admitted;
 use crate::book::share::{Allocation, Sharing};
 use crate::book::take::{Fill, FillSink, Meeting, Prospect};
-use crate::extension::Extensions;
+use crate::extension::{Draw, Extensions};
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::Pegs;
 use crate::risk::trade::{Trade, TradeSide};
 use crate::risk::{Counted, Risk};
 use crate::session::{Sessions, owner_ref, owner_session};
@@ -65,10 +66,15 @@ struct Executions<'a, 'b, S> {
     details: &'a mut [Detail],
     extensions: &'a mut Extensions,
     last_match: &'a mut u64,
+    pegs: &'a mut Pegs,
     risk: &'a mut Risk,
+    /// Highest price that an order counts with.
+    price_max: u64,
     out: &'a mut Outbox<'b, S>,
     instrument: InstrumentId,
     tick_size: u32,
+    lot_size: u32,
+    random_seed: u64,
     /// The aggressor's side.
     side: Side,
     /// The aggressor.
@@ -98,9 +104,9 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
         } else {
             self.prevent(fill);
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.reduced(&order, fill.resting_loss);
+        let counted = self.risk.tracking.then(|| self.resting(fill));
+        if let Some(order) = &counted {
+            self.risk.reduced(order, fill.resting_loss);
         }
         if fill.resting_open != 0 {
             return 0;
@@ -114,9 +120,8 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
                 return refreshed;
             }
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.closed(&order, reserve);
+        if let Some(order) = &counted {
+            self.risk.closed(order, reserve);
         }
         let session = owner_session(fill.owner);
         self.sessions.unlink(self.details, session, fill.slot);
@@ -132,12 +137,19 @@ impl<S: EventSink> Executions<'_, '_, S> {
 
     /// The resting order as it counts against limits.
     fn resting(&self, fill: &Fill) -> Counted {
+        let detail = &self.details[fill.slot as usize];
+        // A pegged order counts with its limit, wherever it rests.
+        let price = if detail.extension != NONE && self.pegs.holds(detail.extension) {
+            self.pegs.get(detail.extension).price.min(self.price_max)
+        } else {
+            self.price(fill).0
+        };
         Counted {
             session: owner_session(fill.owner),
-            firm: self.details[fill.slot as usize].firm(),
+            firm: detail.firm(),
             instrument: self.instrument,
             side: self.side.opposite(),
-            price: self.price(fill).0,
+            price,
         }
     }
 
@@ -205,9 +217,19 @@ impl<S: EventSink> Executions<'_, '_, S> {
         let shown = if whole {
             0
         } else {
-            self.extensions.refresh(extension)
+            {
+                let draw = Draw {
+                    seed: self.random_seed,
+                    reference: self.details[fill.slot as usize].reference,
+                    lot_size: self.lot_size,
+                };
+                self.extensions.refresh(extension, &draw)
+            }
         };
         if shown == 0 {
+            if self.pegs.holds(extension) {
+                self.pegs.remove(extension);
+            }
             self.extensions.remove(extension);
             self.details[fill.slot as usize].extension = NONE;
             return 0;
@@ -276,10 +298,14 @@ impl StateMachine {
             details: &mut self.details,
             extensions: &mut self.extensions,
             last_match: &mut self.last_match,
+            pegs: &mut self.pegs,
             risk: &mut self.risk,
+            price_max: self.features.price_max,
             out,
             instrument: order.instrument,
             tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            random_seed: self.random_seed,
             side,
             detail,
             owner: order.owner,
@@ -357,9 +383,23 @@ impl Prospect for Ahead<'_> {
     fn displays(&self, slot: u32, round: u32) -> u32 {
         let detail = &self.machine.details[slot as usize];
         let extension = self.machine.extensions.of(detail.extension);
-        let before = u64::from(extension.max_floor) * u64::from(round - 1);
+        let order = self.machine.pool.order(slot);
+        let draw = Draw {
+            seed: self.machine.random_seed,
+            reference: detail.reference,
+            lot_size: self
+                .machine
+                .instruments
+                .get(InstrumentId(order.book()))
+                .lot_size,
+        };
+        let size = |round| extension.next_size(&draw, round);
+        let before: u64 = match extension.random {
+            0 => u64::from(extension.max_floor) * u64::from(round - 1),
+            _ => (1..round).map(|round| u64::from(size(round))).sum(),
+        };
         let left = u64::from(extension.reserve).saturating_sub(before);
         // At most a u32's worth is left of one.
-        left.min(u64::from(extension.max_floor)) as u32
+        left.min(u64::from(size(round))) as u32
     }
 }

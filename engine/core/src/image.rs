@@ -19,6 +19,7 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::peg::{Peg, PegKind};
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::stop::{Trigger, Waiting};
 use crate::tick::{TICK_BANDS_MAX, TickBand, TickTable};
@@ -157,8 +158,11 @@ impl StateMachine {
             details: _,     // written order by order
             extensions: _,  // written order by order
             stops: _,       // written by write_waiting
+            pegs: _,        // written order by order
+            touched: _,     // empty between records
             risk: _,        // written by write_risk (image/risk.rs)
             ticks: _,       // written book by book
+            random_seed,
             last_reference,
             last_match,
             counters,
@@ -170,6 +174,7 @@ impl StateMachine {
         walk_features(writer, &mut features.clone());
         walk_day(writer, &mut day.clone());
         walk_last_numbers(writer, &mut last_reference.clone(), &mut last_match.clone());
+        writer.u64(&mut random_seed.clone());
         walk_counters(writer, &mut counters.clone());
         self.write_firms(writer);
         writer.section(Section::Sessions);
@@ -245,6 +250,11 @@ impl StateMachine {
         writer.flag(&mut extended);
         if extended {
             walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
+            let mut pegged = self.pegs.holds(detail.extension);
+            writer.flag(&mut pegged);
+            if pegged {
+                walk_peg(writer, &mut self.pegs.get(detail.extension).clone());
+            }
         }
     }
 }
@@ -253,7 +263,7 @@ impl StateMachine {
     /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
     /// instrument, in the order in which they will act.
     fn write_waiting(&self, writer: &mut Writer<'_>) {
-        writer.put(self.stops.count());
+        writer.put(self.stops.count() + self.waiting_pegs().count() as u32);
         for id in self.sessions.defined() {
             let mut slot = self.sessions.get(id).first_order;
             while slot != NONE {
@@ -262,11 +272,11 @@ impl StateMachine {
                     writer.put(order.book());
                     writer.put(order.lane() as u32);
                     self.write_order(slot, writer);
-                    let (waiting, trigger) = (
-                        self.stops.get(detail.extension),
-                        self.stops.trigger(detail.extension),
-                    );
-                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                    if self.stops.holds(detail.extension) {
+                        let waiting = self.stops.get(detail.extension);
+                        let mut trigger = self.stops.trigger(detail.extension);
+                        walk_waiting(writer, &mut waiting.clone(), &mut trigger);
+                    }
                 }
                 slot = detail.next;
             }
@@ -282,6 +292,24 @@ impl StateMachine {
             writer.put(order.number);
         }
     }
+}
+
+fn walk_peg(walk: &mut impl Walk, peg: &mut Peg) {
+    let Peg {
+        kind,
+        offset,
+        price,
+    } = peg;
+    let mut letter = *kind as u8;
+    walk.u8(&mut letter);
+    match PegKind::from_u8(letter) {
+        Some(known) if known as u8 == letter => *kind = known,
+        _ => walk.refuse("a peg is unknown"),
+    }
+    let mut bits = offset.cast_unsigned();
+    walk.u32(&mut bits);
+    *offset = bits.cast_signed();
+    walk.u64(price);
 }
 
 fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {
@@ -533,12 +561,16 @@ fn walk_extension(walk: &mut impl Walk, extension: &mut Extension) {
         deadline,
         expire_time,
         max_floor,
+        random,
+        refreshed,
         reserve,
         at: _, // the heap is by (deadline, reference)
     } = extension;
     walk.u64(&mut deadline.0);
     walk.u32(expire_time);
     walk.u32(max_floor);
+    walk.u32(random);
+    walk.u32(refreshed);
     walk.u32(reserve);
 }
 

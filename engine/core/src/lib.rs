@@ -51,6 +51,8 @@ mod mass;
 mod option;
 mod order;
 mod outbox;
+mod peg;
+mod pegged;
 mod replace;
 mod retire;
 mod risk;

@@ -12,6 +12,7 @@ use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::{Pegs, Touched};
 use crate::risk::Risk;
 use crate::session::Sessions;
 use crate::stop::Stops;
@@ -79,8 +80,13 @@ pub struct StateMachine {
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
     pub(crate) stops: Stops,
+    pub(crate) pegs: Pegs,
+    /// Instruments that have to be settled before the next record.
+    pub(crate) touched: Touched,
     pub(crate) risk: Risk,
     pub(crate) ticks: TickTables,
+    /// What random displays are drawn from; of the day's opening.
+    pub(crate) random_seed: u64,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -117,8 +123,11 @@ impl StateMachine {
             details: Vec::new(),
             extensions: Extensions::new(),
             stops: Stops::new(),
+            pegs: Pegs::new(),
+            touched: Touched::new(),
             risk: Risk::new(),
             ticks: TickTables::new(),
+            random_seed: 0,
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -156,7 +165,7 @@ impl StateMachine {
         }
         self.expire(&mut out);
         self.end_grace(&mut out);
-        self.pull_if_tripped(&mut out);
+        self.finish(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -166,7 +175,7 @@ impl StateMachine {
             self.position.sequence = sequence;
             out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
-            self.pull_if_tripped(&mut out);
+            self.finish(&mut out);
             rest = after;
         }
         if !rest.is_empty() {
@@ -178,6 +187,20 @@ impl StateMachine {
         self.digest = out.digest;
         self.stopped = false;
         Ok(())
+    }
+
+    /// What follows from a record's effects, before the next one.
+    #[inline(always)]
+    fn finish<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        if self.touched.any() {
+            self.settle_all(out);
+        }
+        self.pull_if_tripped(out);
+        while self.touched.any() {
+            // Orders were pulled: the quote may be another.
+            self.settle_all(out);
+            self.pull_if_tripped(out);
+        }
     }
 
     #[inline(always)]
@@ -555,6 +578,7 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::ALLOCATION,
     PartTag::ALLOCATION_MINIMUM,
     PartTag::TOP_SHARE,
+    PartTag::RANDOM_SEED,
 ];
 
 /// Outcome of an operator's record.

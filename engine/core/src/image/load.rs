@@ -10,6 +10,7 @@ use crate::book::pool::{FREE_ORDER, NewOrder, side_of};
 use crate::bounds::Capacity;
 use crate::instrument::BLANK_FIRM;
 use crate::order::FREE_DETAIL;
+use crate::peg::{Peg, PegKind};
 use crate::session::{UNDEFINED, owner, owner_session};
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
@@ -46,6 +47,7 @@ impl StateMachine {
         walk_features(reader, &mut self.features);
         walk_day(reader, &mut self.day);
         walk_last_numbers(reader, &mut self.last_reference, &mut self.last_match);
+        reader.u64(&mut self.random_seed);
         walk_counters(reader, &mut self.counters);
         reader.check()?;
         if !self.features.are_legal() {
@@ -234,8 +236,20 @@ impl StateMachine {
         let mut extended = false;
         reader.flag(&mut extended);
         let mut extension = Extension::NONE;
+        let mut peg = None;
         if extended {
             walk_extension(reader, &mut extension);
+            let mut pegged = false;
+            reader.flag(&mut pegged);
+            if pegged {
+                let mut value = Peg {
+                    kind: PegKind::Primary,
+                    offset: 0,
+                    price: 0,
+                };
+                walk_peg(reader, &mut value);
+                peg = Some(value);
+            }
         }
         reader.check()?;
         let (owner, number) = (order.owner, order.number);
@@ -269,6 +283,11 @@ impl StateMachine {
         if extended {
             detail.extension = self.extensions.add(extension, detail.reference, slot);
         }
+        if let Some(peg) = peg {
+            // Its place in the instrument's list follows in link_sessions.
+            self.pegs
+                .hold(detail.extension, id.0, peg, slot, detail.reference);
+        }
         self.details[slot as usize] = detail;
         Ok(slot)
     }
@@ -292,6 +311,10 @@ impl StateMachine {
                 return Err(reader.wrong("waiting orders are not by session and reference"));
             }
             last = place;
+            references.push((reference, slot));
+            if extension != NONE && self.pegs.holds(extension) {
+                continue;
+            }
             let side = side_of(lane);
             let mut waiting = Waiting {
                 slot,
@@ -306,7 +329,6 @@ impl StateMachine {
                 return Err(reader.wrong("a waiting order has no trigger that there can be"));
             }
             self.stops.add(extension, id.0, trigger, waiting);
-            references.push((reference, slot));
         }
         let mut last = 0;
         for _ in 0..reader.get()? {
@@ -317,7 +339,7 @@ impl StateMachine {
             } else {
                 NONE
             };
-            if index == NONE || self.stops.is_triggered(index) {
+            if index == NONE || !self.stops.holds(index) || self.stops.is_triggered(index) {
                 return Err(reader.wrong("a triggered order does not wait, or is there twice"));
             }
             let instrument = self.pool.order(slot).book();
@@ -336,6 +358,10 @@ impl StateMachine {
         for (_, slot) in references {
             let session = owner_session(self.pool.order(slot).owner);
             self.sessions.link(&mut self.details, session, slot);
+            let extension = self.details[slot as usize].extension;
+            if extension != NONE && self.pegs.holds(extension) {
+                self.pegs.link(extension);
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ impl Oracle {
             Ok(firm) => {
                 let deadline = self.deadline(&terms, options, None).unwrap();
                 let stop = self.stop_of(&terms, options);
+                let peg = pegs::peg_of(options);
                 let mut order = Order {
                     terms,
                     session,
@@ -40,10 +41,13 @@ impl Oracle {
                     open: body.quantity,
                     executed: 0,
                     floor: options.integer(5) as u32,
+                    random: options.integer(13) as u32,
+                    refreshed: 0,
                     shown: 0,
                     deadline,
                     by_date: options.integer(204) != 0,
                     stop,
+                    peg,
                 };
                 self.note_pair(order.firm, order.terms.instrument);
                 self.references += 1;
@@ -99,10 +103,10 @@ impl Oracle {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None)?;
-        let waits = self.stop_of(terms, options).is_some();
+        let waits = self.stop_of(terms, options).is_some() || pegs::peg_of(options).is_some();
         self.check_limits(session, firm, terms, waits, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if self.stop_of(terms, options).is_some() {
+        if waits {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             if full || self.extended() >= self.bounds[0].div_ceil(4) {
                 return Err(RejectReason::Other);
@@ -157,9 +161,14 @@ impl Oracle {
             .orders
             .iter()
             .enumerate()
-            .filter(|(at, order)| Some(*at) != without && order.stop.is_none());
+            .filter(|(at, order)| Some(*at) != without && !order.waits());
+        let rests_at = |order: &Order| {
+            let mut terms = order.terms.clone();
+            terms.price = order.price();
+            place(&terms)
+        };
         let levels: std::collections::BTreeSet<_> =
-            others.map(|(_, order)| place(&order.terms)).collect();
+            others.map(|(_, order)| rests_at(order)).collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
@@ -185,15 +194,15 @@ impl Oracle {
             !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
         )?;
-        let floor = options.integer(5);
+        let (floor, random) = (options.integer(5), options.integer(13));
         let bad = terms.time_in_force == b'3'
             || hidden(terms)
             || terms.price >= MARKET
             || !floor.is_multiple_of(u64::from(lot))
-            || floor * 100 < u64::from(quantity);
-        fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
-        let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
-        fail(pegged, RejectReason::PeggingNotAllowed)?;
+            || floor.saturating_sub(random) * 100 < u64::from(quantity);
+        let odd = random != 0 && (random >= floor || !random.is_multiple_of(u64::from(lot)));
+        fail((floor != 0 && bad) || odd, RejectReason::InvalidMaxFloor)?;
+        self.check_peg(terms, options)?;
         fail(
             options.values.contains_key(&14),
             RejectReason::RoutingNotAllowed,
@@ -266,10 +275,13 @@ impl Oracle {
                 merged.entry(tag).or_insert(value);
             }
         }
-        if original.floor != 0 && body.time_in_force != b'3' && body.display != b'N' {
-            merged
-                .entry(5)
-                .or_insert(original.floor.to_le_bytes().to_vec());
+        let displayed = body.time_in_force != b'3' && body.display != b'N';
+        if original.floor != 0 && displayed && !merged.contains_key(&5) {
+            merged.insert(5, original.floor.to_le_bytes().to_vec());
+            if original.random != 0 {
+                let random = original.random.to_le_bytes().to_vec();
+                merged.entry(13).or_insert(random);
+            }
         }
         let mut inherited = None;
         let given = merged.contains_key(&15) || merged.contains_key(&204);
@@ -290,6 +302,11 @@ impl Oracle {
             .filter(|_| silent && body.time_in_force != b'3')
         {
             stop.said_by_a_replacement(&mut merged);
+        }
+        let silent = !(6..=7).any(|tag| merged.contains_key(&tag));
+        let plain = body.time_in_force == b'3' || body.display != b'N';
+        if let Some(peg) = original.peg.filter(|_| silent && !plain) {
+            peg.said_by_a_replacement(&mut merged);
         }
         let merged = Read {
             values: merged,
@@ -317,15 +334,17 @@ impl Oracle {
         }
         self.take_number(session, user_ref.index, user_ref.number);
         let stop = self.stop_of(&terms, &merged);
-        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || stop.is_some();
+        let peg = pegs::peg_of(&merged);
+        let waits = stop.is_some() || peg.is_some();
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || waits;
         let full =
             extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
-        let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
-        if (rests(&terms) || stop.is_some()) && (full || no_level) {
+        let no_level = !waits && !self.level_free(&terms, Some(at));
+        if (rests(&terms) || waits) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
-        let limits = self.check_limits(session, original.firm, &terms, stop.is_some(), Some(at));
+        let limits = self.check_limits(session, original.firm, &terms, waits, Some(at));
         if let Err(reason) = limits {
             self.reject(session, user_ref, reason, body.client_order_id);
             return;
@@ -355,10 +374,13 @@ impl Oracle {
             open,
             executed,
             floor: merged.integer(5) as u32,
+            random: merged.integer(13) as u32,
+            refreshed: 0,
             shown: 0,
             deadline,
             by_date: merged.integer(204) != 0,
             stop,
+            peg,
         };
         self.act_or_wait(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
@@ -369,5 +391,5 @@ impl Oracle {
 }
 
 fn is_extended(order: &Order) -> bool {
-    order.floor != 0 || order.deadline != 0 || order.stop.is_some()
+    order.floor != 0 || order.deadline != 0 || order.stop.is_some() || order.peg.is_some()
 }

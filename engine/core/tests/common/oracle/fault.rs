@@ -106,9 +106,19 @@ pub enum Fault {
     OwnPartyShares,
     /// An allocation changes while orders rest.
     AllocationChangesAnyTime,
+    /// A midpoint between two ticks is the lower one on both sides.
+    MidpointRoundsDown,
+    /// A pegged order goes beyond its limit.
+    PegThroughItsLimit,
+    /// A pegged order goes up to the other side's quote.
+    PegMeetsTheQuote,
+    /// Pegged orders come back newest first.
+    NewestPegFirst,
+    /// What is displayed anew is always of one size.
+    RandomIsNot,
 }
 
-pub const FAULTS: [Fault; 51] = [
+pub const FAULTS: [Fault; 56] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -160,4 +170,9 @@ pub const FAULTS: [Fault; 51] = [
     Fault::TopShareRoundedDown,
     Fault::OwnPartyShares,
     Fault::AllocationChangesAnyTime,
+    Fault::MidpointRoundsDown,
+    Fault::PegThroughItsLimit,
+    Fault::PegMeetsTheQuote,
+    Fault::NewestPegFirst,
+    Fault::RandomIsNot,
 ];

@@ -9,6 +9,7 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod pegs;
 mod protection;
 mod request;
 mod risk;
@@ -66,6 +67,9 @@ struct Order {
     executed: u32,
     /// Most shares displayed at a time; 0 = all.
     floor: u32,
+    /// How far a display may be from that, either way.
+    random: u32,
+    refreshed: u64,
     /// Of a reserve order: shares displayed now.
     shown: u32,
     /// 0 = none.
@@ -73,9 +77,21 @@ struct Order {
     by_date: bool,
     /// It is out of the book until a trade triggers it.
     stop: Option<stops::Stop>,
+    peg: Option<pegs::Peg>,
 }
 
 impl Order {
+    /// Where it rests, or its limit.
+    fn price(&self) -> u64 {
+        let pegged = self.peg.and_then(|peg| peg.at);
+        pegged.unwrap_or(self.terms.price)
+    }
+
+    /// It is out of the book.
+    fn waits(&self) -> bool {
+        self.stop.is_some() || self.peg.is_some_and(|peg| peg.at.is_none())
+    }
+
     fn shown(&self) -> u32 {
         if self.floor == 0 {
             self.open
@@ -103,11 +119,14 @@ pub struct Oracle {
     orders: Vec<Order>,
     numbers: BTreeMap<(u32, u8), u32>,
     references: u64,
+    seed: u64,
     matches: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
     /// Rounds in which more than one order gave its share of less than all.
     pub rounds: usize,
+    /// Prices that pegged orders took when the quote changed.
+    pub pegged: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -134,9 +153,11 @@ impl Oracle {
             orders: Vec::new(),
             numbers: BTreeMap::new(),
             references: 0,
+            seed: 0,
             matches: 0,
             triggered: Default::default(),
             rounds: 0,
+            pegged: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }
@@ -147,6 +168,7 @@ impl Oracle {
         self.now = now;
         self.expire();
         self.end_grace();
+        self.finish();
         self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
@@ -156,9 +178,20 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
-        self.settle();
-        self.pull_tripped();
+        self.finish();
         std::mem::take(&mut self.said)
+    }
+
+    /// What follows from a record before the next one.
+    fn finish(&mut self) {
+        loop {
+            self.settle();
+            let before = self.said.len();
+            self.pull_tripped();
+            if self.said.len() == before {
+                break;
+            }
+        }
     }
 
     /// A new leader begins.
@@ -167,6 +200,7 @@ impl Oracle {
         self.begin_grace();
         self.expire();
         self.end_grace();
+        self.finish();
         std::mem::take(&mut self.said)
     }
 
@@ -229,12 +263,12 @@ impl Oracle {
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
             let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
-            own && order.stop.is_none()
+            own && !order.waits()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.
         orders.sort_by_key(|o| {
-            let price = o.terms.price;
+            let price = o.price();
             (hidden(&o.terms), if buy { u64::MAX - price } else { price })
         });
         let view = |o: &Order| {
@@ -244,7 +278,7 @@ impl Oracle {
                 o.session,
                 number,
                 index,
-                o.terms.price,
+                o.price(),
                 (o.open, o.shown()),
                 o.executed,
                 reference,

@@ -43,6 +43,8 @@ pub enum BenchCommand {
     ReplayMarket(ReplayMarketArgs),
     /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
     Book(crate::book::BookArgs),
+    /// The whole state machine, records in, OUCH messages out: throughput, latency, memory.
+    Engine(crate::engine::EngineArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -88,6 +90,8 @@ pub enum BenchError {
     #[error(transparent)]
     Book(#[from] crate::book::BookBenchError),
     #[error(transparent)]
+    Engine(#[from] crate::engine::EngineBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
@@ -129,6 +133,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
         BenchCommand::Book(args) => book(args, out),
+        BenchCommand::Engine(args) => {
+            print(&crate::engine::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;

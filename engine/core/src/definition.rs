@@ -4,6 +4,7 @@
 //! and counted; nothing is half done.
 
 use crate::book::ladder::TICK_MAX;
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::extension::Extensions;
 use crate::grown;
@@ -12,6 +13,7 @@ use crate::machine::{Done, StateMachine};
 use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
 use crate::session::PERMITTED_FIRMS_MAX;
+use crate::tick::TickTable;
 use lockstep_record::command::{
     ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
 };
@@ -25,6 +27,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
+        self.ticks.grow(bounds.instruments_max);
         self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
@@ -33,6 +36,8 @@ impl StateMachine {
         self.extensions.grow(bounds.open_orders_max);
         let room = Extensions::room(bounds.open_orders_max);
         self.stops.grow(room, bounds.instruments_max, seed);
+        self.pegs.grow(room, bounds.instruments_max);
+        self.touched.grow(bounds.instruments_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -139,7 +144,7 @@ impl StateMachine {
     /// A redefinition must leave prices and symbol of live orders what they are.
     pub(crate) fn define_instrument<S: EventSink>(
         &mut self,
-        _: &Record<'_>,
+        record: &Record<'_>,
         body: &ArchivedDefineInstrument,
         _: &mut Outbox<'_, S>,
     ) -> Done {
@@ -158,13 +163,28 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(ticks) = TickTable::read(record, tick_size, self.features.price_max) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
+        let Some(allocation) = allocation_of(record) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let now = self.instruments.get(id);
-        let live = !now.book.is_empty() || self.stops.any_of(id.0);
+        if now.retired {
+            return Done::RefusedFor(Refusal::Taken);
+        }
+        let live = !now.book.is_empty() || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
+        if live && self.day.open && now.allocation != allocation {
+            return Done::RefusedFor(Refusal::LiveOrders);
+        }
+        self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
+        self.instruments.get_mut(id).banded = ticks.count != 0;
+        *self.ticks.get_mut(id) = ticks;
         Done::Yes
     }
 
@@ -172,17 +192,18 @@ impl StateMachine {
         &mut self,
         _: &Record<'_>,
         body: &ArchivedSetInstrumentState,
-        out: &mut Outbox<'_, S>,
+        _: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let Some(state) = TradingState::from_u8(body.state) else {
             return Done::RefusedFor(Refusal::Value);
         };
-        if !self.instruments.in_bounds(id) || !self.instruments.get(id).is_defined() {
+        if !self.instruments.is_defined(id) || self.instruments.get(id).retired {
             return Done::RefusedFor(Refusal::Undefined);
         }
         self.instruments.get_mut(id).state = state;
-        self.settle(id, out);
+        // What was triggered acts, and pegged orders follow, as soon as it trades.
+        self.touched.add(id.0);
         Done::Yes
     }
 }
@@ -200,4 +221,18 @@ fn self_trade(record: &Record<'_>) -> Option<(u32, u8)> {
         None => 0,
     };
     Some((group, mode))
+}
+
+/// How an instrument's definition says that displayed orders share; price-time if it does not.
+fn allocation_of(record: &Record<'_>) -> Option<Allocation> {
+    let value = |tag| match record.parts().find(tag) {
+        Some(part) => part.u32(),
+        None => Some(0),
+    };
+    let letter = match record.parts().find(PartTag::ALLOCATION) {
+        Some(part) => part.u8()?,
+        None => b'F',
+    };
+    let minimum = value(PartTag::ALLOCATION_MINIMUM)?;
+    Allocation::of(letter, minimum, value(PartTag::TOP_SHARE)?)
 }

@@ -6,11 +6,13 @@
 
 use crate::NONE;
 use crate::admission::Admitted;
+use crate::book::share::{Allocation, Sharing};
 use crate::book::take::{Fill, FillSink, Meeting, Prospect};
 use crate::extension::Extensions;
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::Pegs;
 use crate::risk::trade::{Trade, TradeSide};
 use crate::risk::{Counted, Risk};
 use crate::session::{Sessions, owner_ref, owner_session};
@@ -64,7 +66,10 @@ struct Executions<'a, 'b, S> {
     details: &'a mut [Detail],
     extensions: &'a mut Extensions,
     last_match: &'a mut u64,
+    pegs: &'a mut Pegs,
     risk: &'a mut Risk,
+    /// Highest price that an order counts with.
+    price_max: u64,
     out: &'a mut Outbox<'b, S>,
     instrument: InstrumentId,
     tick_size: u32,
@@ -97,9 +102,9 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
         } else {
             self.prevent(fill);
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.reduced(&order, fill.resting_loss);
+        let counted = self.risk.tracking.then(|| self.resting(fill));
+        if let Some(order) = &counted {
+            self.risk.reduced(order, fill.resting_loss);
         }
         if fill.resting_open != 0 {
             return 0;
@@ -113,9 +118,8 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
                 return refreshed;
             }
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.closed(&order, reserve);
+        if let Some(order) = &counted {
+            self.risk.closed(order, reserve);
         }
         let session = owner_session(fill.owner);
         self.sessions.unlink(self.details, session, fill.slot);
@@ -131,12 +135,19 @@ impl<S: EventSink> Executions<'_, '_, S> {
 
     /// The resting order as it counts against limits.
     fn resting(&self, fill: &Fill) -> Counted {
+        let detail = &self.details[fill.slot as usize];
+        // A pegged order counts with its limit, wherever it rests.
+        let price = if detail.extension != NONE && self.pegs.holds(detail.extension) {
+            self.pegs.get(detail.extension).price.min(self.price_max)
+        } else {
+            self.price(fill).0
+        };
         Counted {
             session: owner_session(fill.owner),
-            firm: self.details[fill.slot as usize].firm(),
+            firm: detail.firm(),
             instrument: self.instrument,
             side: self.side.opposite(),
-            price: self.price(fill).0,
+            price,
         }
     }
 
@@ -207,6 +218,9 @@ impl<S: EventSink> Executions<'_, '_, S> {
             self.extensions.refresh(extension)
         };
         if shown == 0 {
+            if self.pegs.holds(extension) {
+                self.pegs.remove(extension);
+            }
             self.extensions.remove(extension);
             self.details[fill.slot as usize].extension = NONE;
             return 0;
@@ -275,7 +289,9 @@ impl StateMachine {
             details: &mut self.details,
             extensions: &mut self.extensions,
             last_match: &mut self.last_match,
+            pegs: &mut self.pegs,
             risk: &mut self.risk,
+            price_max: self.features.price_max,
             out,
             instrument: order.instrument,
             tick_size: instrument.tick_size,
@@ -288,10 +304,17 @@ impl StateMachine {
             first_tick: 0,
             last_tick: 0,
         };
+        let sharing = Sharing {
+            allocation: instrument.allocation,
+            lot_size: instrument.lot_size,
+        };
         let book = &mut instrument.book;
-        let left = self
-            .pool
-            .take(book, side, limit, order.open, &mut executions);
+        let (pool, open) = (&mut self.pool, order.open);
+        let left = if sharing.allocation == Allocation::PriceTime {
+            pool.take(book, side, limit, open, &mut executions)
+        } else {
+            pool.take_shared(book, side, limit, open, &sharing, &mut executions)
+        };
         let (traded, first, last) = (
             executions.traded,
             executions.first_tick,
@@ -310,6 +333,7 @@ impl StateMachine {
             machine: self,
             owner: order.owner,
             self_trade: order.self_trade,
+            shared: self.instruments.get(order.instrument).allocation != Allocation::PriceTime,
         };
         let plain = order.self_trade == 0 && !self.extensions.any_reserve();
         let prospect: Option<&dyn Prospect> = if plain { None } else { Some(&ahead) };
@@ -323,6 +347,7 @@ struct Ahead<'a> {
     machine: &'a StateMachine,
     owner: u32,
     self_trade: u8,
+    shared: bool,
 }
 
 impl Prospect for Ahead<'_> {
@@ -333,6 +358,15 @@ impl Prospect for Ahead<'_> {
         } else {
             Meeting::Trade
         }
+    }
+
+    fn reserve(&self, slot: u32) -> u32 {
+        let detail = &self.machine.details[slot as usize];
+        self.machine.extensions.of(detail.extension).reserve
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn displays(&self, slot: u32, round: u32) -> u32 {

@@ -1,6 +1,7 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
 use crate::book::pool::lane;
+pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
@@ -8,6 +9,7 @@ use crate::machine::{Counters, StateMachine};
 pub use crate::risk::EntryState;
 pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
+use crate::tick::TickBand;
 use lockstep_record::event::UserRef;
 use lockstep_record::{
     ConnectionEpoch, FirmId, InstrumentId, OrderReference, Price, SessionId, Side, StreamNumber,
@@ -56,7 +58,10 @@ pub struct InstrumentView {
     /// In 1/10,000.
     pub tick_size: u32,
     pub lot_size: u32,
+    /// Out of trading; gone when the next day opens.
+    pub retired: bool,
     pub state: TradingState,
+    pub allocation: Allocation,
 }
 
 /// One price level.
@@ -215,7 +220,18 @@ impl StateMachine {
             symbol: instrument.symbol,
             tick_size: instrument.tick_size,
             lot_size: instrument.lot_size,
+            retired: instrument.retired,
             state: instrument.state,
+            allocation: instrument.allocation,
+        }
+    }
+
+    /// Its tick table beside the tick size that holds below all bands, by price.
+    pub fn tick_bands(&self, id: InstrumentId) -> &[TickBand] {
+        if self.instruments.is_defined(id) {
+            self.ticks.get(id).bands()
+        } else {
+            &[]
         }
     }
 

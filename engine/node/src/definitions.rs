@@ -5,7 +5,10 @@
 use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
-use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
+use lockstep_core::inspect::Allocation;
+use lockstep_record::command::{
+    DefineFirm, DefineInstrument, DefineSession, SetBounds, SetRiskBounds,
+};
 use lockstep_record::{InstrumentId, PartTag, SessionId};
 
 /// Identity in the records that the node proposes by itself.
@@ -21,9 +24,12 @@ pub struct SessionDefinition {
 /// What is defined already; the state machine answers.
 pub trait Known {
     fn bounds(&self) -> SetBounds;
+    fn risk_bounds(&self) -> SetRiskBounds;
     fn firm(&self, id: u32) -> Option<DefineFirm>;
     fn session(&self, id: u32) -> Option<SessionDefinition>;
     fn instrument(&self, id: u32) -> Option<DefineInstrument>;
+    /// Parts of the instrument's definition; those that say the default are left out.
+    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)>;
 }
 
 /// The records that make the log say what the configuration says, in dependency order.
@@ -31,6 +37,10 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let bounds = raised_bounds(config, &known.bounds());
     if bounds != known.bounds() {
+        records.push(operator::record(&bounds, &[], OPERATOR));
+    }
+    let bounds = raised_risk_bounds(config, &known.risk_bounds());
+    if bounds != known.risk_bounds() {
         records.push(operator::record(&bounds, &[], OPERATOR));
     }
     for firm in &config.firms {
@@ -52,8 +62,14 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
     }
     for instrument in &config.instruments {
         let body = instrument_definition(instrument);
-        if known.instrument(instrument.id) != Some(body) {
-            records.push(operator::record(&body, &[], OPERATOR));
+        // The configuration was checked: the values fit each other.
+        let allocation = instrument.allocation().unwrap_or(Allocation::PriceTime);
+        let bands = instrument.tick_bands.iter();
+        let bands = bands.map(|band| (band.from_price, band.tick_size));
+        let parts = instrument_parts(allocation, bands);
+        let same = known.instrument_parts(instrument.id) == parts;
+        if known.instrument(instrument.id) != Some(body) || !same {
+            records.push(operator::record(&body, &parts, OPERATOR));
         }
     }
     records
@@ -69,6 +85,17 @@ fn raised_bounds(config: &Config, known: &SetBounds) -> SetBounds {
         firms_max: wanted.firms_max.max(known.firms_max),
         price_levels_max: wanted.price_levels_max.max(known.price_levels_max),
         _reserved: [0; 12],
+    }
+}
+
+/// The same for what protection keeps.
+fn raised_risk_bounds(config: &Config, known: &SetRiskBounds) -> SetRiskBounds {
+    let wanted = &config.bounds;
+    SetRiskBounds {
+        positions_max: wanted.positions_max.max(known.positions_max),
+        trades_max: wanted.trades_max.max(known.trades_max),
+        protections_max: wanted.protections_max.max(known.protections_max),
+        _reserved: [0; 4],
     }
 }
 
@@ -99,6 +126,31 @@ fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
     }
 }
 
+/// Parts of a definition; those that say the default are left out.
+fn instrument_parts(
+    allocation: Allocation,
+    bands: impl Iterator<Item = (u32, u32)>,
+) -> Vec<(PartTag, Vec<u8>)> {
+    let mut parts = allocation_parts(allocation);
+    for (from_price, tick_size) in bands {
+        let value = [from_price.to_le_bytes(), tick_size.to_le_bytes()].concat();
+        parts.push((PartTag::TICK_BAND, value));
+    }
+    parts
+}
+
+fn allocation_parts(allocation: Allocation) -> Vec<(PartTag, Vec<u8>)> {
+    let (letter, minimum, percent) = allocation.parts();
+    if allocation == Allocation::PriceTime {
+        return Vec::new();
+    }
+    vec![
+        (PartTag::ALLOCATION, vec![letter]),
+        (PartTag::ALLOCATION_MINIMUM, minimum.to_le_bytes().to_vec()),
+        (PartTag::TOP_SHARE, percent.to_le_bytes().to_vec()),
+    ]
+}
+
 /// Text padded right with spaces; it was checked to fit.
 pub(crate) fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [b' '; N];
@@ -118,6 +170,16 @@ impl Known for StateMachine {
             firms_max: bounds.firms_max,
             price_levels_max: bounds.price_levels_max,
             _reserved: [0; 12],
+        }
+    }
+
+    fn risk_bounds(&self) -> SetRiskBounds {
+        let bounds = Self::risk_bounds(self);
+        SetRiskBounds {
+            positions_max: bounds.positions_max,
+            trades_max: bounds.trades_max,
+            protections_max: bounds.protections_max,
+            _reserved: [0; 4],
         }
     }
 
@@ -148,6 +210,15 @@ impl Known for StateMachine {
         Some(SessionDefinition { body, permitted })
     }
 
+    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
+        let Some(instrument) = Self::instrument(self, InstrumentId(id)) else {
+            return Vec::new();
+        };
+        let bands = self.tick_bands(InstrumentId(id)).iter();
+        let bands = bands.map(|band| (band.from_price, band.tick_size));
+        instrument_parts(instrument.allocation, bands)
+    }
+
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
         let instrument = Self::instrument(self, InstrumentId(id))?;
         Some(DefineInstrument {
@@ -157,5 +228,106 @@ impl Known for StateMachine {
             lot_size: instrument.lot_size,
             _reserved: [0; 12],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_core::Capacity;
+    use lockstep_record::batch::BatchKind;
+    use lockstep_record::event::NullSink;
+    use lockstep_record::{BatchInfo, LogIndex, Sequence, Term, Timestamp};
+
+    const CONFIG: &str = r#"
+[data]
+directory = "d"
+
+[network]
+listen = "127.0.0.1:0"
+
+[[instrument]]
+id = 1
+symbol = "PLAIN"
+
+[[instrument]]
+id = 2
+symbol = "SIZE"
+allocation = "pro-rata"
+allocation_minimum = 5
+
+[[instrument]]
+id = 3
+symbol = "TOP"
+allocation = "top-share"
+top_share = 40
+"#;
+
+    fn apply(machine: &mut StateMachine, records: &[Vec<u8>]) {
+        let bytes = records.concat();
+        // Records are 8-aligned in a log buffer.
+        let mut aligned = vec![0u8; bytes.len() + 8];
+        let at = aligned.as_ptr().align_offset(8);
+        aligned[at..at + bytes.len()].copy_from_slice(&bytes);
+        let batch = BatchInfo {
+            kind: BatchKind::Commands,
+            term: Term(1),
+            index: LogIndex(machine.last_index().0 + 1),
+            first_sequence: Sequence(machine.last_sequence().0 + 1),
+            record_count: records.len() as u32,
+            timestamp: Timestamp(machine.last_timestamp().0 + 1),
+            feature_set_version: 0,
+        };
+        let records = &aligned[at..at + bytes.len()];
+        machine.apply(&batch, records, &mut NullSink).unwrap();
+    }
+
+    #[test]
+    fn tick_bands_and_bounds_of_protection_are_proposed_until_the_log_has_them() {
+        let bands = "tick_bands = [{ from_price = 10000, tick_size = 500 }, \
+                     { from_price = 50000, tick_size = 1000 }]";
+        let text = CONFIG.replace(
+            "symbol = \"PLAIN\"",
+            &format!("symbol = \"PLAIN\"\n{bands}"),
+        );
+        let text = format!("{text}\n[bounds]\npositions_max = 8\ntrades_max = 4\n");
+        let config: Config = Config::parse(&text).unwrap();
+        let mut machine = StateMachine::new(Capacity::default());
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 5, "two bounds and three instruments");
+        apply(&mut machine, &records);
+        let bands = machine.tick_bands(InstrumentId(1));
+        assert_eq!((bands.len(), bands[1].tick_size), (2, 1_000));
+        assert_eq!(machine.risk_bounds().trades_max, 4);
+        assert!(proposals(&config, &machine).is_empty());
+        // Without the table in the file it is taken back; bounds stay.
+        let config: Config = Config::parse(CONFIG).unwrap();
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 1, "one tick size again");
+        apply(&mut machine, &records);
+        assert!(proposals(&config, &machine).is_empty());
+    }
+
+    #[test]
+    fn an_allocation_is_proposed_until_the_log_has_it() {
+        let config: Config = Config::parse(CONFIG).unwrap();
+        let mut machine = StateMachine::new(Capacity::default());
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 4, "bounds and three instruments");
+        apply(&mut machine, &records);
+        let has: Vec<_> = machine.instruments().map(|i| i.allocation).collect();
+        let wanted = [
+            Allocation::PriceTime,
+            Allocation::ProRata { minimum: 5 },
+            Allocation::TopShare { percent: 40 },
+        ];
+        assert_eq!(has, wanted);
+        assert!(proposals(&config, &machine).is_empty());
+        let plain = CONFIG.replace("allocation = \"pro-rata\"\nallocation_minimum = 5", "");
+        let config: Config = Config::parse(&plain).unwrap();
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 1, "back to price-time");
+        apply(&mut machine, &records);
+        assert!(proposals(&config, &machine).is_empty());
     }
 }

@@ -88,9 +88,35 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
+    /// Pro-rata shares are not rounded to lots.
+    SharesNotInLots,
+    /// The smallest share is not looked at.
+    SmallestShareIgnored,
+    /// What rounding leaves goes to the last.
+    RestToTheLast,
+    /// The first order has no share of its own.
+    NoTopShare,
+    /// The first order's share is rounded down.
+    TopShareRoundedDown,
+    /// Orders of the aggressor's own party take part in the shares.
+    OwnPartyShares,
+    /// An allocation changes while orders rest.
+    AllocationChangesAnyTime,
+    /// A midpoint between two ticks is the lower one on both sides.
+    MidpointRoundsDown,
+    /// A pegged order goes beyond its limit.
+    PegThroughItsLimit,
+    /// A pegged order goes up to the other side's quote.
+    PegMeetsTheQuote,
+    /// Pegged orders come back newest first.
+    NewestPegFirst,
 }
 
-pub const FAULTS: [Fault; 42] = [
+pub const FAULTS: [Fault; 55] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -133,4 +159,17 @@ pub const FAULTS: [Fault; 42] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
+    Fault::SharesNotInLots,
+    Fault::SmallestShareIgnored,
+    Fault::RestToTheLast,
+    Fault::NoTopShare,
+    Fault::TopShareRoundedDown,
+    Fault::OwnPartyShares,
+    Fault::AllocationChangesAnyTime,
+    Fault::MidpointRoundsDown,
+    Fault::PegThroughItsLimit,
+    Fault::PegMeetsTheQuote,
+    Fault::NewestPegFirst,
 ];

@@ -148,7 +148,7 @@ impl Office {
     fn open_day(&mut self, identity: &str) -> Reply {
         let today = day::venue_day(&self.config.day, SystemClock.now_ns())
             .ok_or_else(|| Problem::new(ProblemCode::Malformed, "the clock is out of range"))?;
-        let record = operator::record(&day::day_open(&today), &[], identity);
+        let record = operator::record(&day::day_open(&today), &day::random_seed(), identity);
         let records = self.apply(&[record], identity);
         if records.iter().all(|r| r.outcome == Fate::Applied) {
             self.schedule.note_opened(&today);

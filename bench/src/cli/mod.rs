@@ -6,7 +6,9 @@
 mod args;
 mod market;
 
-pub use args::{EchoArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login};
+pub use args::{
+    EchoArgs, FlowArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login,
+};
 
 use crate::compare::{CompareArgs, CompareError};
 use crate::echo::{EchoError, EchoServer};
@@ -28,7 +30,7 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use thiserror::Error;
 
@@ -41,6 +43,8 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// The flow model's statistics beside those of recorded files, with its bands.
+    Flow(FlowArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -86,6 +90,8 @@ pub enum BenchError {
     #[error(transparent)]
     Compare(#[from] CompareError),
     #[error(transparent)]
+    Flow(#[from] crate::flow::compare::CompareFlowError),
+    #[error(transparent)]
     Pin(#[from] PinError),
     #[error("--login-pattern: {0}")]
     Pattern(String),
@@ -120,6 +126,12 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
+            print(&report, args.json, out)?;
+            Ok(Verdict::of(report.is_good()))
+        }
+        BenchCommand::Flow(args) => {
+            let files: Vec<_> = args.compare.iter().map(PathBuf::as_path).collect();
+            let report = crate::flow::compare::compare(&files, args.seed)?;
             print(&report, args.json, out)?;
             Ok(Verdict::of(report.is_good()))
         }

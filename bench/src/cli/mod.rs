@@ -45,10 +45,16 @@ pub enum BenchCommand {
     ReplayMarket(ReplayMarketArgs),
     /// The flow model's statistics beside those of recorded files, with its bands.
     Flow(FlowArgs),
+    /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
+    Book(crate::book::BookArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
     Jitter(JitterArgs),
+    /// What a hand-off between two threads costs
+    Ring(crate::micro::ring::RingArgs),
+    /// What coding one message costs
+    Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
 }
@@ -84,6 +90,8 @@ pub enum BenchError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
+    Book(#[from] crate::book::BookBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
@@ -97,6 +105,8 @@ pub enum BenchError {
     Pattern(String),
     #[error("--sweep measures one server: leave --floor-rounds out")]
     SweepAgainstFloor,
+    #[error(transparent)]
+    Ring(#[from] crate::micro::ring::RingBenchError),
     #[error("cannot write {what}: {source}")]
     Write { what: String, source: io::Error },
     #[error("cannot print the report as JSON: {0}")]
@@ -124,6 +134,7 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Book(args) => book(args, out),
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;
@@ -137,6 +148,14 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         }
         BenchCommand::Jitter(args) => {
             print(&crate::jitter::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Ring(args) => {
+            print(&crate::micro::ring::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Codec(args) => {
+            print(&crate::micro::codec::run(args)?, args.json, out)?;
             Ok(Verdict::Good)
         }
         BenchCommand::Replay(args) => replay(args, out),
@@ -191,6 +210,11 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
+}
+
+fn book(args: &crate::book::BookArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::book::run(args)?, args.json, out)?;
+    Ok(Verdict::Good)
 }
 
 fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {

@@ -14,6 +14,7 @@ use lockstep_record::event::{
 };
 use lockstep_record::{
     ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+    Timestamp,
 };
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
@@ -44,6 +45,7 @@ impl StateMachine {
             session_name: body.session_name,
         };
         self.sessions.begin_day();
+        self.begin_risk_day();
         out.set_midnight(midnight);
         out.control(&Control::DayOpened {
             date,
@@ -71,6 +73,7 @@ impl StateMachine {
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
         self.sessions.disconnect_all();
+        self.risk.grace.deadline = Timestamp(0);
         out.control(&Control::DayClosed {
             session_name: self.day.session_name,
         });
@@ -184,6 +187,7 @@ impl StateMachine {
         let session = self.sessions.get_mut(id);
         session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
         session.connected = true;
+        session.away = false;
         session.gateway = gateway;
         session.connection = connection;
         let next = session.next_outbound;
@@ -243,7 +247,9 @@ impl StateMachine {
             return;
         };
         self.sessions.get_mut(id).connected = false;
-        if body.reason != NODE_STOP {
+        if body.reason == NODE_STOP {
+            self.sessions.get_mut(id).away = true;
+        } else {
             self.cancel_on_disconnect(id, out);
         }
     }
@@ -278,7 +284,11 @@ impl StateMachine {
     }
 
     /// The session's orders, oldest order reference first.
-    fn cancel_on_disconnect<S: EventSink>(&mut self, id: SessionId, out: &mut Outbox<'_, S>) {
+    pub(crate) fn cancel_on_disconnect<S: EventSink>(
+        &mut self,
+        id: SessionId,
+        out: &mut Outbox<'_, S>,
+    ) {
         if !self.sessions.get(id).cancel_on_disconnect {
             return;
         }

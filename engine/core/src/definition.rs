@@ -4,6 +4,7 @@
 //! and counted; nothing is half done.
 
 use crate::book::ladder::TICK_MAX;
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::extension::Extensions;
 use crate::grown;
@@ -25,7 +26,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
-        self.risk.grow(bounds.firms_max);
+        self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
         self.pool
@@ -139,7 +140,7 @@ impl StateMachine {
     /// A redefinition must leave prices and symbol of live orders what they are.
     pub(crate) fn define_instrument<S: EventSink>(
         &mut self,
-        _: &Record<'_>,
+        record: &Record<'_>,
         body: &ArchivedDefineInstrument,
         _: &mut Outbox<'_, S>,
     ) -> Done {
@@ -158,11 +159,18 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(allocation) = allocation_of(record) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let now = self.instruments.get(id);
         let live = !now.book.is_empty() || self.stops.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
+        if live && self.day.open && now.allocation != allocation {
+            return Done::RefusedFor(Refusal::LiveOrders);
+        }
+        self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
         Done::Yes
@@ -200,4 +208,18 @@ fn self_trade(record: &Record<'_>) -> Option<(u32, u8)> {
         None => 0,
     };
     Some((group, mode))
+}
+
+/// How an instrument's definition says that displayed orders share; price-time if it does not.
+fn allocation_of(record: &Record<'_>) -> Option<Allocation> {
+    let value = |tag| match record.parts().find(tag) {
+        Some(part) => part.u32(),
+        None => Some(0),
+    };
+    let letter = match record.parts().find(PartTag::ALLOCATION) {
+        Some(part) => part.u8()?,
+        None => b'F',
+    };
+    let minimum = value(PartTag::ALLOCATION_MINIMUM)?;
+    Allocation::of(letter, minimum, value(PartTag::TOP_SHARE)?)
 }

@@ -65,6 +65,9 @@ impl StateMachine {
         wanted: &Wanted,
         options: &Options,
     ) -> Result<(InstrumentId, FirmId, Admitted), RejectReason> {
+        if self.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
         let instrument = self.instruments.find(symbol);
         let state = instrument.map(|id| self.instruments.get(id).state);
         if !self.day.open || state == Some(TradingState::Closed) {
@@ -79,7 +82,9 @@ impl StateMachine {
         let firm = self
             .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
-        if self.sessions.get(session).is_disabled(firm) || !self.operator_allows(session, firm) {
+        if self.sessions.get(session).is_disabled(firm)
+            || !self.lets_in(session, firm, options.group_id)
+        {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -88,6 +93,7 @@ impl StateMachine {
         }
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
+        self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
         let full = if admitted.stop {
             self.pool.is_full() || self.extensions.is_full()
         } else {
@@ -127,6 +133,7 @@ impl StateMachine {
         options: &Options,
         out: &mut Outbox<'_, S>,
     ) {
+        self.risk.positions.claim(detail.firm(), instrument);
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
@@ -172,7 +179,7 @@ impl StateMachine {
         if order.admitted.post_only && self.would_take(order) {
             return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
         }
-        let Outcome { left, traded } = self.execute(order, out);
+        let Outcome { left, traded } = self.execute(order, &detail, out);
         if left == 0 {
             return;
         }
@@ -200,6 +207,9 @@ impl StateMachine {
         self.sessions.link(&mut self.details, session, slot);
         if order.admitted.is_extended() {
             self.extend(slot, order, left - shown);
+        }
+        if self.risk.tracking {
+            self.risk.opened(&self.counted(slot), left);
         }
     }
 

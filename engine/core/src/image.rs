@@ -7,9 +7,11 @@
 //! `load` accepts passes `check_invariants`, and is written again with the same bytes.
 
 mod load;
+mod risk;
 mod walk;
 
 use crate::book::pool::{LANES, Order};
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::extension::Extension;
@@ -17,7 +19,6 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
-use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::stop::{Trigger, Waiting};
 use crate::{InvariantError, NONE};
@@ -41,7 +42,7 @@ pub enum Section {
     Sessions = 3,
     /// Instruments with their live orders.
     Books = 4,
-    /// What the operator lets the venue and firms do.
+    /// What the operator lets sessions, firms and the venue do; positions and trades.
     Risk = 5,
     /// Live orders that wait out of their books.
     Waiting = 6,
@@ -155,7 +156,7 @@ impl StateMachine {
             details: _,     // written order by order
             extensions: _,  // written order by order
             stops: _,       // written by write_waiting
-            risk: _,        // written by write_risk
+            risk: _,        // written by write_risk (image/risk.rs)
             last_reference,
             last_match,
             counters,
@@ -185,15 +186,6 @@ impl StateMachine {
         for (id, mut code) in self.firms.defined() {
             writer.put(id.0);
             writer.bytes(&mut code);
-        }
-    }
-
-    /// The venue's, then each defined firm's, by id.
-    fn write_risk(&self, writer: &mut Writer<'_>) {
-        let mut venue = self.risk.entry;
-        venue.walk(writer);
-        for (id, _) in self.firms.defined() {
-            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
     }
 
@@ -387,6 +379,9 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
         cancel_on_disconnect,
         order_entry,
         entry,
+        away,
+        throttled: _,        // its throttle says so
+        first_protection: _, // the list is written behind
         gateway,
         epoch,
         number: _, // written with the other channels'
@@ -407,6 +402,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.flag(cancel_on_disconnect);
     walk.flag(order_entry);
     entry.walk(walk);
+    walk.flag(away);
     walk.u16(&mut gateway.0);
     walk.u32(&mut epoch.0);
     walk.u64(connection);
@@ -426,11 +422,6 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u8(self_trade_mode);
 }
 
-fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
-    let Firm { entry } = firm;
-    entry.walk(walk);
-}
-
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     let Instrument {
         symbol,
@@ -438,12 +429,21 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
         lot_size,
         state,
         last_price,
+        allocation,
         book: _, // written level by level
     } = instrument;
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
     walk.u32(last_price);
+    let (mut kind, mut minimum, mut percent) = allocation.parts();
+    walk.u8(&mut kind);
+    walk.u32(&mut minimum);
+    walk.u32(&mut percent);
+    match Allocation::of(kind, minimum, percent) {
+        Some(known) => *allocation = known,
+        None => walk.refuse("an allocation is unknown"),
+    }
     let mut letter = *state as u8;
     walk.u8(&mut letter);
     match TradingState::from_u8(letter) {

@@ -1,11 +1,13 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
 use crate::book::pool::lane;
+pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
 pub use crate::instrument::TradingState;
 use crate::machine::{Counters, StateMachine};
 pub use crate::risk::EntryState;
+pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
 use lockstep_record::event::UserRef;
 use lockstep_record::{
@@ -56,6 +58,7 @@ pub struct InstrumentView {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    pub allocation: Allocation,
 }
 
 /// One price level.
@@ -172,6 +175,17 @@ impl StateMachine {
         })
     }
 
+    /// A defined firm.
+    pub fn firm_of(&self, id: u32) -> Option<FirmView> {
+        let firm = FirmId(id);
+        let defined = self.firms.in_bounds(firm) && self.firms.is_defined(firm);
+        defined.then(|| FirmView {
+            firm,
+            code: self.firms.code(firm),
+            entry: self.risk.firm(firm).entry,
+        })
+    }
+
     /// Firms that a session may enter orders for beside its own; empty if it is not defined.
     pub fn session_permitted_firms(&self, id: SessionId) -> &[FirmId] {
         let session = self.sessions.find(id);
@@ -204,6 +218,7 @@ impl StateMachine {
             tick_size: instrument.tick_size,
             lot_size: instrument.lot_size,
             state: instrument.state,
+            allocation: instrument.allocation,
         }
     }
 
@@ -267,6 +282,32 @@ impl StateMachine {
             .sessions
             .find(id)
             .map_or(crate::NONE, |session| session.first_order);
+        core::iter::from_fn(move || {
+            if slot == crate::NONE {
+                return None;
+            }
+            let view = self.order_view(slot);
+            slot = self.details[slot as usize].next;
+            Some(view)
+        })
+    }
+
+    /// The same, behind one of them; from the oldest if there is none or it is not live (any more).
+    pub fn open_orders_behind(
+        &self,
+        id: SessionId,
+        at: Option<UserRef>,
+    ) -> impl Iterator<Item = OrderView> + '_ {
+        let defined = self.sessions.find(id);
+        let at = at.filter(|_| defined.is_some()).map_or(crate::NONE, |at| {
+            self.pool
+                .find(crate::session::owner(id, at.index), at.number)
+        });
+        let mut slot = if at == crate::NONE {
+            defined.map_or(crate::NONE, |session| session.first_order)
+        } else {
+            self.details[at as usize].next
+        };
         core::iter::from_fn(move || {
             if slot == crate::NONE {
                 return None;

@@ -1,6 +1,7 @@
 //! Firms and instruments: dense tables by id, and the way from a symbol to an instrument.
 
 use crate::book::pool::Book;
+use crate::book::share::Allocation;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::{FirmId, InstrumentId};
@@ -36,6 +37,7 @@ pub(crate) struct Instrument {
     pub state: TradingState,
     /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
     pub last_price: u32,
+    pub allocation: Allocation,
     pub book: Book,
 }
 
@@ -45,6 +47,7 @@ const UNDEFINED: Instrument = Instrument {
     lot_size: 0,
     state: TradingState::Trading,
     last_price: 0,
+    allocation: Allocation::PriceTime,
     book: Book::new(0),
 };
 

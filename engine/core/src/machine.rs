@@ -18,9 +18,11 @@ use crate::stop::Stops;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
-    AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
-    DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    OperatorCancel, OperatorMassCancel, ReplaceOrder, SetBounds, SetEntryState, SetInstrumentState,
+    AccountQuery, BreakTrade, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument,
+    DefineSession, DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel,
+    ModifyOrder, OperatorCancel, OperatorMassCancel, ReplaceOrder, ResetProtection,
+    RetireInstrument, SetBounds, SetEntryState, SetGrace, SetInstrumentState, SetLimits,
+    SetPosition, SetProtection, SetRiskBounds, SetThrottle,
 };
 use lockstep_record::event::{Control, EventSink, Refusal};
 use lockstep_record::{
@@ -147,9 +149,11 @@ impl StateMachine {
         self.position.timestamp = batch.timestamp;
         if batch.kind == BatchKind::TermStart {
             // Connections end with the leader that held them; cancel-on-disconnect does not fire.
-            self.sessions.disconnect_all();
+            self.begin_grace(batch.timestamp);
         }
         self.expire(&mut out);
+        self.end_grace(&mut out);
+        self.pull_if_tripped(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -159,6 +163,7 @@ impl StateMachine {
             self.position.sequence = sequence;
             out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
+            self.pull_if_tripped(&mut out);
             rest = after;
         }
         if !rest.is_empty() {
@@ -170,6 +175,13 @@ impl StateMachine {
         self.digest = out.digest;
         self.stopped = false;
         Ok(())
+    }
+
+    #[inline(always)]
+    fn pull_if_tripped<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        if !self.risk.protections.pending.is_empty() {
+            self.pull_tripped(out);
+        }
     }
 
     fn check_batch(&self, batch: &BatchInfo) -> Result<(), ApplyError> {
@@ -289,11 +301,30 @@ impl StateMachine {
             Kind::OPERATOR_CANCEL => {
                 self.operator::<OperatorCancel, S>(record, out, Self::operator_cancel)
             }
-            // Known to the log's format, not built here yet.
-            kind if kind.0 >= Kind::BREAK_TRADE.0 && kind.0 <= Kind::SET_GRACE.0 => {
-                self.answer_operator(record, Some(Refusal::Unspecified), out);
-                Ok(())
+            Kind::BREAK_TRADE => self.operator::<BreakTrade, S>(record, out, Self::break_trade),
+            Kind::SET_LIMITS => self.operator::<SetLimits, S>(record, out, Self::set_limits),
+            Kind::SET_THROTTLE => self.operator::<SetThrottle, S>(record, out, Self::set_throttle),
+            Kind::SET_PROTECTION => {
+                self.operator::<SetProtection, S>(record, out, Self::set_protection)
             }
+            Kind::RESET_PROTECTION => {
+                self.operator::<ResetProtection, S>(record, out, Self::reset_protection)
+            }
+            Kind::SET_POSITION => self.operator::<SetPosition, S>(record, out, Self::set_position),
+            Kind::RETIRE_INSTRUMENT => {
+                self.operator::<RetireInstrument, S>(record, out, |_, _, _, _| Done::Refused)
+            }
+            Kind::SET_RISK_BOUNDS => {
+                let mut beyond = None;
+                self.operator::<SetRiskBounds, S>(record, out, |machine, _, body, _| {
+                    machine.set_risk_bounds(body).unwrap_or_else(|error| {
+                        beyond = Some(error);
+                        Done::Yes
+                    })
+                })?;
+                beyond.map_or(Ok(()), Err)
+            }
+            Kind::SET_GRACE => self.operator::<SetGrace, S>(record, out, Self::set_grace),
             _ => self.unknown(record),
         }
     }
@@ -351,10 +382,19 @@ impl StateMachine {
         let source = record.header().source;
         let current =
             |session: &crate::session::Session| session.connected && session.epoch == source.epoch;
-        if !self.sessions.find(source.session).is_some_and(current) {
+        let session = self
+            .sessions
+            .find(source.session)
+            .filter(|session| current(session));
+        let Some(session) = session else {
             self.counters.stale += 1;
             return Ok(());
-        }
+        };
+        self.risk.over_rate = session.throttled
+            && self
+                .risk
+                .throttle_mut(source.session)
+                .count(self.position.timestamp);
         handle(self, source.session, body, options, out);
         Ok(())
     }
@@ -495,8 +535,9 @@ impl StateMachine {
 
     /// When something falls due without a record: an idle leader makes an empty batch then.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let first = self.extensions.first().filter(|_| self.day.open)?;
-        Some(first.0)
+        let first = self.extensions.first().filter(|_| self.day.open);
+        let deadlines = [first.map(|first| first.0), self.grace_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }
 
@@ -507,6 +548,9 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::PERMITTED_FIRM,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
+    PartTag::ALLOCATION,
+    PartTag::ALLOCATION_MINIMUM,
+    PartTag::TOP_SHARE,
 ];
 
 /// Outcome of an operator's record.

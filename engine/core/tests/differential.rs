@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::flow::{Mix, Step, step};
+use common::flow::{Mix, Step, allocated, step};
 use common::oracle::Oracle;
 use common::oracle::fault::{FAULTS, Fault};
 use common::*;
@@ -34,7 +34,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(fault: Fault, (orders_max, levels_max): (u32, u32)) -> Self {
+    /// `allocation` 7 and above: price-time.
+    fn new(fault: Fault, (orders_max, levels_max): (u32, u32), allocation: u16) -> Self {
         let mut pair = Self {
             driver: Driver::default(),
             oracle: Oracle::new(fault),
@@ -43,7 +44,20 @@ impl Pair {
             if let Request::SetBounds(bounds) = &mut command.request {
                 (bounds.open_orders_max, bounds.price_levels_max) = (orders_max, levels_max);
             }
+            if matches!(command.request, Request::DefineInstrument(_)) {
+                command = allocated(command, allocation.min(7));
+            }
             pair.tell(&command).unwrap();
+        }
+        if orders_max == BOUNDS[0].0 {
+            pair.tell(&risk_bounds(4, 8, 2)).unwrap();
+            let grace = lockstep_record::command::SetGrace { grace: 2_000_000 };
+            pair.tell(&operator(grace)).unwrap();
+            let mut leaves = define_session(3, 2, &USERS[2]);
+            if let Request::DefineSession(body) = &mut leaves.request {
+                body.cancel_on_disconnect = 1;
+            }
+            pair.tell(&leaves).unwrap();
         }
         pair
     }
@@ -66,6 +80,19 @@ impl Pair {
 
     fn compare_books(&self) -> Result<(), String> {
         let machine = &self.driver.machine;
+        let view = |p: lockstep_core::inspect::PositionView| {
+            let shares = [p.bought, p.sold, p.open_buy, p.open_sell].map(i128::from);
+            let [bought, sold, bids, asks] = shares;
+            (
+                (p.firm.0, p.instrument.0),
+                [p.net, bought, sold, bids, asks],
+            )
+        };
+        let positions: Vec<_> = machine.positions().map(view).collect();
+        let wanted = self.oracle.positions();
+        if positions != wanted {
+            return Err(format!("machine: {positions:?}\noracle: {wanted:?}"));
+        }
         for instrument in 1..=3u32 {
             let id = lockstep_record::InstrumentId(instrument);
             for side in [Side::Buy, Side::Sell] {
@@ -115,7 +142,7 @@ fn difference(command: &Command, said: &[Said], wanted: &[Said]) -> String {
 }
 
 /// What a stream did, so that a test can demand that it did something.
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Done {
     commands: usize,
     events: usize,
@@ -124,14 +151,21 @@ struct Done {
     /// Stops that were triggered, and of these the second and later ones of one record.
     triggered: usize,
     chained: usize,
+    /// Prices at which more than one order gave its share.
+    rounds: usize,
 }
 
 fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
-    let mut pair = Pair::new(fault, bounds);
+    let allocation = match mix {
+        Mix::All => steps[1].pick % 14,
+        Mix::Shares => steps[1].pick % 5,
+        Mix::Stops => 7,
+    };
+    let mut pair = Pair::new(fault, bounds, allocation);
     let mut done = Done::default();
     for (at, step) in steps.iter().enumerate() {
-        if step.twist == 399 && step.what < 200 {
+        if step.twist == 399 && step.what < 600 {
             let said = pair.driver.term_start();
             let wanted = pair.oracle.term_start(pair.driver.timestamp);
             if said != wanted {
@@ -158,6 +192,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
             pair.compare_books()?;
         }
     }
+    done.rounds = pair.oracle.rounds;
     Ok(done)
 }
 
@@ -181,6 +216,11 @@ fn the_machine_says_what_the_naive_venue_says_of_stops() {
     compare(Mix::Stops);
 }
 
+#[test]
+fn the_machine_says_what_the_naive_venue_says_of_shares() {
+    compare(Mix::Shares);
+}
+
 fn compare(mix: Mix) {
     let cases = operations().div_ceil(STREAM_LENGTH) as u32;
     let steps = proptest::collection::vec(step(), STREAM_LENGTH);
@@ -194,20 +234,23 @@ fn compare(mix: Mix) {
         done.reloads += one.reloads;
         done.triggered += one.triggered;
         done.chained += one.chained;
+        done.rounds += one.rounds;
         Ok(())
     });
     if let Err(error) = outcome {
         panic!("{error}");
     }
     let done = done.into_inner();
-    println!(
-        "{} commands, {} events, up to {} live, {} stops triggered, {} of them with another",
-        done.commands, done.events, done.live_max, done.triggered, done.chained
-    );
-    let least = operations() / if mix == Mix::Stops { 100 } else { 400 };
+    println!("{mix:?}: {done:?}");
+    let commands = done.commands;
+    let (triggered, rounds) = match mix {
+        Mix::All => (commands / 400, commands / 1_000),
+        Mix::Stops => (commands / 100, 0),
+        Mix::Shares => (0, commands / 160),
+    };
     assert!(
-        done.triggered >= least && done.chained >= least / 20,
-        "hardly a stop was triggered"
+        done.triggered >= triggered && done.chained >= triggered / 20 && done.rounds >= rounds,
+        "hardly a stop was triggered, or a price shared"
     );
     assert!(done.commands >= operations());
     assert!(done.reloads * 200 > done.commands, "{}", done.reloads);
@@ -216,7 +259,7 @@ fn compare(mix: Mix) {
         "a stream that says little proves little"
     );
     assert!(
-        done.live_max >= BOUNDS[0].0 as usize,
+        mix != Mix::All || done.live_max >= BOUNDS[0].0 as usize,
         "the open-order bound was never reached"
     );
 }
@@ -253,7 +296,7 @@ proptest! {
     #[test]
     fn two_runs_are_the_same(steps in proptest::collection::vec(step(), 200)) {
         let play = || {
-            let mut pair = Pair::new(Fault::None, BOUNDS[0]);
+            let mut pair = Pair::new(Fault::None, BOUNDS[0], steps[0].pick % 14);
             for step in &steps {
                 let command = step.command(&pair.oracle);
                 pair.tell(&command).map_err(TestCaseError::fail)?;

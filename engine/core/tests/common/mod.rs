@@ -64,7 +64,8 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
-    SetEntryState OperatorMassCancel OperatorCancel
+    SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
+    ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
 }
 
 pub const GATEWAY: u16 = 3;
@@ -393,6 +394,15 @@ pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
         scope,
         state,
         _reserved: [0; 2],
+    })
+}
+
+pub fn risk_bounds(positions_max: u32, trades_max: u32, protections_max: u32) -> Command {
+    operator(SetRiskBounds {
+        positions_max,
+        trades_max,
+        protections_max,
+        _reserved: [0; 4],
     })
 }
 

@@ -56,6 +56,22 @@ pub enum Fault {
     KillLeavesOrders,
     /// The operator's mass cancel of a firm cancels every firm's orders.
     FirmNotCompared,
+    /// A replacement counts beside the order that it replaces.
+    ReplaceCountsTwice,
+    /// One more open order than the limit.
+    OpenOrdersOffByOne,
+    /// Open sells make room for buys.
+    LongNetsSells,
+    /// One more request than the throttle allows is let in.
+    ThrottleOffByOne,
+    /// A tripped protection lets new orders in.
+    TrippedEnters,
+    /// A tripped protection leaves orders where they are.
+    TrippedStays,
+    /// A broken trade still counts in the positions.
+    BustKeepsPosition,
+    /// Who does not come back in time keeps its orders.
+    GraceForgotten,
     /// A stop is triggered only by a trade beyond its price.
     StopBeyondItsPrice,
     /// Triggered stops act by order reference.
@@ -72,9 +88,23 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// Pro-rata shares are not rounded to lots.
+    SharesNotInLots,
+    /// The smallest share is not looked at.
+    SmallestShareIgnored,
+    /// What rounding leaves goes to the last.
+    RestToTheLast,
+    /// The first order has no share of its own.
+    NoTopShare,
+    /// The first order's share is rounded down.
+    TopShareRoundedDown,
+    /// Orders of the aggressor's own party take part in the shares.
+    OwnPartyShares,
+    /// An allocation changes while orders rest.
+    AllocationChangesAnyTime,
 }
 
-pub const FAULTS: [Fault; 34] = [
+pub const FAULTS: [Fault; 49] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -101,6 +131,14 @@ pub const FAULTS: [Fault; 34] = [
     Fault::StreamGoesOn,
     Fault::KillLeavesOrders,
     Fault::FirmNotCompared,
+    Fault::ReplaceCountsTwice,
+    Fault::OpenOrdersOffByOne,
+    Fault::LongNetsSells,
+    Fault::ThrottleOffByOne,
+    Fault::TrippedEnters,
+    Fault::TrippedStays,
+    Fault::BustKeepsPosition,
+    Fault::GraceForgotten,
     Fault::StopBeyondItsPrice,
     Fault::StopsByReference,
     Fault::ChainedStopsLate,
@@ -109,4 +147,11 @@ pub const FAULTS: [Fault; 34] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::SharesNotInLots,
+    Fault::SmallestShareIgnored,
+    Fault::RestToTheLast,
+    Fault::NoTopShare,
+    Fault::TopShareRoundedDown,
+    Fault::OwnPartyShares,
+    Fault::AllocationChangesAnyTime,
 ];

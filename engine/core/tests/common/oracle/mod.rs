@@ -11,6 +11,8 @@ mod operator;
 mod options;
 mod protection;
 mod request;
+mod risk;
+mod sharing;
 mod stops;
 
 use super::*;
@@ -46,6 +48,8 @@ struct Instrument {
     state: u8,
     /// Of the last trade; 0 = none.
     last: u64,
+    /// Letter, smallest share, per cent of the first.
+    allocation: (u8, u32, u32),
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +102,8 @@ pub struct Oracle {
     matches: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
+    /// Rounds in which more than one order gave its share of less than all.
+    pub rounds: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -126,6 +132,7 @@ impl Oracle {
             references: 0,
             matches: 0,
             triggered: Default::default(),
+            rounds: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }
@@ -135,6 +142,8 @@ impl Oracle {
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
         self.expire();
+        self.end_grace();
+        self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
             self.operate(command);
@@ -144,14 +153,16 @@ impl Oracle {
             self.request(command.session, &command.request, &options);
         }
         self.settle();
+        self.pull_tripped();
         std::mem::take(&mut self.said)
     }
 
     /// A new leader begins.
     pub fn term_start(&mut self, now: u64) -> Vec<Said> {
         self.now = now;
+        self.begin_grace();
         self.expire();
-        self.disconnect_all();
+        self.end_grace();
         std::mem::take(&mut self.said)
     }
 

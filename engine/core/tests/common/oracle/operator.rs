@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=259).contains(&tag);
+        let known = |tag: u16| (256..=262).contains(&tag);
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -13,7 +13,7 @@ impl Oracle {
             Request::SetBounds(body) => self.set_bounds(body),
             Request::DefineFirm(body) => self.define_firm(body),
             Request::DefineSession(body) => self.define_session(body, &command.parts),
-            Request::DefineInstrument(body) => self.define_instrument(body),
+            Request::DefineInstrument(body) => self.define_instrument(body, &command.parts),
             Request::SetInstrumentState(body) => {
                 if b"THC".contains(&body.state)
                     && let Some(instrument) = self.instruments.get_mut(&body.instrument)
@@ -126,7 +126,11 @@ impl Oracle {
         }
     }
 
-    pub(super) fn define_instrument(&mut self, body: &DefineInstrument) {
+    pub(super) fn define_instrument(
+        &mut self,
+        body: &DefineInstrument,
+        parts: &[(u16, Policy, Vec<u8>)],
+    ) {
         let id = body.instrument;
         let mut others = self.instruments.iter().filter(|(other, _)| **other != id);
         if !(1..=self.bounds[1]).contains(&id)
@@ -143,6 +147,16 @@ impl Oracle {
         if let Some(now) = self.instruments.get(&id) {
             let live = self.orders.iter().any(|order| order.terms.instrument == id);
             if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
+                return;
+            }
+        }
+        let Some(allocation) = sharing::allocation(parts) else {
+            return;
+        };
+        if let Some(now) = self.instruments.get(&id) {
+            let live = self.orders.iter().any(|order| order.terms.instrument == id);
+            let free = self.fault == Fault::AllocationChangesAnyTime;
+            if live && self.day_open && now.allocation != allocation && !free {
                 return;
             }
         }
@@ -164,6 +178,7 @@ impl Oracle {
                 lot_size,
                 state,
                 last,
+                allocation,
             },
         );
     }
@@ -178,6 +193,7 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        self.begin_risk_day();
         for session in self.sessions.values_mut() {
             session.disabled.clear();
         }
@@ -239,6 +255,8 @@ impl Oracle {
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;
         self.disconnect_all();
+        self.protection.risk.away.clear();
+        self.protection.risk.deadline = 0;
         let session_name = self.session_name;
         self.said
             .push(Said::Control(Control::DayClosed { session_name }));

@@ -11,18 +11,18 @@ pub use args::{
 };
 
 use crate::compare::{CompareArgs, CompareError};
-use crate::echo::{EchoError, EchoServer};
+use crate::echo::EchoError;
 use crate::html::{Page, page};
 use crate::itch::reader::ItchError;
 use crate::jitter::JitterArgs;
 use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
-use crate::load::report::LoadOutcome;
+use crate::load::report::{LoadOutcome, LoadReport};
 use crate::load::run::{LoadError, LoadOptions, run as run_load};
 use crate::load::sweep::{Range, Step, sweep};
 use crate::market::link::LinkError;
 use crate::market::lobster::LobsterError;
 use crate::market::run::ReplayError;
-use crate::measure::thread::{PinError, describe};
+use crate::measure::thread::PinError;
 use clap::Subcommand;
 use lockstep_core::ApplyError;
 use market::replay_market;
@@ -183,7 +183,8 @@ fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
         return Ok(Verdict::of(report.is_valid()));
     }
     if let Some(range) = args.load.sweep {
-        return sweep_to(&options, range, &args.load, out);
+        let mut step = |options: &LoadOptions| Ok(run_load(options)?.report);
+        return sweep_to(&options, range, &mut step, &args.load, out);
     }
     let outcome = run_load(&options)?;
     finish(&outcome, &args.load, out)
@@ -200,13 +201,9 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let options = args.load.options(nowhere, logins, idle_logins);
     let server = args.server.options(args.load.driver, sessions + idle);
     if let Some(range) = args.load.sweep {
-        let server = EchoServer::start(server)?;
-        return sweep_to(
-            &on_floor(&options, &server, &args.server),
-            range,
-            &args.load,
-            out,
-        );
+        // A server a step: one of so many connections may not have noticed yet that the last step's are gone.
+        let mut step = |options: &LoadOptions| Ok(run_floor(options, &server)?.report);
+        return sweep_to(&options, range, &mut step, &args.load, out);
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
@@ -222,20 +219,10 @@ fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdi
     Ok(Verdict::Good)
 }
 
-/// The load on a running echo server.
-fn on_floor(options: &LoadOptions, server: &EchoServer, args: &ServerArgs) -> LoadOptions {
-    let place = describe(args.server_core, args.server_idle);
-    LoadOptions {
-        address: server.address(),
-        policy: "none (echo)".to_owned(),
-        server_layout: format!("echo {} {place}", server.driver()),
-        ..options.clone()
-    }
-}
-
 fn sweep_to(
     options: &LoadOptions,
     range: Range,
+    run: &mut dyn FnMut(&LoadOptions) -> Result<LoadReport, BenchError>,
     args: &LoadArgs,
     out: &mut dyn Write,
 ) -> Result<Verdict, BenchError> {
@@ -243,7 +230,7 @@ fn sweep_to(
         let (offered, p99) = (step.offered_per_s, step.report.all.p99 / 1000);
         eprintln!("{offered} requests/s: p99 {p99} µs");
     };
-    let report = sweep(options, range, &mut progress)?;
+    let report = sweep(options, range, run, &mut progress)?;
     write_page(&report, args)?;
     print(&report, args.json, out)?;
     Ok(Verdict::of(report.is_valid()))

@@ -8,7 +8,7 @@ use crate::instrument::Instrument;
 use crate::machine::StateMachine;
 use crate::option::Options;
 use lockstep_record::event::RejectReason;
-use lockstep_record::{PartTag, Side, Timestamp};
+use lockstep_record::{InstrumentId, PartTag, Side, Timestamp};
 
 /// OUCH ExpireTime lies below it.
 const SECONDS_PER_DAY: u32 = 86_400;
@@ -45,6 +45,8 @@ pub(crate) struct Admitted {
     pub max_floor: u32,
     /// Waits for its trigger before it acts.
     pub stop: bool,
+    /// Follows the displayed quote.
+    pub peg: bool,
 }
 
 impl Admitted {
@@ -93,7 +95,7 @@ impl StateMachine {
             return Err(RejectReason::InvalidDisplay);
         }
         if wanted.intermarket_sweep != b'N' || options.any() {
-            self.check_options(wanted, options, lot)?;
+            self.check_options(wanted, options, lot, instrument.tick_size)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
         let stop = options.any() && self.check_stop(instrument, wanted, options)?;
@@ -107,6 +109,7 @@ impl StateMachine {
             deadline,
             max_floor: options.max_floor,
             stop,
+            peg: options.price_type != b'L',
         })
     }
 
@@ -147,6 +150,7 @@ impl StateMachine {
         wanted: &Wanted,
         options: &Options,
         lot: u32,
+        tick_size: u32,
     ) -> Result<(), RejectReason> {
         let floor = options.max_floor;
         let market = wanted.price >= self.features.market_price_min;
@@ -156,9 +160,7 @@ impl StateMachine {
         if floor != 0 && bad {
             return Err(RejectReason::InvalidMaxFloor);
         }
-        if options.price_type != b'L' || options.peg_offset != 0 {
-            return Err(RejectReason::PeggingNotAllowed);
-        }
+        self.check_peg(wanted, options, tick_size)?;
         if options.has(PartTag::ROUTE) {
             return Err(RejectReason::RoutingNotAllowed);
         }
@@ -176,6 +178,17 @@ impl StateMachine {
         Ok(())
     }
 
+    /// Whether an instrument allows a price.
+    #[inline(always)]
+    pub(crate) fn on_tick(&self, instrument: &Instrument, price: u64) -> bool {
+        price.is_multiple_of(u64::from(instrument.tick_size))
+            && (!instrument.banded
+                || self
+                    .ticks
+                    .get(InstrumentId(instrument.book.id))
+                    .allows(price))
+    }
+
     /// The limit, and its tick unless it is a market order's.
     #[inline(always)]
     fn check_price(
@@ -187,7 +200,7 @@ impl StateMachine {
         if wanted.price >= self.features.market_price_min && options.post_only != b'P' {
             return Ok((Limit::Market, None));
         }
-        let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
+        let on_tick = self.on_tick(instrument, wanted.price);
         if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
             return Err(RejectReason::InvalidPrice);
         }

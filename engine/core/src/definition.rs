@@ -13,6 +13,7 @@ use crate::machine::{Done, StateMachine};
 use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
 use crate::session::PERMITTED_FIRMS_MAX;
+use crate::tick::TickTable;
 use lockstep_record::command::{
     ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
 };
@@ -26,6 +27,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
+        self.ticks.grow(bounds.instruments_max);
         self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
@@ -34,6 +36,8 @@ impl StateMachine {
         self.extensions.grow(bounds.open_orders_max);
         let room = Extensions::room(bounds.open_orders_max);
         self.stops.grow(room, bounds.instruments_max, seed);
+        self.pegs.grow(room, bounds.instruments_max);
+        self.touched.grow(bounds.instruments_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -159,11 +163,17 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(ticks) = TickTable::read(record, tick_size, self.features.price_max) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let Some(allocation) = allocation_of(record) else {
             return Done::RefusedFor(Refusal::Value);
         };
         let now = self.instruments.get(id);
-        let live = !now.book.is_empty() || self.stops.any_of(id.0);
+        if now.retired {
+            return Done::RefusedFor(Refusal::Taken);
+        }
+        let live = !now.book.is_empty() || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
@@ -173,6 +183,8 @@ impl StateMachine {
         self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
+        self.instruments.get_mut(id).banded = ticks.count != 0;
+        *self.ticks.get_mut(id) = ticks;
         Done::Yes
     }
 
@@ -180,17 +192,18 @@ impl StateMachine {
         &mut self,
         _: &Record<'_>,
         body: &ArchivedSetInstrumentState,
-        out: &mut Outbox<'_, S>,
+        _: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let Some(state) = TradingState::from_u8(body.state) else {
             return Done::RefusedFor(Refusal::Value);
         };
-        if !self.instruments.in_bounds(id) || !self.instruments.get(id).is_defined() {
+        if !self.instruments.is_defined(id) || self.instruments.get(id).retired {
             return Done::RefusedFor(Refusal::Undefined);
         }
         self.instruments.get_mut(id).state = state;
-        self.settle(id, out);
+        // What was triggered acts, and pegged orders follow, as soon as it trades.
+        self.touched.add(id.0);
         Done::Yes
     }
 }

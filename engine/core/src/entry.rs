@@ -70,7 +70,8 @@ impl StateMachine {
         }
         let instrument = self.instruments.find(symbol);
         let state = instrument.map(|id| self.instruments.get(id).state);
-        if !self.day.open || state == Some(TradingState::Closed) {
+        let retired = instrument.is_some_and(|id| self.instruments.get(id).retired);
+        if !self.day.open || state == Some(TradingState::Closed) || retired {
             return Err(RejectReason::DestinationClosed);
         }
         if !self.sessions.get(session).order_entry {
@@ -94,7 +95,7 @@ impl StateMachine {
         let place = self.instruments.get(instrument);
         let admitted = self.check_wanted(place, wanted, options)?;
         self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
-        let full = if admitted.stop {
+        let full = if admitted.stop || admitted.peg {
             self.pool.is_full() || self.extensions.is_full()
         } else {
             admitted.rests_at.is_some_and(|tick| {
@@ -176,6 +177,7 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let session = owner_session(order.owner);
+        self.touch(order.instrument);
         if order.admitted.post_only && self.would_take(order) {
             return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
         }
@@ -234,7 +236,7 @@ impl StateMachine {
 
     /// Cancels what does not come to rest of an order that has been accepted.
     #[inline(never)]
-    fn cancel_entering<S: EventSink>(
+    pub(crate) fn cancel_entering<S: EventSink>(
         &mut self,
         order: &Aggressor,
         quantity: u32,

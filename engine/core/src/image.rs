@@ -19,8 +19,10 @@ use crate::features::Features;
 use crate::instrument::{Instrument, TradingState};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::peg::{Peg, PegKind};
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::stop::{Trigger, Waiting};
+use crate::tick::{TICK_BANDS_MAX, TickBand, TickTable};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
@@ -156,7 +158,10 @@ impl StateMachine {
             details: _,     // written order by order
             extensions: _,  // written order by order
             stops: _,       // written by write_waiting
+            pegs: _,        // written order by order
+            touched: _,     // empty between records
             risk: _,        // written by write_risk (image/risk.rs)
+            ticks: _,       // written book by book
             last_reference,
             last_match,
             counters,
@@ -219,6 +224,7 @@ impl StateMachine {
         let mut instrument = *self.instruments.get(id);
         writer.put(id.0);
         walk_instrument(writer, &mut instrument);
+        walk_ticks(writer, &mut self.ticks.get(id).clone());
         for lane in 0..LANES {
             let mut at = None;
             while let Some((level, tick)) = self.pool.next_level(&instrument.book, lane, at) {
@@ -242,6 +248,11 @@ impl StateMachine {
         writer.flag(&mut extended);
         if extended {
             walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
+            let mut pegged = self.pegs.holds(detail.extension);
+            writer.flag(&mut pegged);
+            if pegged {
+                walk_peg(writer, &mut self.pegs.get(detail.extension).clone());
+            }
         }
     }
 }
@@ -250,7 +261,7 @@ impl StateMachine {
     /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
     /// instrument, in the order in which they will act.
     fn write_waiting(&self, writer: &mut Writer<'_>) {
-        writer.put(self.stops.count());
+        writer.put(self.stops.count() + self.waiting_pegs().count() as u32);
         for id in self.sessions.defined() {
             let mut slot = self.sessions.get(id).first_order;
             while slot != NONE {
@@ -259,11 +270,11 @@ impl StateMachine {
                     writer.put(order.book());
                     writer.put(order.lane() as u32);
                     self.write_order(slot, writer);
-                    let (waiting, trigger) = (
-                        self.stops.get(detail.extension),
-                        self.stops.trigger(detail.extension),
-                    );
-                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                    if self.stops.holds(detail.extension) {
+                        let waiting = self.stops.get(detail.extension);
+                        let mut trigger = self.stops.trigger(detail.extension);
+                        walk_waiting(writer, &mut waiting.clone(), &mut trigger);
+                    }
                 }
                 slot = detail.next;
             }
@@ -279,6 +290,24 @@ impl StateMachine {
             writer.put(order.number);
         }
     }
+}
+
+fn walk_peg(walk: &mut impl Walk, peg: &mut Peg) {
+    let Peg {
+        kind,
+        offset,
+        price,
+    } = peg;
+    let mut letter = *kind as u8;
+    walk.u8(&mut letter);
+    match PegKind::from_u8(letter) {
+        Some(known) if known as u8 == letter => *kind = known,
+        _ => walk.refuse("a peg is unknown"),
+    }
+    let mut bits = offset.cast_unsigned();
+    walk.u32(&mut bits);
+    *offset = bits.cast_signed();
+    walk.u64(price);
 }
 
 fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {
@@ -422,11 +451,30 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u8(self_trade_mode);
 }
 
+fn walk_ticks(walk: &mut impl Walk, ticks: &mut TickTable) {
+    let TickTable { bands, count } = ticks;
+    walk.u8(count);
+    if usize::from(*count) > TICK_BANDS_MAX {
+        walk.refuse("a tick table has too many bands");
+        *count = 0;
+    }
+    for band in &mut bands[..usize::from(*count)] {
+        let TickBand {
+            from_price,
+            tick_size,
+        } = band;
+        walk.u32(from_price);
+        walk.u32(tick_size);
+    }
+}
+
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     let Instrument {
         symbol,
         tick_size,
         lot_size,
+        banded: _, // its tick table says so
+        retired,
         state,
         last_price,
         allocation,
@@ -435,6 +483,7 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
+    walk.flag(retired);
     walk.u32(last_price);
     let (mut kind, mut minimum, mut percent) = allocation.parts();
     walk.u8(&mut kind);

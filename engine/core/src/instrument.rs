@@ -37,6 +37,10 @@ pub(crate) struct Instrument {
     pub state: TradingState,
     /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
     pub last_price: u32,
+    /// Has a tick table (`tick.rs`).
+    pub banded: bool,
+    /// Out of trading; gone when the next day opens.
+    pub retired: bool,
     pub allocation: Allocation,
     pub book: Book,
 }
@@ -47,6 +51,8 @@ const UNDEFINED: Instrument = Instrument {
     lot_size: 0,
     state: TradingState::Trading,
     last_price: 0,
+    banded: false,
+    retired: false,
     allocation: Allocation::PriceTime,
     book: Book::new(0),
 };
@@ -169,19 +175,30 @@ impl Instruments {
         instrument.lot_size = lot_size;
         match before {
             Some(before) if before == symbol => {}
-            Some(_) => {
-                // Rare: an operator renamed it. Rebuilding leaves no tombstone.
-                self.symbols.fill(SymbolEntry {
-                    symbol: 0,
-                    instrument: NONE,
-                });
-                for id in 1..self.table.len() {
-                    if self.table[id].is_defined() {
-                        self.add_symbol(self.table[id].symbol, id as u32);
-                    }
-                }
-            }
+            // Rare: an operator renamed it.
+            Some(_) => self.rebuild_symbols(),
             None => self.add_symbol(symbol, id.0),
+        }
+    }
+
+    /// Makes an instrument undefined, whose book is empty; the caller rebuilds the symbols.
+    pub fn undefine(&mut self, id: InstrumentId) {
+        self.table[id.0 as usize] = Instrument {
+            book: Book::new(id.0),
+            ..UNDEFINED
+        };
+    }
+
+    /// Leaves no tombstone.
+    pub fn rebuild_symbols(&mut self) {
+        self.symbols.fill(SymbolEntry {
+            symbol: 0,
+            instrument: NONE,
+        });
+        for id in 1..self.table.len() {
+            if self.table[id].is_defined() {
+                self.add_symbol(self.table[id].symbol, id as u32);
+            }
         }
     }
 

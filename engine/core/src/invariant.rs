@@ -28,6 +28,11 @@ impl StateMachine {
             levels += on_levels;
         }
         orders += self.stops.check().map_err(state)?;
+        self.pegs.check().map_err(state)?;
+        orders += self.waiting_pegs().count() as u32;
+        if self.touched.any() {
+            return Err(state("what a record left to do has not been done"));
+        }
         if orders != self.pool.live() {
             return Err(state(
                 "the books and the pool disagree on the number of live orders",
@@ -67,6 +72,9 @@ impl StateMachine {
             what,
         };
         let counts = self.pool.check_book(&instrument.book).map_err(wrong)?;
+        if instrument.retired && (counts.0 != 0 || self.stops.any_of(id.0)) {
+            return Err(wrong("a retired instrument has live orders"));
+        }
         let book = &instrument.book;
         for hidden in [false, true] {
             let bid = self.pool.next_level(book, lane(Side::Buy, hidden), None);

@@ -51,11 +51,15 @@ mod mass;
 mod option;
 mod order;
 mod outbox;
+mod peg;
+mod pegged;
 mod replace;
+mod retire;
 mod risk;
 mod session;
 mod stop;
 mod supervision;
+mod tick;
 mod trigger;
 
 pub use bounds::{Bounds, Capacity};
@@ -65,6 +69,7 @@ pub use machine::{Counters, StateMachine};
 pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
 pub use risk::limit::Limits;
 pub use risk::{EntryState, Exposure, RiskBounds, Scope};
+pub use tick::{TICK_BANDS_MAX, TickBand};
 
 use alloc::vec::Vec;
 

@@ -12,9 +12,11 @@ use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::{Pegs, Touched};
 use crate::risk::Risk;
 use crate::session::Sessions;
 use crate::stop::Stops;
+use crate::tick::TickTables;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
@@ -78,7 +80,11 @@ pub struct StateMachine {
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
     pub(crate) stops: Stops,
+    pub(crate) pegs: Pegs,
+    /// Instruments that have to be settled before the next record.
+    pub(crate) touched: Touched,
     pub(crate) risk: Risk,
+    pub(crate) ticks: TickTables,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -115,7 +121,10 @@ impl StateMachine {
             details: Vec::new(),
             extensions: Extensions::new(),
             stops: Stops::new(),
+            pegs: Pegs::new(),
+            touched: Touched::new(),
             risk: Risk::new(),
+            ticks: TickTables::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -153,7 +162,7 @@ impl StateMachine {
         }
         self.expire(&mut out);
         self.end_grace(&mut out);
-        self.pull_if_tripped(&mut out);
+        self.finish(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -163,7 +172,7 @@ impl StateMachine {
             self.position.sequence = sequence;
             out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
-            self.pull_if_tripped(&mut out);
+            self.finish(&mut out);
             rest = after;
         }
         if !rest.is_empty() {
@@ -175,6 +184,20 @@ impl StateMachine {
         self.digest = out.digest;
         self.stopped = false;
         Ok(())
+    }
+
+    /// What follows from a record's effects, before the next one.
+    #[inline(always)]
+    fn finish<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        if self.touched.any() {
+            self.settle_all(out);
+        }
+        self.pull_if_tripped(out);
+        while self.touched.any() {
+            // Orders were pulled: the quote may be another.
+            self.settle_all(out);
+            self.pull_if_tripped(out);
+        }
     }
 
     #[inline(always)]
@@ -312,7 +335,7 @@ impl StateMachine {
             }
             Kind::SET_POSITION => self.operator::<SetPosition, S>(record, out, Self::set_position),
             Kind::RETIRE_INSTRUMENT => {
-                self.operator::<RetireInstrument, S>(record, out, |_, _, _, _| Done::Refused)
+                self.operator::<RetireInstrument, S>(record, out, Self::retire_instrument)
             }
             Kind::SET_RISK_BOUNDS => {
                 let mut beyond = None;
@@ -546,6 +569,7 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::OPERATOR,
     PartTag::OPERATOR_REQUEST,
     PartTag::PERMITTED_FIRM,
+    PartTag::TICK_BAND,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
     PartTag::ALLOCATION,

@@ -5,7 +5,7 @@ use crate::admin::{AdminServer, Office, desk};
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
-use crate::config::{AgentName, Config, DriverChoice, ThreadConfig};
+use crate::config::{AgentName, Config, DriverChoice, Idle, ThreadConfig};
 use crate::consensus::{LogEnd, Solo};
 use crate::counters::Counters;
 use crate::definitions;
@@ -14,6 +14,7 @@ use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::{Gateway, GatewayAgent, GatewayParts, GatewaySetup};
 use crate::housekeeping::{self, AllocationCount};
 use crate::journal::{self, JournalAgent};
+use crate::keeper::{self, KeeperWork};
 use crate::log::ConsensusAgent;
 use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
@@ -26,7 +27,8 @@ use crate::{operator, ring, signals};
 use lockstep_core::StateMachine;
 use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
-use lockstep_net::{DriverKind, Limits};
+use lockstep_journal::writer::WriterOptions;
+use lockstep_net::{DriverKind, Limits, Waker};
 use lockstep_record::{LogIndex, Sequence, Term, Timestamp};
 use lockstep_wire::soup::Timing;
 use std::net::SocketAddr;
@@ -308,7 +310,9 @@ impl<'a> Assembly<'a> {
         };
 
         let policy = config.acknowledge.policy;
-        let writer = log.writer;
+        let writer = log.writer.with_options(WriterOptions {
+            depth: config.journal.writes_in_flight as usize,
+        });
         let journal_agent = JournalAgent::new(writer, Arc::clone(&buffer), policy, counters);
         let solo = Solo::new(Term(log.term), policy, committed);
         let consensus = ConsensusAgent::new(
@@ -319,6 +323,7 @@ impl<'a> Assembly<'a> {
             committed,
             counters,
         );
+        let waker = gateway_waker(config)?;
         let (fates, fates_out, inquiries) =
             desk::create().map_err(setup_fatal("operator's desk"))?;
         let sink = EgressSink::new(egress, spill_bytes(config, &machine)).with_fates(fates);
@@ -330,7 +335,8 @@ impl<'a> Assembly<'a> {
             Arc::clone(&self.status),
             Arc::clone(&inquiries),
             counters,
-        );
+        )
+        .with_waker(waker.clone());
         let stream = StreamAgent::new(
             to_streams,
             streams,
@@ -362,9 +368,11 @@ impl<'a> Assembly<'a> {
             timing: timing(config),
             connections_max: config.network.connections_max as usize,
             next_numbers,
+            day_over: !day.open,
             ingress,
             egress: to_gateway,
             verifier: self.verifier,
+            logins: config.logins.clone(),
             streams: reader,
             flush_wanted: self.flush_wanted,
         };
@@ -379,6 +387,7 @@ impl<'a> Assembly<'a> {
             ready,
             listening,
             status: self.status,
+            waker,
         };
         let office = Office {
             config: config.clone(),
@@ -387,7 +396,7 @@ impl<'a> Assembly<'a> {
             schedule,
             passwords: self.passwords,
         };
-        let others = vec![
+        let mut others = vec![
             journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
                 .map_err(|e| thread_fatal("segments", &e))?,
             operator::start(office, self.admin, records, Arc::clone(&self.stop))
@@ -404,6 +413,11 @@ impl<'a> Assembly<'a> {
             (AgentName::Engine, plan(engine)),
             (AgentName::Stream, plan(stream)),
         ];
+        let keeper = KeeperWork::new(config, &log.storage, &log.meta, Arc::clone(&buffer))?;
+        if let Some(work) = keeper {
+            let thread = keeper::start(work, Arc::clone(&self.agents_done));
+            others.push(thread.map_err(|e| thread_fatal("keeper", &e))?);
+        }
         let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
         if config.threads.iter().any(has_snapshot) {
             let (storage, meta) = (log.storage, log.meta);
@@ -413,6 +427,17 @@ impl<'a> Assembly<'a> {
         }
         Ok((plans, finish, others))
     }
+}
+
+/// A bell for the gateway, if its thread parks and the engine is not on it: without it an answer waits until
+/// the gateway looks by itself.
+fn gateway_waker(config: &Config) -> Result<Option<Waker>, Fatal> {
+    let of = |name| config.threads.iter().find(|t| t.agents.contains(&name));
+    let parks = of(AgentName::Gateway).is_some_and(|thread| {
+        thread.idle == Idle::Park && !thread.agents.contains(&AgentName::Engine)
+    });
+    let waker = parks.then(Waker::new).transpose();
+    waker.map_err(setup_fatal("gateway's bell"))
 }
 
 /// The admin socket, if it is served; a venue may run without.

@@ -10,6 +10,7 @@ use crate::book::pool::{FREE_ORDER, NewOrder, side_of};
 use crate::bounds::Capacity;
 use crate::instrument::BLANK_FIRM;
 use crate::order::FREE_DETAIL;
+use crate::peg::{Peg, PegKind};
 use crate::session::{UNDEFINED, owner, owner_session};
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
@@ -162,6 +163,7 @@ impl StateMachine {
         }
         let mut instrument = *self.instruments.get(id);
         walk_instrument(reader, &mut instrument);
+        walk_ticks(reader, self.ticks.get_mut(id));
         reader.check()?;
         let (tick_size, lot_size) = (instrument.tick_size, instrument.lot_size);
         let legal = (1..=TICK_MAX).contains(&tick_size) && lot_size != 0;
@@ -173,7 +175,13 @@ impl StateMachine {
         if instrument.last_price > TICK_MAX {
             return Err(reader.wrong("a last price is above every price"));
         }
+        let ticks = self.ticks.get(id);
+        if !ticks.is_legal(tick_size, self.features.price_max) {
+            return Err(reader.wrong("a tick table is not by price, in multiples of the tick"));
+        }
+        let banded = ticks.count != 0;
         let place = self.instruments.get_mut(id);
+        (place.banded, place.retired) = (banded, instrument.retired);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
         place.allocation = instrument.allocation;
         for lane in 0..LANES {
@@ -227,8 +235,20 @@ impl StateMachine {
         let mut extended = false;
         reader.flag(&mut extended);
         let mut extension = Extension::NONE;
+        let mut peg = None;
         if extended {
             walk_extension(reader, &mut extension);
+            let mut pegged = false;
+            reader.flag(&mut pegged);
+            if pegged {
+                let mut value = Peg {
+                    kind: PegKind::Primary,
+                    offset: 0,
+                    price: 0,
+                };
+                walk_peg(reader, &mut value);
+                peg = Some(value);
+            }
         }
         reader.check()?;
         let (owner, number) = (order.owner, order.number);
@@ -262,6 +282,11 @@ impl StateMachine {
         if extended {
             detail.extension = self.extensions.add(extension, detail.reference, slot);
         }
+        if let Some(peg) = peg {
+            // Its place in the instrument's list follows in link_sessions.
+            self.pegs
+                .hold(detail.extension, id.0, peg, slot, detail.reference);
+        }
         self.details[slot as usize] = detail;
         Ok(slot)
     }
@@ -285,6 +310,10 @@ impl StateMachine {
                 return Err(reader.wrong("waiting orders are not by session and reference"));
             }
             last = place;
+            references.push((reference, slot));
+            if extension != NONE && self.pegs.holds(extension) {
+                continue;
+            }
             let side = side_of(lane);
             let mut waiting = Waiting {
                 slot,
@@ -299,7 +328,6 @@ impl StateMachine {
                 return Err(reader.wrong("a waiting order has no trigger that there can be"));
             }
             self.stops.add(extension, id.0, trigger, waiting);
-            references.push((reference, slot));
         }
         let mut last = 0;
         for _ in 0..reader.get()? {
@@ -310,7 +338,7 @@ impl StateMachine {
             } else {
                 NONE
             };
-            if index == NONE || self.stops.is_triggered(index) {
+            if index == NONE || !self.stops.holds(index) || self.stops.is_triggered(index) {
                 return Err(reader.wrong("a triggered order does not wait, or is there twice"));
             }
             let instrument = self.pool.order(slot).book();
@@ -329,6 +357,10 @@ impl StateMachine {
         for (_, slot) in references {
             let session = owner_session(self.pool.order(slot).owner);
             self.sessions.link(&mut self.details, session, slot);
+            let extension = self.details[slot as usize].extension;
+            if extension != NONE && self.pegs.holds(extension) {
+                self.pegs.link(extension);
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ impl Oracle {
             Ok(firm) => {
                 let deadline = self.deadline(&terms, options, None).unwrap();
                 let stop = self.stop_of(&terms, options);
+                let peg = pegs::peg_of(options);
                 let mut order = Order {
                     terms,
                     session,
@@ -44,6 +45,7 @@ impl Oracle {
                     deadline,
                     by_date: options.integer(204) != 0,
                     stop,
+                    peg,
                 };
                 self.note_pair(order.firm, order.terms.instrument);
                 self.references += 1;
@@ -71,6 +73,9 @@ impl Oracle {
             return Err(RejectReason::RiskPortMessageRate);
         }
         let instrument = self.instruments.get(&terms.instrument);
+        if instrument.is_some_and(|i| i.retired) {
+            return Err(RejectReason::DestinationClosed);
+        }
         if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
             return Err(RejectReason::DestinationClosed);
         }
@@ -96,10 +101,10 @@ impl Oracle {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None)?;
-        let waits = self.stop_of(terms, options).is_some();
+        let waits = self.stop_of(terms, options).is_some() || pegs::peg_of(options).is_some();
         self.check_limits(session, firm, terms, waits, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if self.stop_of(terms, options).is_some() {
+        if waits {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             if full || self.extended() >= self.bounds[0].div_ceil(4) {
                 return Err(RejectReason::Other);
@@ -154,9 +159,14 @@ impl Oracle {
             .orders
             .iter()
             .enumerate()
-            .filter(|(at, order)| Some(*at) != without && order.stop.is_none());
+            .filter(|(at, order)| Some(*at) != without && !order.waits());
+        let rests_at = |order: &Order| {
+            let mut terms = order.terms.clone();
+            terms.price = order.price();
+            place(&terms)
+        };
         let levels: std::collections::BTreeSet<_> =
-            others.map(|(_, order)| place(&order.terms)).collect();
+            others.map(|(_, order)| rests_at(order)).collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
@@ -189,8 +199,7 @@ impl Oracle {
             || !floor.is_multiple_of(u64::from(lot))
             || floor * 100 < u64::from(quantity);
         fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
-        let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
-        fail(pegged, RejectReason::PeggingNotAllowed)?;
+        self.check_peg(terms, options)?;
         fail(
             options.values.contains_key(&14),
             RejectReason::RoutingNotAllowed,
@@ -205,8 +214,7 @@ impl Oracle {
         let bad = terms.time_in_force != b'3' || min > quantity || !min.is_multiple_of(lot);
         fail(min != 0 && bad, RejectReason::InvalidMinQuantity)?;
         let price = terms.price;
-        let bad =
-            price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
+        let bad = price == 0 || price > 1_999_999_900 || !self.on_tick(instrument, price);
         fail(
             (price < MARKET || post_only) && bad,
             RejectReason::InvalidPrice,
@@ -289,6 +297,11 @@ impl Oracle {
         {
             stop.said_by_a_replacement(&mut merged);
         }
+        let silent = !(6..=7).any(|tag| merged.contains_key(&tag));
+        let plain = body.time_in_force == b'3' || body.display != b'N';
+        if let Some(peg) = original.peg.filter(|_| silent && !plain) {
+            peg.said_by_a_replacement(&mut merged);
+        }
         let merged = Read {
             values: merged,
             faulty: options.faulty,
@@ -315,15 +328,17 @@ impl Oracle {
         }
         self.take_number(session, user_ref.index, user_ref.number);
         let stop = self.stop_of(&terms, &merged);
-        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || stop.is_some();
+        let peg = pegs::peg_of(&merged);
+        let waits = stop.is_some() || peg.is_some();
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || waits;
         let full =
             extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
-        let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
-        if (rests(&terms) || stop.is_some()) && (full || no_level) {
+        let no_level = !waits && !self.level_free(&terms, Some(at));
+        if (rests(&terms) || waits) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
-        let limits = self.check_limits(session, original.firm, &terms, stop.is_some(), Some(at));
+        let limits = self.check_limits(session, original.firm, &terms, waits, Some(at));
         if let Err(reason) = limits {
             self.reject(session, user_ref, reason, body.client_order_id);
             return;
@@ -357,6 +372,7 @@ impl Oracle {
             deadline,
             by_date: merged.integer(204) != 0,
             stop,
+            peg,
         };
         self.act_or_wait(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
@@ -367,5 +383,5 @@ impl Oracle {
 }
 
 fn is_extended(order: &Order) -> bool {
-    order.floor != 0 || order.deadline != 0 || order.stop.is_some()
+    order.floor != 0 || order.deadline != 0 || order.stop.is_some() || order.peg.is_some()
 }

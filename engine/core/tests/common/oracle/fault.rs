@@ -88,6 +88,10 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
     /// Pro-rata shares are not rounded to lots.
     SharesNotInLots,
     /// The smallest share is not looked at.
@@ -102,9 +106,17 @@ pub enum Fault {
     OwnPartyShares,
     /// An allocation changes while orders rest.
     AllocationChangesAnyTime,
+    /// A midpoint between two ticks is the lower one on both sides.
+    MidpointRoundsDown,
+    /// A pegged order goes beyond its limit.
+    PegThroughItsLimit,
+    /// A pegged order goes up to the other side's quote.
+    PegMeetsTheQuote,
+    /// Pegged orders come back newest first.
+    NewestPegFirst,
 }
 
-pub const FAULTS: [Fault; 49] = [
+pub const FAULTS: [Fault; 55] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -147,6 +159,8 @@ pub const FAULTS: [Fault; 49] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
     Fault::SharesNotInLots,
     Fault::SmallestShareIgnored,
     Fault::RestToTheLast,
@@ -154,4 +168,8 @@ pub const FAULTS: [Fault; 49] = [
     Fault::TopShareRoundedDown,
     Fault::OwnPartyShares,
     Fault::AllocationChangesAnyTime,
+    Fault::MidpointRoundsDown,
+    Fault::PegThroughItsLimit,
+    Fault::PegMeetsTheQuote,
+    Fault::NewestPegFirst,
 ];

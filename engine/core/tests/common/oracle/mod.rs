@@ -9,6 +9,7 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod pegs;
 mod protection;
 mod request;
 mod risk;
@@ -46,6 +47,10 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// From this price up this tick size, by price.
+    bands: Vec<(u32, u32)>,
+    /// Until the next day opens.
+    retired: bool,
     /// Of the last trade; 0 = none.
     last: u64,
     /// Letter, smallest share, per cent of the first.
@@ -69,9 +74,21 @@ struct Order {
     by_date: bool,
     /// It is out of the book until a trade triggers it.
     stop: Option<stops::Stop>,
+    peg: Option<pegs::Peg>,
 }
 
 impl Order {
+    /// Where it rests, or its limit.
+    fn price(&self) -> u64 {
+        let pegged = self.peg.and_then(|peg| peg.at);
+        pegged.unwrap_or(self.terms.price)
+    }
+
+    /// It is out of the book.
+    fn waits(&self) -> bool {
+        self.stop.is_some() || self.peg.is_some_and(|peg| peg.at.is_none())
+    }
+
     fn shown(&self) -> u32 {
         if self.floor == 0 {
             self.open
@@ -104,6 +121,8 @@ pub struct Oracle {
     triggered: std::collections::VecDeque<u64>,
     /// Rounds in which more than one order gave its share of less than all.
     pub rounds: usize,
+    /// Prices that pegged orders took when the quote changed.
+    pub pegged: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -133,6 +152,7 @@ impl Oracle {
             matches: 0,
             triggered: Default::default(),
             rounds: 0,
+            pegged: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }
@@ -143,6 +163,7 @@ impl Oracle {
         self.now = now;
         self.expire();
         self.end_grace();
+        self.finish();
         self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
@@ -152,9 +173,20 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
-        self.settle();
-        self.pull_tripped();
+        self.finish();
         std::mem::take(&mut self.said)
+    }
+
+    /// What follows from a record before the next one.
+    fn finish(&mut self) {
+        loop {
+            self.settle();
+            let before = self.said.len();
+            self.pull_tripped();
+            if self.said.len() == before {
+                break;
+            }
+        }
     }
 
     /// A new leader begins.
@@ -163,6 +195,7 @@ impl Oracle {
         self.begin_grace();
         self.expire();
         self.end_grace();
+        self.finish();
         std::mem::take(&mut self.said)
     }
 
@@ -225,12 +258,12 @@ impl Oracle {
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
             let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
-            own && order.stop.is_none()
+            own && !order.waits()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.
         orders.sort_by_key(|o| {
-            let price = o.terms.price;
+            let price = o.price();
             (hidden(&o.terms), if buy { u64::MAX - price } else { price })
         });
         let view = |o: &Order| {
@@ -240,7 +273,7 @@ impl Oracle {
                 o.session,
                 number,
                 index,
-                o.terms.price,
+                o.price(),
                 (o.open, o.shown()),
                 o.executed,
                 reference,

@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=262).contains(&tag);
+        let known = |tag: u16| (256..=262).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -17,6 +17,7 @@ impl Oracle {
             Request::SetInstrumentState(body) => {
                 if b"THC".contains(&body.state)
                     && let Some(instrument) = self.instruments.get_mut(&body.instrument)
+                    && !instrument.retired
                 {
                     instrument.state = body.state;
                 }
@@ -143,6 +144,24 @@ impl Oracle {
         {
             return;
         }
+        let mut bands: Vec<(u32, u32)> = Vec::new();
+        for (_, _, value) in parts.iter().filter(|part| part.0 == 280) {
+            let Ok(value) = <[u8; 8]>::try_from(value.as_slice()) else {
+                return;
+            };
+            let (from, tick) = value.split_at(4);
+            let [from, tick] =
+                [from, tick].map(|half| u32::from_le_bytes(half.try_into().unwrap()));
+            let last = bands.last().map_or(0, |band| band.0);
+            let wrong = from <= last || from > 1_999_999_900 || tick == 0;
+            if wrong || !tick.is_multiple_of(body.tick_size) || bands.len() == 20 {
+                return;
+            }
+            bands.push((from, tick));
+        }
+        if self.instruments.get(&id).is_some_and(|now| now.retired) {
+            return;
+        }
         let tick_size = u64::from(body.tick_size);
         if let Some(now) = self.instruments.get(&id) {
             let live = self.orders.iter().any(|order| order.terms.instrument == id);
@@ -178,6 +197,8 @@ impl Oracle {
                 lot_size,
                 state,
                 last,
+                bands,
+                retired: false,
                 allocation,
             },
         );
@@ -223,12 +244,12 @@ impl Oracle {
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) || order.stop.is_some() {
+                display_quantity: Some(if hidden(&order.terms) || order.waits() {
                     0
                 } else {
                     order.shown()
                 }),
-                display_price: Some(Price(order.terms.price)),
+                display_price: Some(Price(order.price())),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),
             };
             self.say(order.session, What::Restated(restated));

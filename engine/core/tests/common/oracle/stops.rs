@@ -48,7 +48,7 @@ fn offset(options: &Read) -> i64 {
 }
 
 /// `S` without a letter if there is a price.
-fn kind(options: &Read) -> u8 {
+pub(super) fn kind(options: &Read) -> u8 {
     let without = if options.integer(200) == 0 {
         b'N'
     } else {
@@ -109,6 +109,9 @@ impl Oracle {
             }
         }
         order.stop = None;
+        if order.peg.is_some() {
+            return self.place_peg(order);
+        }
         self.trade(order, minimum);
     }
 
@@ -149,8 +152,22 @@ impl Oracle {
         self.triggered.extend(references);
     }
 
-    /// Triggered stops act, first triggered first.
+    /// What is left to do, instrument by instrument: triggered stops act, then pegged orders follow, as long
+    /// as that triggers others.
     pub(super) fn settle(&mut self) {
+        for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
+            while self.day_open && self.instruments[&instrument].state == b'T' {
+                let late = self.act_on_triggered();
+                self.follow(instrument);
+                if late || self.triggered.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Triggered stops act, first triggered first; whether some are left for later.
+    fn act_on_triggered(&mut self) -> bool {
         let late = self.fault == Fault::ChainedStopsLate;
         let mut left = if late {
             self.triggered.len()
@@ -167,6 +184,7 @@ impl Oracle {
                 self.activate(at);
             }
         }
+        late
     }
 
     fn activate(&mut self, at: usize) {
@@ -188,7 +206,7 @@ impl Oracle {
 
     /// At the day's end: what waits out of the book, by session, oldest reference first.
     pub(super) fn close_waiting(&mut self) {
-        let waits = |order: &&Order| order.stop.is_some() && !order.by_date;
+        let waits = |order: &&Order| order.waits() && !order.by_date;
         let mut waiting: Vec<(u32, u64)> = self
             .orders
             .iter()

@@ -13,7 +13,7 @@ use lockstep_record::event::{
     SystemEventCode,
 };
 use lockstep_record::{
-    ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+    ConnectionEpoch, InstrumentId, OrderReference, PartTag, Price, Record, SessionId, StreamNumber,
     Timestamp,
 };
 
@@ -23,7 +23,7 @@ const NODE_STOP: u8 = 5;
 impl StateMachine {
     pub(crate) fn open_day<S: EventSink>(
         &mut self,
-        _: &Record<'_>,
+        record: &Record<'_>,
         body: &ArchivedDayOpen,
         out: &mut Outbox<'_, S>,
     ) -> Done {
@@ -37,6 +37,12 @@ impl StateMachine {
         }
         if blank {
             return Done::RefusedFor(Refusal::Value);
+        }
+        if let Some(part) = record.parts().find(PartTag::RANDOM_SEED) {
+            let Some(seed) = part.u64() else {
+                return Done::RefusedFor(Refusal::Value);
+            };
+            self.random_seed = seed;
         }
         self.day = Day {
             open: true,

@@ -126,7 +126,11 @@ impl StateMachine {
                 if extension.max_floor == 0 && extension.reserve != 0 {
                     return Err("an order without a display size has a reserve");
                 }
-                if extension.max_floor != 0 && order.open > extension.max_floor {
+                if !extension.displays_well() {
+                    return Err("an order's display varies by more than its size");
+                }
+                let shows_max = extension.max_floor.saturating_add(extension.random);
+                if extension.max_floor != 0 && order.open > shows_max {
                     return Err("an order displays more than its display size");
                 }
                 let open = u64::from(order.open) + u64::from(extension.reserve);

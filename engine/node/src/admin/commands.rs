@@ -161,7 +161,7 @@ impl Office {
             }
             today.date = date;
         }
-        let record = operator::record(&day::day_open(&today), &[], identity);
+        let record = operator::record(&day::day_open(&today), &day::random_seed(), identity);
         let records = self.apply(&[record], identity);
         if records.iter().all(|r| r.outcome == Fate::Applied) {
             self.schedule.note_opened(&today);

@@ -114,9 +114,11 @@ pub enum Fault {
     PegMeetsTheQuote,
     /// Pegged orders come back newest first.
     NewestPegFirst,
+    /// What is displayed anew is always of one size.
+    RandomIsNot,
 }
 
-pub const FAULTS: [Fault; 55] = [
+pub const FAULTS: [Fault; 56] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -172,4 +174,5 @@ pub const FAULTS: [Fault; 55] = [
     Fault::PegThroughItsLimit,
     Fault::PegMeetsTheQuote,
     Fault::NewestPegFirst,
+    Fault::RandomIsNot,
 ];

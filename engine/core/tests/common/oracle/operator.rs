@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=262).contains(&tag) || tag == 280;
+        let known = |tag: u16| (256..=263).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -22,7 +22,7 @@ impl Oracle {
                     instrument.state = body.state;
                 }
             }
-            Request::DayOpen(body) => self.open_day(body),
+            Request::DayOpen(body) => self.open_day(body, &command.parts),
             Request::DayClose(_) => self.close_day(),
             _ => self.protect(&command.request),
         }
@@ -204,10 +204,16 @@ impl Oracle {
         );
     }
 
-    pub(super) fn open_day(&mut self, body: &DayOpen) {
+    pub(super) fn open_day(&mut self, body: &DayOpen, parts: &[(u16, Policy, Vec<u8>)]) {
         let blank = trimmed(&body.session_name).is_empty();
         if self.day_open || body.date <= self.date || body.midnight > self.now || blank {
             return;
+        }
+        if let Some((_, _, seed)) = parts.iter().find(|part| part.0 == 263) {
+            let Ok(seed) = <[u8; 8]>::try_from(&seed[..]) else {
+                return;
+            };
+            self.seed = u64::from_le_bytes(seed);
         }
         self.day_open = true;
         self.date = body.date;

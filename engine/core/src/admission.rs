@@ -4,11 +4,13 @@
 
 use crate::book::Limit;
 use crate::book::pool::lane;
-use crate::instrument::Instrument;
+use crate::book::uncross::market_tick;
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
 use crate::option::Options;
+use crate::state::TradingState;
 use lockstep_record::event::RejectReason;
-use lockstep_record::{PartTag, Side, Timestamp};
+use lockstep_record::{InstrumentId, PartTag, Side, Timestamp};
 
 /// OUCH ExpireTime lies below it.
 const SECONDS_PER_DAY: u32 = 86_400;
@@ -25,6 +27,8 @@ pub(crate) struct Wanted {
     pub capacity: u8,
     pub intermarket_sweep: u8,
     pub cross_type: u8,
+    /// A replacement keeps its cross type in whatever state.
+    pub replaces: bool,
     /// Of the original order that a replacement with time in force `6` does not give a new one.
     pub inherited_deadline: Option<Timestamp>,
 }
@@ -37,6 +41,10 @@ pub(crate) struct Admitted {
     /// At this tick, if anything is left.
     pub rests_at: Option<u32>,
     pub hidden: bool,
+    /// The book in which it rests.
+    pub book: BookMark,
+    /// Takes from the book before it rests; otherwise the next auction's uncrossing is its first trade.
+    pub takes: bool,
     /// Is cancelled whole rather than take from the book.
     pub post_only: bool,
     /// When it expires; 0 = it does not by itself.
@@ -64,10 +72,11 @@ impl StateMachine {
     #[inline(always)]
     pub(crate) fn check_wanted(
         &self,
-        instrument: &Instrument,
+        id: InstrumentId,
         wanted: &Wanted,
         options: &Options,
     ) -> Result<Admitted, RejectReason> {
+        let instrument = self.instruments.get(id);
         let side = match wanted.side {
             b'B' => Side::Buy,
             b'S' | b'T' | b'E' => Side::Sell,
@@ -78,13 +87,17 @@ impl StateMachine {
         if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
             return Err(RejectReason::InvalidQuantity);
         }
+        let immediate = wanted.time_in_force == b'3';
+        if immediate && instrument.state.accumulates() {
+            return Err(RejectReason::Other);
+        }
         let deadline = self
             .deadline_of(wanted, options)
             .ok_or(RejectReason::Other)?;
         if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
             return Err(RejectReason::Other);
         }
-        if wanted.cross_type != b'N' {
+        if wanted.cross_type != b'N' && !may_cross(instrument.state, wanted) {
             return Err(RejectReason::InvalidCrossOrder);
         }
         if !matches!(wanted.display, b'Y' | b'A' | b'N') {
@@ -94,12 +107,24 @@ impl StateMachine {
             self.check_options(wanted, options, lot)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
-        let rests = wanted.time_in_force != b'3';
+        let continuous = instrument.state == TradingState::Trading && wanted.cross_type == b'N';
+        let (rests_at, book) = if continuous {
+            if instrument.collared && tick.is_some_and(|tick| self.breaks_collar(id, side, tick)) {
+                return Err(RejectReason::InvalidPrice);
+            }
+            (tick.filter(|_| !immediate), BookMark::Own)
+        } else {
+            // At the market it waits for the auction.
+            let tick = tick.unwrap_or(market_tick(side));
+            (Some(tick), auction_book(instrument.state, wanted, limit))
+        };
         Ok(Admitted {
             side,
             limit,
-            rests_at: tick.filter(|_| rests),
+            rests_at,
             hidden: wanted.display == b'N',
+            book,
+            takes: continuous,
             post_only: options.post_only == b'P',
             deadline,
             max_floor: options.max_floor,
@@ -146,7 +171,9 @@ impl StateMachine {
     ) -> Result<(), RejectReason> {
         let floor = options.max_floor;
         let market = wanted.price >= self.features.market_price_min;
-        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market;
+        let auction = wanted.cross_type != b'N';
+        let plain =
+            wanted.time_in_force == b'3' || wanted.display == b'N' || market || auction;
         let shown = u64::from(floor) * u64::from(self.features.displays_max);
         let bad = plain || !floor.is_multiple_of(lot) || shown < u64::from(wanted.quantity);
         if floor != 0 && bad {
@@ -161,7 +188,7 @@ impl StateMachine {
         if wanted.intermarket_sweep != b'N' {
             return Err(RejectReason::IsoNotAllowed);
         }
-        if options.post_only == b'P' && wanted.time_in_force == b'3' {
+        if options.post_only == b'P' && (wanted.time_in_force == b'3' || auction) {
             return Err(RejectReason::Other);
         }
         let min = options.min_quantity;
@@ -190,6 +217,24 @@ impl StateMachine {
         // price_max is within a tick's range (features.rs).
         let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
         Ok((Limit::Tick(tick), Some(tick)))
+    }
+}
+
+/// Whether an order may be for an auction only now.
+#[cold]
+fn may_cross(state: TradingState, wanted: &Wanted) -> bool {
+    wanted.time_in_force == b'0' && (wanted.replaces || state.takes_cross_type(wanted.cross_type))
+}
+
+/// The book of an order that does not trade at once.
+#[cold]
+fn auction_book(state: TradingState, wanted: &Wanted, limit: Limit) -> BookMark {
+    match wanted.cross_type {
+        b'C' => BookMark::Close,
+        b'O' | b'H' => BookMark::Call,
+        _ if limit != Limit::Market => BookMark::Own,
+        _ if state == TradingState::ClosingAuction => BookMark::Close,
+        _ => BookMark::Call,
     }
 }
 

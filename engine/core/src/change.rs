@@ -10,7 +10,7 @@ use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, Archiv
 use lockstep_record::event::{
     AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, UserRef,
 };
-use lockstep_record::{InstrumentId, SessionId};
+use lockstep_record::SessionId;
 
 impl StateMachine {
     #[inline(always)]
@@ -71,7 +71,7 @@ impl StateMachine {
             return Some(0);
         }
         let open = total - order.executed;
-        let lot = self.instruments.get(InstrumentId(order.book())).lot_size;
+        let lot = self.instruments.get(order.instrument()).lot_size;
         (open < self.open_of(slot) && total.is_multiple_of(lot)).then_some(open)
     }
 
@@ -166,10 +166,11 @@ impl StateMachine {
     /// Takes a live order out of its book and its session's list, with its extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
-        let instrument = InstrumentId(self.pool.order(slot).book());
+        let order = self.pool.order(slot);
+        let (instrument, mark) = (order.instrument(), order.mark());
         let order = self
             .pool
-            .remove(&mut self.instruments.get_mut(instrument).book, slot);
+            .remove(self.instruments.book_mut(instrument, mark), slot);
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);
         let detail = &mut self.details[slot as usize];

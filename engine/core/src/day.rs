@@ -2,6 +2,7 @@
 
 use crate::NONE;
 use crate::book::pool::LANES;
+use crate::instrument::BookMark;
 use crate::machine::{Day, Done, StateMachine};
 use crate::outbox::Outbox;
 use crate::session::owner_ref;
@@ -38,6 +39,7 @@ impl StateMachine {
             session_name: body.session_name,
         };
         self.sessions.begin_day();
+        self.random.stir(out.timestamp.0);
         out.set_midnight(midnight);
         out.control(&Control::DayOpened {
             date,
@@ -47,6 +49,7 @@ impl StateMachine {
         self.tell_all(SystemEventCode::StartOfDay, out);
         self.expire(out);
         self.carry_orders(out);
+        self.begin_instruments_day(out);
         Done::Yes
     }
 
@@ -59,9 +62,17 @@ impl StateMachine {
         if !self.day.open {
             return Done::Refused;
         }
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            if self.instruments.get(id).is_defined() {
+                self.end_instrument_day(id, out);
+            }
+        }
         self.expire_day_orders(out);
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            self.arm(id);
+        }
         self.sessions.disconnect_all();
         out.control(&Control::DayClosed {
             session_name: self.day.session_name,
@@ -79,7 +90,7 @@ impl StateMachine {
     }
 
     /// By instrument id; displayed bids, displayed asks, hidden bids, hidden asks; best price first, then
-    /// first come. Orders good till a date stay.
+    /// first come; then orders for auctions only. Orders good till a date stay.
     fn expire_day_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
             for lane in 0..LANES {
@@ -92,6 +103,24 @@ impl StateMachine {
                         .pool
                         .level_behind(&self.instruments.get(id).book, lane, tick);
                 }
+            }
+            // No auction outlives its day.
+            self.cancel_book(id, BookMark::Call, CancelReason::Closed, out);
+            self.cancel_book(id, BookMark::Close, CancelReason::Closed, out);
+        }
+    }
+
+    /// The day of the instruments, by id.
+    fn begin_instruments_day<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            if self.instruments.get(id).is_defined() {
+                let statistics = &mut self.instruments.get_mut(id).statistics;
+                statistics.begin_day();
+                if statistics.previous_close_price != 0 {
+                    let close = statistics.previous_close_price;
+                    self.instruments.phase_mut(id).reference_price = close;
+                }
+                self.begin_instrument_day(id, out);
             }
         }
     }
@@ -111,14 +140,29 @@ impl StateMachine {
         }
     }
 
-    /// Cancels what is due, earliest deadline first, then lowest order reference. Streams end with the day,
-    /// so what falls due between days is due when the next one opens.
+    /// Carries out what is due, earliest first: at one time orders expire, lowest order reference first, then
+    /// instruments change, lowest id first. Streams end with the day, so what falls due between days is due
+    /// when the next one opens.
     pub(crate) fn expire<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
-        while let Some((deadline, slot)) = self.extensions.first()
-            && self.day.open
-            && deadline <= out.timestamp
-        {
-            self.cancel_live(slot, CancelReason::Timeout, out);
+        while self.day.open {
+            let order = self.extensions.first();
+            let instrument = self.timers.first();
+            let first = match (order, instrument) {
+                (Some((deadline, _)), Some((time, _))) => deadline.min(time),
+                (Some((deadline, _)), None) => deadline,
+                (None, Some((time, _))) => time,
+                (None, None) => return,
+            };
+            if first > out.timestamp {
+                return;
+            }
+            match (order, instrument) {
+                (Some((deadline, slot)), _) if deadline == first => {
+                    self.cancel_live(slot, CancelReason::Timeout, out);
+                }
+                (_, Some((_, id))) => self.fire(id, out),
+                _ => return,
+            }
         }
     }
 
@@ -132,14 +176,18 @@ impl StateMachine {
                 if self.sessions.is_new(order.owner, order.number) {
                     self.sessions.consume(order.owner, order.number);
                 }
-                let tick_size = self.instruments.get(InstrumentId(order.book())).tick_size;
+                let tick_size = self.instruments.get(order.instrument()).tick_size;
                 let price = u64::from(self.pool.tick(&order)) * u64::from(tick_size);
                 let detail = &self.details[slot as usize];
                 let next = detail.next;
+                let shown = match self.extensions.of(detail.extension).max_floor {
+                    0 => order.open,
+                    floor => order.open.min(floor),
+                };
                 let restated = Restated {
                     user_ref: owner_ref(order.owner, order.number),
                     reason: b'R',
-                    display_quantity: Some(if order.is_hidden() { 0 } else { order.open }),
+                    display_quantity: Some(if order.is_hidden() { 0 } else { shown }),
                     display_price: Some(Price(price)),
                     secondary_reference: Some(OrderReference(detail.reference)),
                 };

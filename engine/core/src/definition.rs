@@ -1,4 +1,4 @@
-//! Definitions by the operator: bounds, firms, sessions, instruments and their trading state.
+//! Definitions by the operator: bounds, firms, sessions and instruments.
 //!
 //! Each defines or changes in place. What is out of bounds or contradicts the state is refused as a whole
 //! and counted; nothing is half done.
@@ -6,13 +6,14 @@
 use crate::book::ladder::TICK_MAX;
 use crate::bounds::Bounds;
 use crate::grown;
-use crate::instrument::{BLANK_FIRM, TradingState};
+use crate::instrument::BLANK_FIRM;
 use crate::machine::{Done, StateMachine};
 use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
+use crate::phase::AuctionRules;
 use crate::session::PERMITTED_FIRMS_MAX;
 use lockstep_record::command::{
-    ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
+    ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession,
 };
 use lockstep_record::event::{Event, EventSink, SystemEventCode};
 use lockstep_record::{FirmId, InstrumentId, PartTag, Record, SessionId};
@@ -28,7 +29,9 @@ impl StateMachine {
         let seed = self.position.timestamp.0;
         self.pool
             .grow(bounds.open_orders_max, bounds.price_levels_max, seed);
-        self.extensions.grow(bounds.open_orders_max);
+        self.extensions
+            .grow(bounds.open_orders_max, bounds.instruments_max);
+        self.timers.grow(bounds.instruments_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -126,7 +129,7 @@ impl StateMachine {
     /// A redefinition must leave prices and symbol of live orders what they are.
     pub(crate) fn define_instrument<S: EventSink>(
         &mut self,
-        _: &Record<'_>,
+        record: &Record<'_>,
         body: &ArchivedDefineInstrument,
         _: &mut Outbox<'_, S>,
     ) -> Done {
@@ -144,28 +147,16 @@ impl StateMachine {
             return Done::Refused;
         }
         let now = self.instruments.get(id);
-        if !now.book.is_empty() && (now.tick_size != tick_size || now.symbol != body.symbol) {
+        let Some(rules) = AuctionRules::of(record) else {
+            return Done::Refused;
+        };
+        if !self.instruments.is_empty(id) && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::Refused;
         }
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
-        Done::Yes
-    }
-
-    pub(crate) fn set_instrument_state<S: EventSink>(
-        &mut self,
-        _: &Record<'_>,
-        body: &ArchivedSetInstrumentState,
-        _: &mut Outbox<'_, S>,
-    ) -> Done {
-        let id = InstrumentId(body.instrument.to_native());
-        let Some(state) = TradingState::from_u8(body.state) else {
-            return Done::Refused;
-        };
-        if !self.instruments.in_bounds(id) || !self.instruments.get(id).is_defined() {
-            return Done::Refused;
-        }
-        self.instruments.get_mut(id).state = state;
+        self.instruments.phase_mut(id).rules = rules;
+        self.instruments.get_mut(id).collared = rules.collars();
         Done::Yes
     }
 }

@@ -68,6 +68,9 @@ struct Executions<'a, 'b, S> {
     number: u32,
     self_trade: u8,
     traded: u32,
+    /// Of the first and the last trade.
+    first_tick: u32,
+    last_tick: u32,
 }
 
 impl<S: EventSink> FillSink for Executions<'_, '_, S> {
@@ -111,6 +114,10 @@ impl<S: EventSink> Executions<'_, '_, S> {
     #[inline(always)]
     fn trade(&mut self, fill: &Fill) {
         *self.last_match += 1;
+        if self.traded == 0 {
+            self.first_tick = fill.tick;
+        }
+        self.last_tick = fill.tick;
         self.traded += fill.quantity;
         let mut executed = Executed {
             user_ref: owner_ref(fill.owner, fill.number),
@@ -199,6 +206,7 @@ impl StateMachine {
             };
         }
         let Admitted { side, limit, .. } = order.admitted;
+        let first_match = self.last_match;
         let instrument = self.instruments.get_mut(order.instrument);
         let mut executions = Executions {
             sessions: &mut self.sessions,
@@ -211,15 +219,26 @@ impl StateMachine {
             number: order.number,
             self_trade: order.self_trade,
             traded: 0,
+            first_tick: 0,
+            last_tick: 0,
         };
         let book = &mut instrument.book;
         let left = self
             .pool
             .take(book, side, limit, order.open, &mut executions);
-        Outcome {
-            left,
-            traded: executions.traded,
+        let (traded, first, last) = (
+            executions.traded,
+            executions.first_tick,
+            executions.last_tick,
+        );
+        if traded != 0 {
+            let trades = (self.last_match - first_match) as u32;
+            let [first, last] = [first, last].map(|tick| tick * instrument.tick_size);
+            instrument
+                .statistics
+                .traded(first, last, u64::from(traded), trades);
         }
+        Outcome { left, traded }
     }
 
     fn can_take_minimum(&self, order: &Aggressor) -> bool {

@@ -5,14 +5,16 @@
 //! decided here whether it is part of the image. Integers little-endian; counts before lists. (Snapshots
 //! will be written from the same walk; loading one and migrating it belong here too.)
 
-use crate::book::pool::{LANES, Order};
+use crate::book::pool::{Book, LANES, Order};
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::features::Features;
-use crate::instrument::Instrument;
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::phase::{AuctionRules, Phase, Schedule};
 use crate::session::Session;
+use crate::statistics::Statistics;
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +78,8 @@ impl StateMachine {
             pool: _,       // written book by book
             details: _,    // written order by order
             extensions: _, // written order by order
+            timers: _,     // the earliest of each instrument's times
+            random,
             last_reference,
             last_match,
             counters,
@@ -87,6 +91,7 @@ impl StateMachine {
         write_day(day, image);
         image.u64(*last_reference);
         image.u64(*last_match);
+        image.u64(random.0);
         write_counters(counters, image);
         image.u32(firms.defined().count() as u32);
         for (id, code) in firms.defined() {
@@ -164,13 +169,23 @@ impl StateMachine {
             tick_size,
             lot_size,
             state,
-            book,
+            collared: _, // says whether its rules have a collar
+            book: _,     // written below, with the others
+            statistics,
         } = self.instruments.get(id);
         image.u32(id.0);
         image.bytes(symbol);
         image.u32(*tick_size);
         image.u32(*lot_size);
         image.u8(*state as u8);
+        write_statistics(statistics, image);
+        write_phase(self.instruments.phase(id), image);
+        for mark in BookMark::ALL {
+            self.write_book(self.instruments.book(id, mark), image);
+        }
+    }
+
+    fn write_book(&self, book: &Book, image: &mut Image<'_>) {
         for lane in 0..LANES {
             let mut at = None;
             while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
@@ -260,6 +275,71 @@ fn write_counters(counters: &Counters, image: &mut Image<'_>) {
     image.u64(*silent);
 }
 
+fn write_statistics(statistics: &Statistics, image: &mut Image<'_>) {
+    let Statistics {
+        open_price,
+        high_price,
+        low_price,
+        last_price,
+        closing_price,
+        previous_close_price,
+        trade_count,
+        volume,
+    } = statistics;
+    for number in [
+        open_price,
+        high_price,
+        low_price,
+        last_price,
+        closing_price,
+        previous_close_price,
+        trade_count,
+    ] {
+        image.u32(*number);
+    }
+    image.u64(*volume);
+}
+
+fn write_phase(phase: &Phase, image: &mut Image<'_>) {
+    let Phase {
+        schedule:
+            Schedule {
+                times_ms,
+                random_end_ms: schedule_random_end_ms,
+            },
+        next_scheduled,
+        call_ends,
+        next_state,
+        indicates,
+        rules:
+            AuctionRules {
+                static_collar,
+                dynamic_collar,
+                collar_action,
+                duration_ms,
+                random_end_ms,
+                indication_interval_ms,
+            },
+        reference_price,
+        call: _, // written with the instrument's own book
+        close: _,
+    } = phase;
+    for number in times_ms.iter().chain([
+        schedule_random_end_ms,
+        static_collar,
+        dynamic_collar,
+        duration_ms,
+        random_end_ms,
+        indication_interval_ms,
+        reference_price,
+    ]) {
+        image.u32(*number);
+    }
+    image.bytes(&[*next_scheduled, *next_state as u8, *collar_action]);
+    image.u64(call_ends.0);
+    image.u64(indicates.0);
+}
+
 fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
     let Order {
         next: _, // priority is the order of writing
@@ -283,7 +363,7 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
         time_in_force,
         display,
         capacity,
-        intermarket_sweep,
+        cross_type,
         customer_type,
         trade_now,
         post_only,
@@ -299,7 +379,7 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
     image.u16(*firm);
     image.u16(*group_id);
     image.bytes(&[*kept, *side, *time_in_force, *display]);
-    image.bytes(&[*capacity, *intermarket_sweep, *customer_type, *trade_now]);
+    image.bytes(&[*capacity, *cross_type, *customer_type, *trade_now]);
     image.bytes(&[*post_only, *self_trade]);
 }
 

@@ -31,9 +31,11 @@
 extern crate alloc;
 
 mod admission;
+mod auction;
 pub mod book;
 mod bounds;
 mod change;
+mod collar;
 mod day;
 mod definition;
 mod digest;
@@ -51,8 +53,12 @@ mod mass;
 mod option;
 mod order;
 mod outbox;
+mod phase;
+mod random;
 mod replace;
 mod session;
+mod state;
+mod statistics;
 
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};

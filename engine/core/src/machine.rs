@@ -12,13 +12,15 @@ use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::phase::Timers;
+use crate::random::Random;
 use crate::session::Sessions;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
     AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
     DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    ReplaceOrder, SetBounds, SetInstrumentState,
+    ReplaceOrder, SetBounds, SetInstrumentState, SetReferencePrice, SetSchedule, StartAuction,
 };
 use lockstep_record::event::EventSink;
 use lockstep_record::{
@@ -73,6 +75,9 @@ pub struct StateMachine {
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
+    /// When instruments change by themselves.
+    pub(crate) timers: Timers,
+    pub(crate) random: Random,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -108,6 +113,8 @@ impl StateMachine {
             pool: OrderPool::new(),
             details: Vec::new(),
             extensions: Extensions::new(),
+            timers: Timers::new(),
+            random: Random(0),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -259,6 +266,13 @@ impl StateMachine {
             }
             Kind::SET_INSTRUMENT_STATE => {
                 self.operator::<SetInstrumentState, S>(record, out, Self::set_instrument_state)
+            }
+            Kind::START_AUCTION => {
+                self.operator::<StartAuction, S>(record, out, Self::start_auction)
+            }
+            Kind::SET_SCHEDULE => self.operator::<SetSchedule, S>(record, out, Self::set_schedule),
+            Kind::SET_REFERENCE_PRICE => {
+                self.operator::<SetReferencePrice, S>(record, out, Self::set_reference_price)
             }
             Kind::DAY_OPEN => self.operator::<DayOpen, S>(record, out, Self::open_day),
             Kind::DAY_CLOSE => self.operator::<DayClose, S>(record, out, Self::close_day),
@@ -429,8 +443,12 @@ impl StateMachine {
 
     /// When something falls due without a record: an idle leader makes an empty batch then.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let first = self.extensions.first().filter(|_| self.day.open)?;
-        Some(first.0)
+        if !self.day.open {
+            return None;
+        }
+        let order = self.extensions.first().map(|(deadline, _)| deadline);
+        let instrument = self.timers.first().map(|(time, _)| time);
+        order.into_iter().chain(instrument).min()
     }
 }
 
@@ -440,6 +458,12 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::PERMITTED_FIRM,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
+    PartTag::STATIC_COLLAR,
+    PartTag::DYNAMIC_COLLAR,
+    PartTag::COLLAR_ACTION,
+    PartTag::AUCTION_DURATION,
+    PartTag::AUCTION_RANDOM_END,
+    PartTag::INDICATION_INTERVAL,
 ];
 
 /// Outcome of an operator's record.

@@ -61,6 +61,7 @@ impl Pair {
         let machine = &self.driver.machine;
         for instrument in 1..=3u32 {
             let id = lockstep_record::InstrumentId(instrument);
+            self.compare_phase(id)?;
             for side in [Side::Buy, Side::Sell] {
                 let view = |o: lockstep_core::inspect::OrderView| {
                     let (number, channel) = (o.user_ref.number, o.user_ref.index);
@@ -84,12 +85,42 @@ impl Pair {
                 let depth: u64 = machine.depth(id, side).map(|level| level.quantity).sum();
                 let displayed = machine
                     .book_orders(id, side)
-                    .filter(|order| order.display != b'N');
+                    .filter(|order| order.display != b'N' && order.cross_type == b'N')
+                    .filter(|order| order.price.0 < 2_000_000_000);
                 let open: u64 = displayed.map(|order| u64::from(order.shown)).sum();
                 if depth != open {
                     return Err(format!("{id} {side:?}: depth {depth}, orders {open}"));
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Pair {
+    /// State, a day's prices, what an auction would do, and what happens next by itself.
+    fn compare_phase(&self, id: lockstep_record::InstrumentId) -> Result<(), String> {
+        let machine = &self.driver.machine;
+        let view = machine.instruments().find(|view| view.instrument == id);
+        let state = view.map(|view| view.state as u8);
+        if state != self.oracle.state(id.0) {
+            return Err(format!("{id}: {state:?}, {:?}", self.oracle.state(id.0)));
+        }
+        let Some(state) = state else { return Ok(()) };
+        let (prices, wanted) = (machine.statistics(id), self.oracle.prices(id.0));
+        if prices != wanted {
+            return Err(format!("{id}\nmachine: {prices:?}\noracle: {wanted:?}"));
+        }
+        let outcome = machine.auction(id).and_then(|auction| auction.outcome);
+        let outcome = outcome.map(|o| (o.price.0, o.quantity, o.imbalance, o.imbalance_side));
+        let accumulates = b"POVL".contains(&state);
+        let wanted = self.oracle.outcome(id.0, state).filter(|_| accumulates);
+        if outcome != wanted {
+            return Err(format!("{id} auction: {outcome:?}, oracle {wanted:?}"));
+        }
+        let (next, wanted) = (machine.next_deadline(), self.oracle.next_deadline());
+        if next.map(|time| time.0) != wanted {
+            return Err(format!("next deadline {next:?}, oracle {wanted:?}"));
         }
         Ok(())
     }
@@ -129,7 +160,7 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
         }
         if step.twist % 16 == 15 {
             // Time passes, so that orders expire.
-            pair.driver.timestamp += u64::from(step.pick) * 20_000;
+            pair.driver.timestamp += u64::from(step.pick) * 100_000;
         }
         let command = step.command(&pair.oracle);
         done.events += pair.tell(&command)?;

@@ -9,7 +9,7 @@
 //! All integers little-endian. The engine is the only writer; gateway and stream store read.
 
 use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason};
-use lockstep_record::{ConnectionEpoch, Gateway, SessionId, StreamNumber};
+use lockstep_record::{ConnectionEpoch, Gateway, InstrumentId, Price, SessionId, StreamNumber};
 
 pub const TAG_MESSAGE: u32 = 1;
 pub const TAG_CONTROL: u32 = 2;
@@ -151,6 +151,50 @@ fn flatten(control: &Control) -> Flat {
             name: session_name,
             ..Flat::default()
         },
+        Control::InstrumentState { .. }
+        | Control::Indication { .. }
+        | Control::Uncrossed { .. } => flatten_market(control),
+    }
+}
+
+/// What concerns an instrument: its id stands in the session's place.
+fn flatten_market(control: &Control) -> Flat {
+    match *control {
+        Control::InstrumentState { instrument, state } => Flat {
+            kind: 6,
+            session: instrument.0,
+            small: u32::from(state),
+            ..Flat::default()
+        },
+        Control::Indication {
+            instrument,
+            price,
+            quantity,
+            imbalance,
+            imbalance_side,
+        } => Flat {
+            kind: 7,
+            session: instrument.0,
+            small: u32::from(imbalance_side),
+            wide: price.0,
+            first: quantity,
+            next: imbalance,
+            ..Flat::default()
+        },
+        Control::Uncrossed {
+            instrument,
+            price,
+            quantity,
+            cross_type,
+        } => Flat {
+            kind: 8,
+            session: instrument.0,
+            small: u32::from(cross_type),
+            wide: price.0,
+            first: quantity,
+            ..Flat::default()
+        },
+        _ => Flat::default(),
     }
 }
 
@@ -201,6 +245,23 @@ pub fn read_control(payload: &[u8]) -> Option<Control> {
             session_name,
         },
         5 => Control::DayClosed { session_name },
+        6 => Control::InstrumentState {
+            instrument: InstrumentId(session.0),
+            state: u8::try_from(small).ok()?,
+        },
+        7 => Control::Indication {
+            instrument: InstrumentId(session.0),
+            price: Price(wide),
+            quantity: u64_at(payload, 24)?,
+            imbalance: u64_at(payload, 32)?,
+            imbalance_side: u8::try_from(small).ok()?,
+        },
+        8 => Control::Uncrossed {
+            instrument: InstrumentId(session.0),
+            price: Price(wide),
+            quantity: u64_at(payload, 24)?,
+            cross_type: u8::try_from(small).ok()?,
+        },
         _ => return None,
     })
 }
@@ -242,6 +303,23 @@ mod tests {
                 session_name,
             },
             Control::DayClosed { session_name },
+            Control::InstrumentState {
+                instrument: InstrumentId(65_535),
+                state: b'V',
+            },
+            Control::Indication {
+                instrument: InstrumentId(1),
+                price: Price(u64::MAX),
+                quantity: 1 << 40,
+                imbalance: 7,
+                imbalance_side: b'S',
+            },
+            Control::Uncrossed {
+                instrument: InstrumentId(2),
+                price: Price(10_000),
+                quantity: 1 << 41,
+                cross_type: b'O',
+            },
         ];
         for control in controls {
             assert_eq!(read_control(&write_control(&control)), Some(control));

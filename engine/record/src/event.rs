@@ -301,6 +301,32 @@ pub enum Control {
     },
     /// The streams have had their last message: after it, `Z` and close on every connection.
     DayClosed { session_name: [u8; 10] },
+    /// An instrument's trading state has changed.
+    InstrumentState {
+        instrument: InstrumentId,
+        /// A letter of SetInstrumentState.
+        state: u8,
+    },
+    /// What an auction would do if its call ended now.
+    Indication {
+        instrument: InstrumentId,
+        /// 0 = nothing would trade.
+        price: Price,
+        /// Shares that would trade.
+        quantity: u64,
+        /// Shares that would trade at the price, but find no other side.
+        imbalance: u64,
+        /// Their side: `B`, `S`; `N` = none are.
+        imbalance_side: u8,
+    },
+    /// An auction has traded; its executions have been said.
+    Uncrossed {
+        instrument: InstrumentId,
+        price: Price,
+        quantity: u64,
+        /// As in the executions: `O` opening, `C` closing, `H` after a halt or a volatility auction.
+        cross_type: u8,
+    },
 }
 
 /// Receives what the state machine says, in order. Statically dispatched; must not fail or block.

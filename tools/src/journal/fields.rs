@@ -6,7 +6,7 @@
 use lockstep_record::command::{
     AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
     DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    ReplaceOrder, SetBounds, SetInstrumentState,
+    ReplaceOrder, SetBounds, SetInstrumentState, SetReferencePrice, SetSchedule, StartAuction,
 };
 use lockstep_record::{Body, Kind, Part, PartTag, Policy, Record};
 use serde_json::{Map, Value};
@@ -135,6 +135,14 @@ pub fn body(record: &Record<'_>) -> Option<Fields> {
         DayOpen { midnight, date, session_name }
         DayClose {}
         SetInstrumentState { instrument, state as Letter }
+        StartAuction {
+            instrument, duration_ms, random_end_ms, state as Letter, next_state as Letter
+        }
+        SetSchedule {
+            instrument, pre_open_ms, opening_auction_ms, trading_ms, closing_auction_ms, closed_ms,
+            random_end_ms
+        }
+        SetReferencePrice { price, instrument }
     }
 }
 

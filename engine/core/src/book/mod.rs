@@ -25,6 +25,7 @@ mod index;
 pub(crate) mod ladder;
 pub(crate) mod pool;
 pub(crate) mod take;
+pub(crate) mod uncross;
 
 pub use ladder::{LEVELS_MAX, TICK_MAX};
 pub use lockstep_record::Side;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::Capacity;
 use crate::extension::Extension;
-use crate::instrument::TradingState;
+use crate::state::TradingState;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -259,7 +259,7 @@ fn every_field_moves_the_hash() {
         |m| detail(m).time_in_force += 1,
         |m| detail(m).display += 1,
         |m| detail(m).capacity += 1,
-        |m| detail(m).intermarket_sweep += 1,
+        |m| detail(m).cross_type += 1,
         |m| detail(m).customer_type += 1,
         |m| detail(m).trade_now += 1,
         |m| detail(m).post_only += 1,

@@ -59,7 +59,7 @@ macro_rules! requests {
 requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
-    SetInstrumentState
+    SetInstrumentState StartAuction SetSchedule SetReferencePrice
 }
 
 pub const GATEWAY: u16 = 3;
@@ -343,6 +343,43 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
     })
 }
 
+pub fn start_auction(instrument: u32, state: u8, duration_ms: u32, random_end_ms: u32) -> Command {
+    operator(StartAuction {
+        instrument,
+        duration_ms,
+        random_end_ms,
+        state,
+        next_state: b'T',
+        _reserved: [0; 2],
+    })
+}
+
+/// Times in ms for pre-open, opening auction, trading, closing auction and closed; 0 = never.
+pub fn set_schedule(instrument: u32, times_ms: [u32; 5], random_end_ms: u32) -> Command {
+    let time = |at: usize| match times_ms[at] {
+        0 => u32::MAX,
+        time => time,
+    };
+    operator(SetSchedule {
+        instrument,
+        pre_open_ms: time(0),
+        opening_auction_ms: time(1),
+        trading_ms: time(2),
+        closing_auction_ms: time(3),
+        closed_ms: time(4),
+        random_end_ms,
+        _reserved: 0,
+    })
+}
+
+pub fn set_reference(instrument: u32, price: u64) -> Command {
+    operator(SetReferencePrice {
+        price,
+        instrument,
+        _reserved: 0,
+    })
+}
+
 pub fn open_day(date: u32) -> Command {
     operator(DayOpen {
         midnight: 0,
@@ -464,6 +501,28 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Said::Event { session, what, .. } => write!(f, "{session}: {what}"),
+            Said::Control(Control::InstrumentState { instrument, state }) => {
+                write!(f, "-: {instrument} is {}", *state as char)
+            }
+            Said::Control(Control::Indication {
+                instrument,
+                price,
+                quantity,
+                imbalance,
+                imbalance_side,
+            }) => {
+                let side = *imbalance_side as char;
+                write!(f, "-: {instrument} would trade {quantity} @{price}, {imbalance} {side} over")
+            }
+            Said::Control(Control::Uncrossed {
+                instrument,
+                price,
+                quantity,
+                cross_type,
+            }) => {
+                let cross_type = *cross_type as char;
+                write!(f, "-: {instrument} uncrossed {quantity} @{price} {cross_type}")
+            }
             Said::Control(control) => write!(f, "-: {control:?}"),
         }
     }

@@ -42,6 +42,7 @@ impl Oracle {
                     shown: 0,
                     deadline,
                     by_date: options.integer(204) != 0,
+                    only: Only::Any,
                 };
                 self.references += 1;
                 order.terms.order_reference = self.references;
@@ -86,9 +87,9 @@ impl Oracle {
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
         }
-        self.check_values(terms, options, None)?;
+        self.check_values(terms, options, None, false)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if rests(terms) {
+        if rests(terms, instrument.state) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
             let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
@@ -124,14 +125,27 @@ impl Oracle {
         }
     }
 
+    /// Which auctions an order entered now is for, if it is for auctions only.
+    pub(super) fn only(&self, terms: &Terms) -> Only {
+        let state = self.instruments[&terms.instrument].state;
+        match terms.cross_type {
+            b'C' => Only::Close,
+            b'O' | b'H' => Only::Call,
+            _ if terms.price < MARKET || !accumulates(state) => Only::Any,
+            _ if state == b'L' => Only::Close,
+            _ => Only::Call,
+        }
+    }
+
     /// Whether there is a price level for these terms once the order at `without` is gone.
     pub(super) fn level_free(&self, terms: &Terms, without: Option<usize>) -> bool {
         let place = |terms: &Terms| {
             (
                 terms.instrument,
                 is_buy(terms.side),
-                terms.price,
+                terms.price.min(MARKET),
                 terms.display == b'N',
+                self.only(terms),
             )
         };
         let others = self
@@ -140,7 +154,10 @@ impl Oracle {
             .enumerate()
             .filter(|(at, _)| Some(*at) != without);
         let levels: std::collections::BTreeSet<_> =
-            others.map(|(_, order)| place(&order.terms)).collect();
+            others.map(|(_, order)| {
+                let (instrument, buy, price, hidden, _) = place(&order.terms);
+                (instrument, buy, price, hidden, order.only)
+            }).collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
@@ -150,6 +167,7 @@ impl Oracle {
         terms: &Terms,
         options: &Read,
         inherited: Option<u64>,
+        replaces: bool,
     ) -> Result<(), RejectReason> {
         let instrument = &self.instruments[&terms.instrument];
         let fail = |bad: bool, reason| if bad { Err(reason) } else { Ok(()) };
@@ -158,10 +176,21 @@ impl Oracle {
         let quantity = terms.quantity;
         let odd = quantity == 0 || quantity > 999_999 || !quantity.is_multiple_of(lot);
         fail(odd, RejectReason::InvalidQuantity)?;
+        let state = instrument.state;
+        let immediate = terms.time_in_force == b'3';
+        fail(immediate && accumulates(state), RejectReason::Other)?;
         let deadline = self.deadline(terms, options, inherited);
         fail(deadline.is_none(), RejectReason::Other)?;
         fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
-        fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
+        let cross = terms.cross_type != b'N';
+        let may_cross = match terms.cross_type {
+            b'O' => b"PO".contains(&state),
+            b'H' => state == b'V',
+            b'C' => true,
+            _ => false,
+        };
+        let may_cross = (may_cross || replaces) && terms.time_in_force == b'0';
+        fail(cross && !may_cross, RejectReason::InvalidCrossOrder)?;
         fail(
             !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
@@ -169,6 +198,7 @@ impl Oracle {
         let floor = options.integer(5);
         let bad = terms.time_in_force == b'3'
             || hidden(terms)
+            || cross
             || terms.price >= MARKET
             || !floor.is_multiple_of(u64::from(lot))
             || floor * 100 < u64::from(quantity);
@@ -182,7 +212,7 @@ impl Oracle {
         fail(terms.intermarket_sweep != b'N', RejectReason::IsoNotAllowed)?;
         let post_only = options.letter(12, b'N') == b'P';
         fail(
-            post_only && terms.time_in_force == b'3',
+            post_only && (terms.time_in_force == b'3' || cross),
             RejectReason::Other,
         )?;
         let min = options.integer(3) as u32;
@@ -194,7 +224,10 @@ impl Oracle {
         fail(
             (price < MARKET || post_only) && bad,
             RejectReason::InvalidPrice,
-        )
+        )?;
+        let takes = state == b'T' && !cross && price < MARKET && !instrument.rules.calls;
+        let beyond = takes && self.beyond_collar(terms.instrument, is_buy(terms.side), price);
+        fail(beyond, RejectReason::InvalidPrice)
     }
 
     pub(super) fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
@@ -275,7 +308,7 @@ impl Oracle {
         let valid = !merged.faulty
             && !merged.not_built()
             && body.quantity > original.executed
-            && self.check_values(&terms, &merged, inherited).is_ok()
+            && self.check_values(&terms, &merged, inherited, true).is_ok()
             && is_buy(terms.side) == is_buy(original.terms.side)
             && merged.integer(3) as u32 <= body.quantity - original.executed;
         if !valid {
@@ -286,7 +319,7 @@ impl Oracle {
         let extends = merged.integer(5) != 0 || terms.time_in_force == b'6';
         let had = original.floor != 0 || original.deadline != 0;
         let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
-        if rests(&terms) && (full || !self.level_free(&terms, Some(at))) {
+        if rests(&terms, state) && (full || !self.level_free(&terms, Some(at))) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
@@ -318,6 +351,7 @@ impl Oracle {
             shown: 0,
             deadline,
             by_date: merged.integer(204) != 0,
+            only: Only::Any,
         };
         self.trade(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {

@@ -52,9 +52,29 @@ pub enum Fault {
     DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
+    /// Of prices at which the most would trade, any will do.
+    AuctionIgnoresImbalance,
+    /// A surplus does not press the price.
+    AuctionIgnoresPressure,
+    /// The middle price whatever the reference.
+    AuctionIgnoresReference,
+    /// Orders at the market trade after limits.
+    AuctionMarketLast,
+    /// What is not displayed stays out of an auction.
+    AuctionWithoutReserves,
+    /// What an auction leaves of orders for it stays.
+    AuctionOrdersStay,
+    /// Every call ends on time.
+    RandomEndIgnored,
+    /// The schedule ends what the operator halted.
+    ScheduleEndsHalt,
+    /// Orders trade beyond collars.
+    CollarIgnored,
+    /// A day's prices go on with the last day's.
+    PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 24] = [
+pub const FAULTS: [Fault; 34] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -79,4 +99,14 @@ pub const FAULTS: [Fault; 24] = [
     Fault::MassCancelNewestFirst,
     Fault::DisableIgnored,
     Fault::StreamGoesOn,
+    Fault::AuctionIgnoresImbalance,
+    Fault::AuctionIgnoresPressure,
+    Fault::AuctionIgnoresReference,
+    Fault::AuctionMarketLast,
+    Fault::AuctionWithoutReserves,
+    Fault::AuctionOrdersStay,
+    Fault::RandomEndIgnored,
+    Fault::ScheduleEndsHalt,
+    Fault::CollarIgnored,
+    Fault::PricesGoOn,
 ];

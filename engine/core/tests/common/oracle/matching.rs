@@ -10,6 +10,7 @@ impl Oracle {
             terms.instrument == instrument
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
+                && self.orders[*at].only == Only::Any
                 && !self.orders[*at].by_date
         });
         own.min_by_key(|at| {
@@ -22,7 +23,8 @@ impl Oracle {
     pub(super) fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (at, order) in self.orders.iter().enumerate() {
-            if order.terms.instrument != instrument || is_buy(order.terms.side) != buy {
+            let side = is_buy(order.terms.side) == buy && order.only == Only::Any;
+            if order.terms.instrument != instrument || !side {
                 continue;
             }
             let better = best.is_none_or(|best| {
@@ -58,7 +60,7 @@ impl Oracle {
     }
 
     /// Shares that `order` would trade now: tried on a copy.
-    pub(super) fn available(&self, order: &Order) -> u32 {
+    pub(super) fn available(&self, order: &Order, collar: Option<u64>) -> u32 {
         let mut copy = Self {
             orders: self.orders.clone(),
             sessions: self.sessions.clone(),
@@ -67,7 +69,7 @@ impl Oracle {
         copy.instruments = self.instruments.clone();
         let mut order = order.clone();
         let before = order.executed;
-        copy.take(&mut order);
+        copy.take(&mut order, collar);
         order.executed - before
     }
 
@@ -76,10 +78,15 @@ impl Oracle {
         against.filter(|at| self.crosses(order, self.orders[*at].terms.price))
     }
 
-    pub(super) fn take(&mut self, order: &mut Order) {
+    pub(super) fn take(&mut self, order: &mut Order, collar: Option<u64>) {
+        let buy = is_buy(order.terms.side);
         while order.open > 0
             && let Some(at) = self.best_against(order)
         {
+            let price = self.orders[at].terms.price;
+            if collar.is_some_and(|collar| if buy { price > collar } else { price < collar }) {
+                break;
+            }
             let mode = self.self_trade_mode(order);
             let prevented = mode != 0 && self.fault != Fault::SelfTradeIgnored;
             if prevented && self.same_party(order.session, self.orders[at].session) {
@@ -91,19 +98,42 @@ impl Oracle {
     }
 
     pub(super) fn trade(&mut self, mut order: Order, minimum: u32) {
+        let id = order.terms.instrument;
+        let state = self.instruments[&id].state;
+        order.only = self.only(&order.terms);
+        if state != b'T' || order.only != Only::Any {
+            order.shown = order.open;
+            self.orders.push(order);
+            return;
+        }
+        let collar = self.collar(id, is_buy(order.terms.side));
+        let collar = collar.filter(|_| self.fault != Fault::CollarIgnored);
         let post_only = order.terms.options.contains(&(12, b"P".to_vec()));
         if post_only && self.best_against(&order).is_some() && self.fault != Fault::PostOnlyTakes {
             return self.cancel_entering(&order, CancelReason::PostOnlyContra);
         }
-        let enough = minimum == 0 || self.available(&order) >= minimum;
+        let enough = minimum == 0 || self.available(&order, collar) >= minimum;
         if enough || self.fault == Fault::MinimumIgnored {
-            self.take(&mut order);
+            self.take(&mut order, collar);
         }
         if order.open == 0 {
             return;
         }
+        let stopped = collar.is_some() && enough && self.best_against(&order).is_some();
+        if stopped && self.instruments[&id].rules.calls {
+            if rests(&order.terms, state) {
+                order.shown = order.floor.min(order.open);
+                self.orders.push(order);
+            } else {
+                self.cancel_entering(&order, CancelReason::MarketCollar);
+            }
+            return self.call_volatility_auction(id);
+        }
+        if stopped {
+            return self.cancel_entering(&order, CancelReason::MarketCollar);
+        }
         let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
-        if rests(&order.terms) || residual_rests {
+        if rests(&order.terms, state) || residual_rests {
             order.shown = order.floor.min(order.open);
             self.orders.push(order);
             return;
@@ -220,6 +250,8 @@ impl Oracle {
             match_number: MatchNumber(self.matches),
         };
         let (session, left) = (resting.session, resting.open);
+        let (id, price) = (resting.terms.instrument, resting.terms.price);
+        self.traded(id, price, u64::from(quantity));
         self.say(session, What::Executed(executed));
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';

@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=259).contains(&tag);
+        let known = |tag: u16| (256..=259).contains(&tag) || (270..=275).contains(&tag);
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -13,14 +13,13 @@ impl Oracle {
             Request::SetBounds(body) => self.set_bounds(body),
             Request::DefineFirm(body) => self.define_firm(body),
             Request::DefineSession(body) => self.define_session(body, &command.parts),
-            Request::DefineInstrument(body) => self.define_instrument(body),
+            Request::DefineInstrument(body) => self.define_instrument(body, &command.parts),
             Request::SetInstrumentState(body) => {
-                if b"THC".contains(&body.state)
-                    && let Some(instrument) = self.instruments.get_mut(&body.instrument)
-                {
-                    instrument.state = body.state;
-                }
+                self.set_state(body.instrument, body.state);
             }
+            Request::StartAuction(body) => self.start_auction(body),
+            Request::SetSchedule(body) => self.set_schedule(body),
+            Request::SetReferencePrice(body) => self.set_reference(body),
             Request::DayOpen(body) => self.open_day(body),
             Request::DayClose(_) => self.close_day(),
             _ => {}
@@ -125,7 +124,14 @@ impl Oracle {
         }
     }
 
-    pub(super) fn define_instrument(&mut self, body: &DefineInstrument) {
+    pub(super) fn define_instrument(
+        &mut self,
+        body: &DefineInstrument,
+        parts: &[(u16, Policy, Vec<u8>)],
+    ) {
+        let Some(rules) = Rules::of(parts) else {
+            return;
+        };
         let id = body.instrument;
         let mut others = self.instruments.iter().filter(|(other, _)| **other != id);
         if !(1..=self.bounds[1]).contains(&id)
@@ -145,20 +151,25 @@ impl Oracle {
                 return;
             }
         }
-        let state = self
-            .instruments
-            .get(&id)
-            .map_or(b'T', |instrument| instrument.state);
-        let (symbol, lot_size) = (body.symbol, body.lot_size);
-        self.instruments.insert(
-            id,
-            Instrument {
-                symbol,
-                tick_size,
-                lot_size,
-                state,
-            },
-        );
+        let fresh = Instrument {
+            symbol: body.symbol,
+            tick_size,
+            lot_size: 0,
+            state: b'T',
+            schedule: Vec::new(),
+            schedule_random_end_ms: 0,
+            planned: Vec::new(),
+            call_ends: None,
+            indicates: None,
+            rules,
+            reference: 0,
+            prices: Prices::default(),
+        };
+        let instrument = self.instruments.entry(id).or_insert(fresh);
+        instrument.symbol = body.symbol;
+        instrument.tick_size = tick_size;
+        instrument.lot_size = body.lot_size;
+        instrument.rules = rules;
     }
 
     pub(super) fn open_day(&mut self, body: &DayOpen) {
@@ -171,6 +182,8 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        self.random ^= self.now;
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         for session in self.sessions.values_mut() {
             session.disabled.clear();
         }
@@ -185,8 +198,9 @@ impl Oracle {
             session_name: body.session_name,
         }));
         self.say_all(SystemEventCode::StartOfDay);
-        self.expire();
+        self.expire_orders();
         self.carry();
+        self.begin_instruments_day();
     }
 
     /// Orders that outlived the last day, by session and order reference.
@@ -199,10 +213,10 @@ impl Oracle {
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) {
-                    0
-                } else {
-                    order.shown()
+                display_quantity: Some(match order.floor {
+                    _ if hidden(&order.terms) => 0,
+                    0 => order.open,
+                    floor => order.shown().min(floor),
                 }),
                 display_price: Some(Price(order.terms.price)),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),
@@ -215,6 +229,7 @@ impl Oracle {
         if !self.day_open {
             return;
         }
+        self.end_instruments_day();
         if self.fault != Fault::DayOrdersSurvive {
             for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
                 // Displayed before hidden orders; bids before asks; best price first; then time.
@@ -223,6 +238,8 @@ impl Oracle {
                         self.cancel_at(at, CancelReason::Closed);
                     }
                 }
+                self.cancel_only(instrument, Only::Call, CancelReason::Closed);
+                self.cancel_only(instrument, Only::Close, CancelReason::Closed);
             }
         }
         self.say_all(SystemEventCode::EndOfDay);

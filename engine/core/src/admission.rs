@@ -172,8 +172,7 @@ impl StateMachine {
         let floor = options.max_floor;
         let market = wanted.price >= self.features.market_price_min;
         let auction = wanted.cross_type != b'N';
-        let plain =
-            wanted.time_in_force == b'3' || wanted.display == b'N' || market || auction;
+        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market || auction;
         let shown = u64::from(floor) * u64::from(self.features.displays_max);
         let bad = plain || !floor.is_multiple_of(lot) || shown < u64::from(wanted.quantity);
         if floor != 0 && bad {

@@ -37,11 +37,7 @@ impl StateMachine {
     }
 
     /// What an uncrossing at the end of a state would do.
-    pub(crate) fn equilibrium(
-        &self,
-        id: InstrumentId,
-        state: TradingState,
-    ) -> Option<Equilibrium> {
+    pub(crate) fn equilibrium(&self, id: InstrumentId, state: TradingState) -> Option<Equilibrium> {
         let reference = match self.instruments.phase(id).reference_price {
             0 => None,
             price => Some(price / self.instruments.get(id).tick_size),
@@ -84,9 +80,8 @@ impl StateMachine {
         let Some(equilibrium) = self.equilibrium(id, state) else {
             return;
         };
-        let price = Price(
-            u64::from(equilibrium.tick) * u64::from(self.instruments.get(id).tick_size),
-        );
+        let price =
+            Price(u64::from(equilibrium.tick) * u64::from(self.instruments.get(id).tick_size));
         let first_match = self.last_match;
         let mut left = equilibrium.quantity;
         while left != 0 {
@@ -170,7 +165,11 @@ impl StateMachine {
 
     /// Continuous trading begins, or none: reserve orders display their size again and say so, oldest order
     /// reference first. Between days nothing is said.
-    pub(crate) fn fold_reserves<S: EventSink>(&mut self, id: InstrumentId, out: &mut Outbox<'_, S>) {
+    pub(crate) fn fold_reserves<S: EventSink>(
+        &mut self,
+        id: InstrumentId,
+        out: &mut Outbox<'_, S>,
+    ) {
         let mut index = self.extensions.first_reserve(id);
         while index != NONE {
             let extension = *self.extensions.get(index);

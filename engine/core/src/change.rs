@@ -6,11 +6,11 @@ use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::outbox::Outbox;
 use crate::session::{owner, owner_ref, owner_session};
+use lockstep_record::SessionId;
 use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, ArchivedModifyOrder};
 use lockstep_record::event::{
     AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, UserRef,
 };
-use lockstep_record::SessionId;
 
 impl StateMachine {
     #[inline(always)]

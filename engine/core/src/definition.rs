@@ -150,7 +150,9 @@ impl StateMachine {
         let Some(rules) = AuctionRules::of(record) else {
             return Done::Refused;
         };
-        if !self.instruments.is_empty(id) && (now.tick_size != tick_size || now.symbol != body.symbol) {
+        if !self.instruments.is_empty(id)
+            && (now.tick_size != tick_size || now.symbol != body.symbol)
+        {
             return Done::Refused;
         }
         self.instruments

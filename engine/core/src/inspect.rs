@@ -4,10 +4,10 @@ use crate::book::pool::lane;
 use crate::bounds::Bounds;
 use crate::features::Features;
 use crate::instrument::BookMark;
-pub use crate::state::TradingState;
-pub use crate::statistics::Statistics;
 use crate::machine::{Counters, StateMachine};
 use crate::session::{owner_ref, owner_session};
+pub use crate::state::TradingState;
+pub use crate::statistics::Statistics;
 use lockstep_record::event::UserRef;
 use lockstep_record::{
     ConnectionEpoch, FirmId, InstrumentId, OrderReference, Price, SessionId, Side, StreamNumber,

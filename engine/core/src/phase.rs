@@ -215,7 +215,9 @@ impl Timers {
     }
 
     pub fn first(&self) -> Option<(Timestamp, InstrumentId)> {
-        self.heap.first().map(|&(time, id)| (time, InstrumentId(id)))
+        self.heap
+            .first()
+            .map(|&(time, id)| (time, InstrumentId(id)))
     }
 
     /// Sets an instrument's time; `None` takes it out.
@@ -384,7 +386,10 @@ impl StateMachine {
     fn skip_scheduled(&mut self, id: InstrumentId) {
         let phase = self.instruments.phase_mut(id);
         phase.next_scheduled += 1;
-        while let Some(&time) = phase.schedule.times_ms.get(usize::from(phase.next_scheduled))
+        while let Some(&time) = phase
+            .schedule
+            .times_ms
+            .get(usize::from(phase.next_scheduled))
             && time == NEVER
         {
             phase.next_scheduled += 1;

@@ -143,12 +143,7 @@ impl StateMachine {
 
     /// Whether the new order would need a price level or an extension that is neither free nor freed by
     /// the original.
-    fn lacks_room(
-        &self,
-        order: &Order,
-        original: &Detail,
-        admitted: &Admitted,
-    ) -> bool {
+    fn lacks_room(&self, order: &Order, original: &Detail, admitted: &Admitted) -> bool {
         let Some(tick) = admitted.rests_at else {
             return false;
         };

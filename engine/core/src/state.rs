@@ -133,7 +133,10 @@ impl StateMachine {
             return Done::Refused;
         }
         self.enter_state(id, state, out);
-        let at = out.timestamp.0.saturating_add(u64::from(duration) * 1_000_000);
+        let at = out
+            .timestamp
+            .0
+            .saturating_add(u64::from(duration) * 1_000_000);
         self.end_call_after(id, Timestamp(at), random_end, next);
         Done::Yes
     }

@@ -12,6 +12,7 @@ use common::oracle::Oracle;
 use common::oracle::fault::{FAULTS, Fault};
 use common::*;
 use lockstep_record::Side;
+use lockstep_record::event::Control;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -31,6 +32,9 @@ fn operations() -> usize {
 struct Pair {
     driver: Driver,
     oracle: Oracle,
+    /// Auctions that traded, and orders that a collar stopped.
+    uncrossed: usize,
+    stopped: usize,
 }
 
 impl Pair {
@@ -38,6 +42,8 @@ impl Pair {
         let mut pair = Self {
             driver: Driver::default(),
             oracle: Oracle::new(fault),
+            uncrossed: 0,
+            stopped: 0,
         };
         for mut command in small_venue() {
             if let Request::SetBounds(bounds) = &mut command.request {
@@ -53,6 +59,17 @@ impl Pair {
         let wanted = self.oracle.tell(self.driver.timestamp, command);
         if said != wanted {
             return Err(difference(command, &said, &wanted));
+        }
+        for said in &said {
+            let collar = lockstep_record::event::CancelReason::MarketCollar;
+            match said {
+                Said::Control(Control::Uncrossed { .. }) => self.uncrossed += 1,
+                Said::Event { what, .. } => match what {
+                    What::Canceled(canceled) if canceled.reason == collar => self.stopped += 1,
+                    _ => {}
+                },
+                _ => {}
+            }
         }
         Ok(said.len())
     }
@@ -144,6 +161,8 @@ struct Done {
     commands: usize,
     events: usize,
     live_max: usize,
+    uncrossed: usize,
+    stopped: usize,
 }
 
 fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
@@ -170,6 +189,7 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
             pair.compare_books()?;
         }
     }
+    (done.uncrossed, done.stopped) = (pair.uncrossed, pair.stopped);
     Ok(done)
 }
 
@@ -194,6 +214,8 @@ fn the_machine_says_what_the_naive_venue_says() {
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
+        done.uncrossed += one.uncrossed;
+        done.stopped += one.stopped;
         Ok(())
     });
     if let Err(error) = outcome {
@@ -201,13 +223,21 @@ fn the_machine_says_what_the_naive_venue_says() {
     }
     let done = done.into_inner();
     println!(
-        "{} commands, {} events, up to {} live",
-        done.commands, done.events, done.live_max
+        "{} commands, {} events, up to {} live, {} auctions that traded, {} orders stopped by a collar",
+        done.commands, done.events, done.live_max, done.uncrossed, done.stopped
     );
     assert!(done.commands >= operations());
     assert!(
         done.events * 2 > done.commands,
         "a stream that says little proves little"
+    );
+    assert!(
+        done.uncrossed * 500 > done.commands,
+        "too few auctions traded"
+    );
+    assert!(
+        done.stopped * 2_000 > done.commands,
+        "too few orders met a collar"
     );
     assert!(
         done.live_max >= BOUNDS[0].0 as usize,

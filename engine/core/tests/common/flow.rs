@@ -21,7 +21,7 @@ pub struct Step {
 
 prop_compose! {
     pub fn step()(
-        what in 0..1050u16,
+        what in 0..1040u16,
         session in 0..3u8,
         pick in any::<u16>(),
         side in 0..8u8,
@@ -298,10 +298,15 @@ impl Step {
         let now_ms = (oracle.now() / 1_000_000) as u32;
         let random_end_ms = u32::from(self.quantity % 3) * 2;
         match self.pick % 16 {
-            0..=5 => set_state(instrument, b"CPOTTTHVLL"[usize::from(self.pick / 16 % 10)]),
+            0..=5 => set_state(instrument, b"TTTTPPOHVLTC"[usize::from(self.pick / 16 % 12)]),
             6..=8 => {
                 let state = b"OVLVLT"[usize::from(self.pick / 16 % 6)];
-                start_auction(instrument, state, u32::from(self.quantity % 9), random_end_ms)
+                start_auction(
+                    instrument,
+                    state,
+                    u32::from(self.quantity % 9),
+                    random_end_ms,
+                )
             }
             9..=10 => {
                 let mut time = now_ms.saturating_sub(u32::from(self.price % 8));
@@ -333,14 +338,17 @@ impl Step {
             (PartTag::DYNAMIC_COLLAR, u32::from(self.price / 4 % 4) * 30),
             (PartTag::AUCTION_DURATION, u32::from(self.quantity % 9)),
             (PartTag::AUCTION_RANDOM_END, u32::from(self.quantity / 9)),
-            (PartTag::INDICATION_INTERVAL, u32::from(self.pick / 16 % 4) * 10),
+            (
+                PartTag::INDICATION_INTERVAL,
+                u32::from(self.pick / 16 % 4) * 10,
+            ),
         ];
         if self.twist_value.is_multiple_of(16) {
             parts[0].1 = self.twist_value;
         }
-        let command = parts
-            .into_iter()
-            .fold(command, |command, (tag, value)| command.option(tag, value.to_le_bytes()));
+        let command = parts.into_iter().fold(command, |command, (tag, value)| {
+            command.option(tag, value.to_le_bytes())
+        });
         match self.twist_value % 8 {
             0 => command,
             1 => command.option(PartTag::COLLAR_ACTION, "X"),

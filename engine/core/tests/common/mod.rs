@@ -512,7 +512,10 @@ impl fmt::Display for Said {
                 imbalance_side,
             }) => {
                 let side = *imbalance_side as char;
-                write!(f, "-: {instrument} would trade {quantity} @{price}, {imbalance} {side} over")
+                write!(
+                    f,
+                    "-: {instrument} would trade {quantity} @{price}, {imbalance} {side} over"
+                )
             }
             Said::Control(Control::Uncrossed {
                 instrument,
@@ -521,7 +524,10 @@ impl fmt::Display for Said {
                 cross_type,
             }) => {
                 let cross_type = *cross_type as char;
-                write!(f, "-: {instrument} uncrossed {quantity} @{price} {cross_type}")
+                write!(
+                    f,
+                    "-: {instrument} uncrossed {quantity} @{price} {cross_type}"
+                )
             }
             Said::Control(control) => write!(f, "-: {control:?}"),
         }

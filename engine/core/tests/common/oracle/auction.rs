@@ -69,7 +69,9 @@ impl Oracle {
         let around = limits
             .iter()
             .flat_map(|price| [price - tick, *price, price + tick]);
-        let mut prices: Vec<u64> = around.filter(|price| (low..=high).contains(price)).collect();
+        let mut prices: Vec<u64> = around
+            .filter(|price| (low..=high).contains(price))
+            .collect();
         prices.sort_unstable();
         prices.dedup();
         prices

@@ -153,11 +153,12 @@ impl Oracle {
             .iter()
             .enumerate()
             .filter(|(at, _)| Some(*at) != without);
-        let levels: std::collections::BTreeSet<_> =
-            others.map(|(_, order)| {
+        let levels: std::collections::BTreeSet<_> = others
+            .map(|(_, order)| {
                 let (instrument, buy, price, hidden, _) = place(&order.terms);
                 (instrument, buy, price, hidden, order.only)
-            }).collect();
+            })
+            .collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
@@ -287,7 +288,7 @@ impl Oracle {
                 .terms
                 .options
                 .iter()
-                .find(|(tag, _)| *tag == 15 || *tag == 204);
+                .find(|(tag, value)| [15, 204].contains(tag) && value.iter().any(|b| *b != 0));
             let (tag, value) = said.unwrap().clone();
             merged.insert(tag, value);
         }

@@ -14,8 +14,8 @@ mod phase;
 mod request;
 
 use super::*;
-use fault::Fault;
 use auction::{Only, accumulates};
+use fault::Fault;
 use lockstep_core::inspect::Statistics as Prices;
 use options::{Read, read};
 use phase::Rules;

@@ -236,7 +236,10 @@ impl Oracle {
         let instruments = self.instruments.iter().flat_map(|(id, instrument)| {
             let id = u64::from(*id);
             let call = instrument.call_ends.map(|(time, _)| (time, 1, id, 0));
-            let planned = instrument.planned.first().map(|(time, _)| (*time, 1, id, 1));
+            let planned = instrument
+                .planned
+                .first()
+                .map(|(time, _)| (*time, 1, id, 1));
             let indicates = instrument.indicates.map(|time| (time, 1, id, 2));
             [call, planned, indicates].into_iter().flatten()
         });

@@ -1,4 +1,4 @@
-//! Client side and measurement: market replay, OUCH client, load generator, echo floor, flow model,
+//! Client side and measurement: market replay (LOBSTER, ITCH), OUCH client, load generator, echo floor, flow model,
 //! histograms and reports.
 //!
 //! Everything here stands outside the venue: it speaks OUCH over sockets like any client and learns
@@ -8,12 +8,17 @@
 
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod echo;
 pub mod flow;
+pub mod html;
+pub mod itch;
+pub mod jitter;
 pub mod load;
 pub mod local;
 pub mod market;
 pub mod measure;
+pub mod micro;
 pub mod random;
 pub mod replay;
 pub mod workload;

@@ -40,6 +40,18 @@ impl Default for LocalLimits {
     }
 }
 
+impl LocalLimits {
+    /// Room for so many live orders, each at a price of its own; at least the default.
+    pub fn for_live_orders(live: usize) -> Self {
+        let least = Self::default();
+        let wanted = u32::try_from(live.saturating_add(1)).unwrap_or(u32::MAX);
+        Self {
+            open_orders_max: wanted.max(least.open_orders_max),
+            price_levels_max: wanted.max(least.price_levels_max),
+        }
+    }
+}
+
 #[repr(align(8))]
 struct Record([u8; RECORD_LENGTH_MAX]);
 

@@ -4,6 +4,7 @@
 use lockstep_bench::echo::{EchoOptions, EchoServer};
 use lockstep_bench::load::floor::{Turn, against_floor};
 use lockstep_bench::load::run::{LoadError, LoadOptions, Pace, run};
+use lockstep_bench::load::schedule::Profile;
 use lockstep_bench::load::stream::{Class, Market, Mix};
 use lockstep_bench::measure::thread::Idle;
 use lockstep_net::{DriverKind, Limits, probe};
@@ -48,6 +49,7 @@ fn load_options(address: SocketAddr, driver: DriverKind, sessions: usize) -> Loa
             quantity: 100,
         }],
         pace: Pace::Rate { per_s: 2_000 },
+        profile: Profile::Even,
         mix: Mix::default(),
         seed: 1,
         warm_up: Duration::from_millis(50),
@@ -58,6 +60,7 @@ fn load_options(address: SocketAddr, driver: DriverKind, sessions: usize) -> Loa
         idle: Idle::Park,
         policy: "none".to_owned(),
         server_layout: "echo".to_owned(),
+        counters: None,
     }
 }
 

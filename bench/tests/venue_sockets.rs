@@ -8,6 +8,7 @@ use lockstep_bench::client::orders::Change;
 use lockstep_bench::client::trader::{Phase, Trader, TraderLimits};
 use lockstep_bench::client::traders::{NewOrder, RequestError, Traders};
 use lockstep_bench::load::run::{LoadOptions, Pace, run as run_load};
+use lockstep_bench::load::schedule::Profile;
 use lockstep_bench::load::stream::{Market, Mix};
 use lockstep_bench::market::lobster::LobsterFiles;
 use lockstep_bench::market::replay::ReplayOptions;
@@ -363,6 +364,7 @@ fn the_load_generator_trades_with_a_matching_engine() {
                 quantity: 100,
             }],
             pace: Pace::Rate { per_s: 4_000 },
+            profile: Profile::Even,
             mix: Mix::default(),
             seed: 3,
             warm_up: Duration::from_millis(50),
@@ -373,6 +375,7 @@ fn the_load_generator_trades_with_a_matching_engine() {
             idle: Idle::Park,
             policy: "none".to_owned(),
             server_layout: "test server".to_owned(),
+            counters: None,
         };
         let report = run_load(&options).expect("run").report;
         let counts = report.counts;

@@ -15,17 +15,18 @@ impl Checksum {
     pub const ZERO: Self = Self([0; 16]);
 
     pub fn of(bytes: &[u8]) -> Self {
-        Self::from_crc(crc32c::crc32c(bytes))
+        Self::of_crc(crc32c::crc32c(bytes))
     }
 
     /// Of `bytes` as if the 16 bytes at `field` were zero.
     pub fn of_without_field(bytes: &[u8], field: usize) -> Self {
         let crc = crc32c::crc32c(&bytes[..field]);
         let crc = crc32c::crc32c_append(crc, &[0; 16]);
-        Self::from_crc(crc32c::crc32c_append(crc, &bytes[field + 16..]))
+        Self::of_crc(crc32c::crc32c_append(crc, &bytes[field + 16..]))
     }
 
-    fn from_crc(crc: u32) -> Self {
+    /// Of bytes whose CRC-32C is `crc`.
+    pub fn of_crc(crc: u32) -> Self {
         let mut field = [0; 16];
         field[..4].copy_from_slice(&crc.to_le_bytes());
         Self(field)

@@ -5,13 +5,15 @@ use crate::folder::{
 };
 use crate::log_buffer::PreviousLogBuffer;
 use crate::reader::{JournalReader, ReadOptions};
-use crate::recovery::{Applied, Recovery, RecoveryError, RecoveryOptions, recover};
+use crate::recovery::{Applied, Recovery, RecoveryError, RecoveryOptions, recover_telling};
 use crate::segment::{SegmentPreparer, SegmentSupply};
 use crate::storage::{Storage, StorageError};
 use crate::writer::JournalWriter;
-use crate::{BootId, LogBuffer, LogBufferError, LogBufferId, LogBufferOptions, LogTail};
+use crate::{BootId, LogBuffer, LogBufferError, LogBufferId, LogBufferOptions};
+use crate::{LogPosition, LogTail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 #[derive(Clone, Debug)]
@@ -24,6 +26,24 @@ pub struct StartOptions {
     pub from: LogTail,
     /// A batch index that a snapshot or a peer proves; 0 = none.
     pub witness_index: u64,
+}
+
+/// End of the last batch on disk that recovery has verified and taken; what is before it stays.
+#[derive(Debug)]
+pub struct VerifiedPosition(AtomicU64);
+
+impl VerifiedPosition {
+    pub fn new(from: LogPosition) -> Self {
+        Self(AtomicU64::new(from.0))
+    }
+
+    pub fn get(&self) -> LogPosition {
+        LogPosition(self.0.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set(&self, position: LogPosition) {
+        self.0.store(position.0, Ordering::Release);
+    }
 }
 
 /// Why a journal does not start. Each is a different thing to do for the operator.
@@ -62,11 +82,22 @@ impl<S: Storage> Journal<S> {
     /// Recovers and takes the journal in `storage`. On any error nothing acknowledged has been touched.
     pub fn open(storage: &S, options: &StartOptions) -> Result<Self, OpenError> {
         let folder = JournalFolder::open(storage.clone(), options.open)?;
+        Self::start(folder, options, None)
+    }
+
+    /// The same in a folder whose lock this process holds already. `verified` is told how far the log has been
+    /// verified, so that another thread may apply it meanwhile.
+    pub fn start(
+        folder: JournalFolder<S>,
+        options: &StartOptions,
+        verified: Option<&VerifiedPosition>,
+    ) -> Result<Self, OpenError> {
+        let storage = &folder.storage().clone();
         let meta = *folder.meta();
         let default_path = || LogBuffer::default_path(meta.journal_id);
         let path = options.log_buffer_path.clone().unwrap_or_else(default_path);
         let boot_id = BootId::current().map_err(OpenError::BootId)?;
-        let (recovery, applied) = recover_and_apply(&folder, options, &path, boot_id)?;
+        let (recovery, applied) = recover_and_apply(&folder, options, (&path, boot_id), verified)?;
         let buffer_options = LogBufferOptions {
             path,
             ring_length: options.ring_length,
@@ -148,8 +179,8 @@ impl<S: Storage> Journal<S> {
 fn recover_and_apply<S: Storage>(
     folder: &JournalFolder<S>,
     options: &StartOptions,
-    path: &Path,
-    boot_id: BootId,
+    (path, boot_id): (&Path, BootId),
+    verified: Option<&VerifiedPosition>,
 ) -> Result<(Recovery, Applied), OpenError> {
     let (storage, meta) = (folder.storage(), folder.meta());
     let mut previous = PreviousLogBuffer::open(path)?;
@@ -167,7 +198,7 @@ fn recover_and_apply<S: Storage>(
         boot_id,
         log_buffer,
     };
-    let recovery = recover(storage, meta, &recovery_options)?;
+    let recovery = recover_telling(storage, meta, &recovery_options, verified)?;
     folder.remove_unfinished()?;
     let applied = recovery.apply(storage, meta, log_buffer)?;
     Ok((recovery, applied))

@@ -29,6 +29,7 @@ mod position;
 pub mod reader;
 pub mod recovery;
 pub mod segment;
+pub mod snapshot;
 pub mod storage;
 pub mod stream;
 #[cfg(test)]

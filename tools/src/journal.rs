@@ -3,11 +3,15 @@
 //! Every command works on the folder of a running node and on a damaged one as far as bytes permit. None
 //! takes a lock or writes a byte in the folder.
 
+mod cursor;
+mod diff;
+mod event_fields;
 mod fields;
 mod filter;
 mod finding;
 mod folder;
 mod inspect;
+mod ledger;
 mod output;
 mod record_line;
 mod replay;
@@ -15,6 +19,7 @@ mod replay_report;
 mod segment_table;
 mod stream_hash;
 mod time;
+mod trace;
 mod verdict;
 mod verify;
 mod walk;
@@ -32,6 +37,10 @@ pub enum JournalCommand {
     Verify(verify::VerifyArguments),
     /// Apply the log to a fresh state machine and print the state it leads to
     Replay(replay::ReplayArguments),
+    /// Find the first place where two journals are not the same; exit code 1 if there is one
+    Diff(diff::DiffArguments),
+    /// Tell the life of an order: every command and event, replacements both ways
+    Trace(trace::TraceArguments),
 }
 
 /// What the last line of a session tells the operator goes to standard error by way of `main`.
@@ -41,6 +50,8 @@ pub fn run(command: &JournalCommand) -> Result<(), Fatal> {
         JournalCommand::Inspect(arguments) => inspect::run(arguments, &mut out),
         JournalCommand::Verify(arguments) => verify::run(arguments, &mut out),
         JournalCommand::Replay(arguments) => replay::run(arguments, &mut out),
+        JournalCommand::Diff(arguments) => diff::run(arguments, &mut out),
+        JournalCommand::Trace(arguments) => trace::run(arguments, &mut out),
     };
     // What was found out is printed before the reason to stop.
     let flushed = out.flush().map_err(Failure::from);

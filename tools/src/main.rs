@@ -1,10 +1,12 @@
-//! The one binary: `serve`, `format`, `demo`, `journal …`, `bench …`, `admin …`, `counters`.
+//! The one binary: `serve`, `format`, `demo`, `journal …`, `bench …`, `admin …`, `doctor`,
+//! `counters`.
 //!
 //! Every command ends with a code of `ExitCode`; a fatal condition is printed once, here.
 
 mod admin;
 mod allocation;
 mod demo;
+mod doctor;
 mod journal;
 mod serve;
 
@@ -40,6 +42,8 @@ enum Command {
     /// Operator's small helps
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Is this host fit for low latency? Pass, warning or failure, and the command that mends it
+    Doctor(doctor::DoctorArguments),
     /// Print the counters of a running or dead node
     Counters(admin::CountersArguments),
 }
@@ -53,6 +57,7 @@ fn main() -> std::process::ExitCode {
         Command::Demo(a) => demo::run(&a),
         Command::Journal(c) => journal::run(&c),
         Command::Admin(c) => admin::run(&c),
+        Command::Doctor(a) => doctor::run(&a),
         Command::Counters(a) => admin::counters(&a),
     };
     match result {

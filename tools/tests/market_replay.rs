@@ -36,7 +36,8 @@ fn hashed(password: &str) -> String {
     hash_password(&password, HashCost::CHEAP).unwrap()
 }
 
-fn configuration(symbol: &str) -> String {
+/// `instruments`: `[[instrument]]` tables.
+fn configuration(instruments: &str) -> String {
     let hash = hashed("secret");
     let mut text = format!(
         "[data]\ndirectory = \"data\"\n\
@@ -47,7 +48,7 @@ fn configuration(symbol: &str) -> String {
          [[thread]]\nidle = \"yield\"\n\
          agents = [\"gateway\", \"sequencer\", \"consensus\", \"journal\", \"engine\", \"stream\"]\n\
          [[firm]]\nid = 1\ncode = \"ACME\"\n\
-         [[instrument]]\nid = 1\nsymbol = \"{symbol}\"\ntick_size = 100\n"
+         {instruments}\n"
     );
     for (id, user) in [(1, "MAKER"), (2, "TAKER"), (3, "REVEAL")] {
         text += &format!(
@@ -58,10 +59,10 @@ fn configuration(symbol: &str) -> String {
 }
 
 impl Venue {
-    fn start(symbol: &str) -> Self {
+    fn start(instruments: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("venue.toml");
-        std::fs::write(&file, configuration(symbol)).unwrap();
+        std::fs::write(&file, configuration(instruments)).unwrap();
         let mut child = Command::new(LOCKSTEP)
             .args(["serve", "--format", "--config"])
             .arg(&file)
@@ -140,7 +141,12 @@ fn data_file(name: &str) -> Option<PathBuf> {
 
 fn replay_through_the_wire(name: &str, symbol: &str, rows_min: &str) {
     let Some(file) = data_file(name) else { return };
-    let mut venue = Venue::start(symbol);
+    let instrument = format!("[[instrument]]\nid = 1\nsymbol = \"{symbol}\"\ntick_size = 100\n");
+    replay_and_compare(&file, &instrument, rows_min);
+}
+
+fn replay_and_compare(file: &Path, instruments: &str, rows_min: &str) {
+    let mut venue = Venue::start(instruments);
     let replay = Command::new(LOCKSTEP)
         .args(["bench", "replay-market", "--address", &venue.address])
         .args([
@@ -152,7 +158,7 @@ fn replay_through_the_wire(name: &str, symbol: &str, rows_min: &str) {
             "reveal:secret",
         ])
         .args(["--rows-min", rows_min, "--mismatches-max", "1"])
-        .arg(&file)
+        .arg(file)
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&replay.stdout);
@@ -178,4 +184,21 @@ fn amazon_best_bid_and_ask_of_a_whole_day() {
 fn apple_ten_levels() {
     let name = "AAPL_2012-06-21_34200000_57600000_message_10_head.csv.xz";
     replay_through_the_wire(name, "AAPL", "950");
+}
+
+/// Every stock of an ITCH file: the command says which instruments the venue needs, then replays it.
+#[test]
+fn every_stock_of_an_itch_file() {
+    let Some(file) = data_file("ritch_example_framed.itch.gz") else {
+        return;
+    };
+    let needed = Command::new(LOCKSTEP)
+        .args(["bench", "replay-market", "--instruments"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(needed.status.success());
+    let instruments = String::from_utf8(needed.stdout).unwrap();
+    assert!(instruments.matches("[[instrument]]").count() >= 3);
+    replay_and_compare(&file, &instruments, "6883");
 }

@@ -3,7 +3,9 @@
 use crate::client::request::symbol;
 use crate::echo::EchoOptions;
 use crate::load::run::{LoadOptions, Pace};
+use crate::load::schedule::Profile;
 use crate::load::stream::{Market, Mix};
+use crate::load::sweep::Range;
 use crate::market::replay::{MISMATCHES_MAX, WINDOW_MAX};
 use crate::measure::thread::Idle;
 use clap::Args;
@@ -16,9 +18,15 @@ use std::time::Duration;
 /// The load, whatever it is put on.
 #[derive(Clone, Debug, Args)]
 pub struct LoadArgs {
-    /// Requests a second over all sessions, evenly spaced (open loop).
+    /// Requests a second over all sessions (open loop).
     #[arg(long, default_value_t = 20_000, conflicts_with = "window")]
     pub rate: u64,
+    /// How they are spread: even, bursts:N (N at once), market (as in a recorded day).
+    #[arg(long, default_value = "even", conflicts_with = "window")]
+    pub profile: Profile,
+    /// One rate after another, FROM:TO requests a second, each half as high again, up to the knee.
+    #[arg(long, value_name = "FROM:TO", conflicts_with_all = ["window", "rate"])]
+    pub sweep: Option<Range>,
     /// Closed loop instead: so many requests of each session unanswered.
     #[arg(long)]
     pub window: Option<usize>,
@@ -66,6 +74,12 @@ pub struct LoadArgs {
     /// Write PREFIX-CLASS.hgrm files of the raw histograms.
     #[arg(long, value_name = "PREFIX")]
     pub hgrm: Option<PathBuf>,
+    /// Write an interval log of all classes together.
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    pub hlog: Option<PathBuf>,
+    /// Write the report as one HTML file with charts, readable offline.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// The echo server that is the floor.
@@ -85,8 +99,14 @@ pub struct OrderArgs {
     #[arg(long)]
     pub address: SocketAddr,
     /// USER:PASSWORD of a session that sends; repeatable.
-    #[arg(long = "login", required = true, value_parser = parse_login)]
+    #[arg(long = "login", required_unless_present = "sessions", value_parser = parse_login)]
     pub logins: Vec<Login>,
+    /// So many sessions that send, named by --login-pattern.
+    #[arg(long, requires = "pattern", conflicts_with = "logins", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub sessions: Option<u64>,
+    /// USER:PASSWORD of those sessions; % in USER stands for 1, 2, 3 …
+    #[arg(long = "login-pattern", id = "pattern", requires = "sessions")]
+    pub pattern: Option<String>,
     /// USER:PASSWORD of a session that only stays logged in; repeatable.
     #[arg(long = "idle-login", value_parser = parse_login)]
     pub idle_logins: Vec<Login>,
@@ -96,6 +116,9 @@ pub struct OrderArgs {
     /// The venue's thread layout, for the report.
     #[arg(long, default_value = "not stated")]
     pub server_layout: String,
+    /// The venue's counters file: what it did meanwhile is printed beside the figures.
+    #[arg(long, value_name = "FILE")]
+    pub counters: Option<PathBuf>,
     /// Rounds of venue and echo server by turns; 0 measures the venue alone.
     #[arg(long, default_value_t = 0)]
     pub floor_rounds: usize,
@@ -124,7 +147,8 @@ pub struct EchoArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct ReplayMarketArgs {
-    /// LOBSTER message files, plain or .xz; the order-book file beside each is found by its name.
+    /// LOBSTER message files, plain or .xz (the order-book file beside each is found by its name), or
+    /// ITCH 5.0 files, plain or .gz, known by `itch` in their names.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// OUCH address of the venue; without it, the state machine in this process.
@@ -142,10 +166,13 @@ pub struct ReplayMarketArgs {
     /// Requests in flight at most.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=WINDOW_MAX as i64))]
     pub window: u16,
-    /// Rows to replay at most.
+    /// Print the [[instrument]] tables that a venue needs for the files, and do nothing else.
+    #[arg(long)]
+    pub instruments: bool,
+    /// Rows (ITCH: messages) to replay at most.
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     pub rows_max: u64,
-    /// Rows that must have been compared for the outcome to count.
+    /// Rows compared (ITCH: events reproduced) without which the outcome does not count.
     #[arg(long, default_value_t = 1)]
     pub rows_min: u64,
     /// Give up after so many mismatches.
@@ -166,6 +193,21 @@ pub struct ReplayMarketArgs {
     /// One JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
+}
+
+impl OrderArgs {
+    /// The sessions that send.
+    pub fn senders(&self) -> Result<Vec<Login>, String> {
+        let (Some(sessions), Some(pattern)) = (self.sessions, &self.pattern) else {
+            return Ok(self.logins.clone());
+        };
+        if !pattern.contains('%') && sessions > 1 {
+            return Err("a login pattern for several sessions has a % in USER".to_owned());
+        }
+        (1..=sessions)
+            .map(|number| parse_login(&pattern.replacen('%', &number.to_string(), 1)))
+            .collect()
+    }
 }
 
 impl LoadArgs {
@@ -192,6 +234,7 @@ impl LoadArgs {
                 Some(requests) => Pace::Window { requests },
                 None => Pace::Rate { per_s: self.rate },
             },
+            profile: self.profile,
             mix: self.mix,
             seed: self.seed,
             warm_up: self.warm_up,
@@ -202,6 +245,7 @@ impl LoadArgs {
             idle: self.idle,
             policy: String::new(),
             server_layout: String::new(),
+            counters: None,
         }
     }
 }

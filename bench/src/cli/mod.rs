@@ -8,13 +8,19 @@ mod market;
 
 pub use args::{EchoArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login};
 
-use crate::echo::EchoError;
+use crate::compare::{CompareArgs, CompareError};
+use crate::echo::{EchoError, EchoServer};
+use crate::html::{Page, page};
+use crate::itch::reader::ItchError;
+use crate::jitter::JitterArgs;
 use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
 use crate::load::report::LoadOutcome;
-use crate::load::run::{LoadError, run as run_load};
+use crate::load::run::{LoadError, LoadOptions, run as run_load};
+use crate::load::sweep::{Range, Step, sweep};
 use crate::market::link::LinkError;
 use crate::market::lobster::LobsterError;
 use crate::market::run::ReplayError;
+use crate::measure::thread::{PinError, describe};
 use clap::Subcommand;
 use lockstep_core::ApplyError;
 use market::replay_market;
@@ -33,8 +39,16 @@ pub enum BenchCommand {
     Order(OrderArgs),
     /// The same load on an echo server of the same message sizes: the floor.
     Echo(EchoArgs),
-    /// Replays LOBSTER files through a venue and compares its book, row by row.
+    /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// Holds two sets of JSON reports against each other: medians, spread, verdict.
+    Compare(CompareArgs),
+    /// What the host steals from a core that only spins.
+    Jitter(JitterArgs),
+    /// What a hand-off between two threads costs
+    Ring(crate::micro::ring::RingArgs),
+    /// What coding one message costs
+    Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
 }
@@ -66,11 +80,23 @@ pub enum BenchError {
     #[error(transparent)]
     Lobster(#[from] LobsterError),
     #[error(transparent)]
+    Itch(#[from] ItchError),
+    #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    #[error("--login-pattern: {0}")]
+    Pattern(String),
+    #[error("--sweep measures one server: leave --floor-rounds out")]
+    SweepAgainstFloor,
+    #[error(transparent)]
+    Ring(#[from] crate::micro::ring::RingBenchError),
     #[error("cannot write {what}: {source}")]
     Write { what: String, source: io::Error },
     #[error("cannot print the report as JSON: {0}")]
@@ -81,6 +107,7 @@ impl From<ReplayError> for BenchError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::File(error) => Self::Lobster(error),
+            ReplayError::Itch(error) => Self::Itch(error),
             ReplayError::Link(error) => Self::Link(error),
         }
     }
@@ -97,23 +124,49 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Compare(args) => {
+            let report = crate::compare::run(args)?;
+            print(&report, args.json, out)?;
+            Ok(Verdict::of(report.is_good()))
+        }
+        BenchCommand::Jitter(args) => {
+            print(&crate::jitter::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Ring(args) => {
+            print(&crate::micro::ring::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Codec(args) => {
+            print(&crate::micro::codec::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
         BenchCommand::Replay(args) => replay(args, out),
     }
 }
 
 fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
-    let mut options =
-        args.load
-            .options(args.address, args.logins.clone(), args.idle_logins.clone());
+    let senders = args.senders().map_err(BenchError::Pattern)?;
+    let mut options = args
+        .load
+        .options(args.address, senders, args.idle_logins.clone());
     options.policy.clone_from(&args.policy);
     options.server_layout.clone_from(&args.server_layout);
+    options.counters.clone_from(&args.counters);
+    if args.load.sweep.is_some() && args.floor_rounds > 0 {
+        return Err(BenchError::SweepAgainstFloor);
+    }
     if args.floor_rounds > 0 {
         let sessions = options.logins.len() + options.idle_logins.len();
         let echo = args.server.options(args.load.driver, sessions);
         let mut turn = |turn| signal_venue(args.venue_pid, turn);
         let report: FloorReport = against_floor(&options, &echo, args.floor_rounds, &mut turn)?;
+        write_page(&report, &args.load)?;
         print(&report, args.load.json, out)?;
         return Ok(Verdict::of(report.is_valid()));
+    }
+    if let Some(range) = args.load.sweep {
+        return sweep_to(&options, range, &args.load, out);
     }
     let outcome = run_load(&options)?;
     finish(&outcome, &args.load, out)
@@ -128,10 +181,17 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let idle_logins = (sessions..sessions + idle).map(login).collect();
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = args.load.options(nowhere, logins, idle_logins);
-    let outcome = run_floor(
-        &options,
-        &args.server.options(args.load.driver, sessions + idle),
-    )?;
+    let server = args.server.options(args.load.driver, sessions + idle);
+    if let Some(range) = args.load.sweep {
+        let server = EchoServer::start(server)?;
+        return sweep_to(
+            &on_floor(&options, &server, &args.server),
+            range,
+            &args.load,
+            out,
+        );
+    }
+    let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
 }
 
@@ -140,7 +200,44 @@ fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdi
     Ok(Verdict::Good)
 }
 
-/// Writes the histograms if asked to, and prints the report.
+/// The load on a running echo server.
+fn on_floor(options: &LoadOptions, server: &EchoServer, args: &ServerArgs) -> LoadOptions {
+    let place = describe(args.server_core, args.server_idle);
+    LoadOptions {
+        address: server.address(),
+        policy: "none (echo)".to_owned(),
+        server_layout: format!("echo {} {place}", server.driver()),
+        ..options.clone()
+    }
+}
+
+fn sweep_to(
+    options: &LoadOptions,
+    range: Range,
+    args: &LoadArgs,
+    out: &mut dyn Write,
+) -> Result<Verdict, BenchError> {
+    let mut progress = |step: &Step| {
+        let (offered, p99) = (step.offered_per_s, step.report.all.p99 / 1000);
+        eprintln!("{offered} requests/s: p99 {p99} µs");
+    };
+    let report = sweep(options, range, &mut progress)?;
+    write_page(&report, args)?;
+    print(&report, args.json, out)?;
+    Ok(Verdict::of(report.is_valid()))
+}
+
+fn write_page(report: &dyn Page, args: &LoadArgs) -> Result<(), BenchError> {
+    let Some(path) = &args.html else {
+        return Ok(());
+    };
+    std::fs::write(path, page(report)).map_err(|source| BenchError::Write {
+        what: path.display().to_string(),
+        source,
+    })
+}
+
+/// Writes the histograms and the page if asked to, and prints the report.
 fn finish(
     outcome: &LoadOutcome,
     args: &LoadArgs,
@@ -149,6 +246,15 @@ fn finish(
     if let Some(prefix) = &args.hgrm {
         write_histograms(outcome, prefix)?;
     }
+    if let Some(path) = &args.hlog {
+        outcome
+            .write_hlog_file(path)
+            .map_err(|source| BenchError::Write {
+                what: path.display().to_string(),
+                source,
+            })?;
+    }
+    write_page(&outcome.report, args)?;
     print(&outcome.report, args.json, out)?;
     Ok(Verdict::of(outcome.report.is_valid()))
 }

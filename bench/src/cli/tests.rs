@@ -71,6 +71,19 @@ fn wrong_options_say_what_is_right() {
         ("echo --driver kqueue", "choose auto, io_uring or epoll"),
         ("echo --symbol TOOLONGSYMBOL", "1 to 8"),
         ("echo --rate 1 --window 1", "cannot be used with"),
+        ("echo --profile bursts:0", "bursts:N"),
+        ("echo --sweep 5:4", "FROM:TO"),
+        ("echo --sweep 1:2 --rate 5", "cannot be used with"),
+        (
+            "order --address 127.0.0.1:9000 --sessions 2",
+            "--login-pattern",
+        ),
+        (
+            "order --address 127.0.0.1:9000 --login-pattern A%:b",
+            "--sessions",
+        ),
+        ("jitter --seconds 0", "1..=86400"),
+        ("compare a.json", "<AFTER>"),
         ("replay-market", "<FILES>"),
         ("replay-market --address 127.0.0.1:1 f", "--maker"),
         ("replay-market --window 0 f", "1..=1024"),
@@ -79,6 +92,88 @@ fn wrong_options_say_what_is_right() {
         let error = parse(line).expect_err(line);
         assert!(error.contains(expected), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_login_pattern_names_every_session() {
+    let senders = |line: &str| match parse(line) {
+        Ok(BenchCommand::Order(args)) => args.senders(),
+        other => panic!("{other:?}"),
+    };
+    let line = "order --address 127.0.0.1:9000 --sessions 3 --login-pattern T%:secret%";
+    let users: Vec<_> = senders(line)
+        .expect("legal")
+        .iter()
+        .map(|login| {
+            String::from_utf8_lossy(login.user.as_bytes())
+                .trim()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(users, ["T1", "T2", "T3"]);
+    let line = "order --address 127.0.0.1:9000 --sessions 2 --login-pattern T:secret";
+    assert!(senders(line).is_err_and(|error| error.contains('%')));
+}
+
+/// Files of a run, checked for what each must hold; whether the run was quiet enough is not this test's matter.
+#[test]
+fn a_run_writes_its_page_and_its_interval_log() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let line = format!(
+        "echo --sessions 3 --rate 2000 --profile bursts:10 --warm-up 0.02 --duration 0.2 --idle park \
+         --server-idle park --html {} --hlog {}",
+        path("run.html").display(),
+        path("run.hlog").display()
+    );
+    run_to(&parse(&line).expect("legal"), &mut Vec::new()).expect("run");
+    let log = std::fs::read_to_string(path("run.hlog")).expect("written");
+    let lines = log.lines().filter(|line| line.contains("HISTFAAA"));
+    assert_eq!(lines.count(), 20, "{log}");
+    let page = std::fs::read_to_string(path("run.html")).expect("written");
+    assert_page(&page);
+    assert!(page.contains("in bursts of 10"), "{page}");
+}
+
+/// Whole, with four charts that show something, and nothing to be fetched or run.
+fn assert_page(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert_eq!(page.matches("<svg ").count(), 4);
+    for chart in page.split("<svg ").skip(1) {
+        let marks = ["<polyline", "<circle", "<rect"].map(|mark| chart.matches(mark).count());
+        assert!(marks.iter().sum::<usize>() > 0, "an empty chart: {chart}");
+    }
+    let foreign = page.replace("http://www.w3.org/2000/svg", "");
+    for word in [
+        "http", "<script", "<link", "<img", "src=", "url(", "@import",
+    ] {
+        assert!(!foreign.contains(word), "the page refers to {word}");
+    }
+}
+
+#[test]
+fn a_sweep_and_a_comparison_from_the_command_line() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let line = format!(
+        "echo --sweep 200:450 --warm-up 0.02 --duration 0.1 --idle park --server-idle park --json --html {}",
+        path("sweep.html").display()
+    );
+    let mut out = Vec::new();
+    let verdict = run_to(&parse(&line).expect("legal"), &mut out).expect("run");
+    let report: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+    let offered = |at: usize| report["steps"][at]["offered_per_s"].as_u64();
+    assert_eq!((offered(0), offered(1)), (Some(200), Some(300)));
+    let knee = report["knee_per_s"].as_u64().expect("a number");
+    assert_eq!(verdict, Verdict::of(knee > 0));
+    assert_page(&std::fs::read_to_string(path("sweep.html")).expect("written"));
+    std::fs::write(path("a.json"), &out).expect("written");
+    let line = format!("compare {0} {0} --json", path("a.json").display());
+    let mut out = Vec::new();
+    let verdict = run_to(&parse(&line).expect("legal"), &mut out).expect("run");
+    let report: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+    assert_eq!(verdict, Verdict::Good);
+    assert!(report["figures"].as_array().is_some_and(|f| f.len() > 10));
 }
 
 #[test]

@@ -15,3 +15,5 @@ mod book;
 pub mod model;
 pub mod options;
 pub mod statistics;
+
+pub use model::quantile_mean;

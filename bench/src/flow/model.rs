@@ -456,7 +456,7 @@ impl Draw<'_> {
 }
 
 /// Mean of a distribution given by equally spaced quantiles.
-fn quantile_mean(quantiles: &[u64]) -> u64 {
+pub fn quantile_mean(quantiles: &[u64]) -> u64 {
     let segments = quantiles.len().saturating_sub(1).max(1) as u128;
     let sum: u128 = quantiles
         .windows(2)

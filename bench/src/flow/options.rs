@@ -120,6 +120,19 @@ pub struct FlowOptions {
     pub behaviour: Behaviour,
 }
 
+impl FlowOptions {
+    /// Five traders, ten thousand events a second, the default behaviour.
+    pub fn new(seed: u64, symbols: Vec<SymbolOptions>) -> Self {
+        Self {
+            seed,
+            events_per_s: 10_000,
+            traders: 5,
+            symbols,
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
 /// Options that no flow can follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("flow: {what} is {given}; choose {legal}")]

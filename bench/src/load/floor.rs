@@ -34,9 +34,21 @@ pub struct Against {
     pub ratio_per_mille: PerMille,
 }
 
+/// Median answers a second of the rounds, and their ratio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Throughput {
+    pub venue_per_s: u64,
+    pub floor_per_s: u64,
+    pub ratio_per_mille: PerMille,
+}
+
 /// Venue and floor, interleaved.
 #[derive(Clone, Debug, Serialize)]
 pub struct FloorReport {
+    /// `floor`: what kind of report this is.
+    pub bench: &'static str,
+    /// Answers a second; of a closed loop, the throughput.
+    pub throughput: Throughput,
     pub p50: Against,
     pub p99: Against,
     pub p99_9: Against,
@@ -55,7 +67,15 @@ impl FloorReport {
                 ratio_per_mille,
             }
         };
+        let rate = |report: &LoadReport| report.answered_per_s;
+        let (venue_per_s, floor_per_s) = (median(&venue, rate), median(&floor, rate));
         Self {
+            bench: "floor",
+            throughput: Throughput {
+                venue_per_s,
+                floor_per_s,
+                ratio_per_mille: venue_per_s.saturating_mul(1000) / floor_per_s.max(1),
+            },
             p50: against(|report| report.all.p50),
             p99: against(|report| report.all.p99),
             p99_9: against(|report| report.all.p99_9),
@@ -167,6 +187,17 @@ impl fmt::Display for FloorReport {
                 us(floor_ns)
             )?;
         }
+        let Throughput {
+            venue_per_s,
+            floor_per_s,
+            ratio_per_mille,
+        } = self.throughput;
+        let ratio = format!("{}.{:03}", ratio_per_mille / 1000, ratio_per_mille % 1000);
+        writeln!(
+            f,
+            "{:<28}{venue_per_s:>12}{floor_per_s:>12}{ratio:>9}",
+            "answers/s"
+        )?;
         f.write_str(if self.is_valid() {
             "valid"
         } else {

@@ -1,5 +1,6 @@
 //! What the answers say while a run goes on. Nothing here allocates or reads a clock.
 
+use super::intervals::Intervals;
 use super::session::{InFlight, Outcome, Pending};
 use super::stream::Class;
 use crate::client::connection::{Listener, SessionEnd};
@@ -56,16 +57,17 @@ pub struct Recorder {
     pub(super) ready: Vec<Ready>,
     latencies: [Latency; 4],
     lateness: Latency,
+    intervals: Intervals,
     pub(super) counts: Counts,
-    pub(super) span: Span,
+    span: Span,
     /// Requests in flight over all sessions.
     outstanding: usize,
     ended: Option<(usize, SessionEnd)>,
 }
 
 impl Recorder {
-    /// For `sessions` sessions of at most `in_flight_max` requests each.
-    pub fn new(sessions: usize, in_flight_max: usize) -> Self {
+    /// For `sessions` sessions of at most `in_flight_max` requests each, measured for so long.
+    pub fn new(sessions: usize, in_flight_max: usize, duration_ns: u64) -> Self {
         Self {
             in_flight: (0..sessions)
                 .map(|_| InFlight::new(in_flight_max))
@@ -73,6 +75,7 @@ impl Recorder {
             ready: vec![Ready::No; sessions],
             latencies: [(); 4].map(|()| Latency::new()),
             lateness: Latency::new(),
+            intervals: Intervals::new(duration_ns),
             counts: Counts::default(),
             span: Span::default(),
             outstanding: 0,
@@ -91,6 +94,26 @@ impl Recorder {
 
     pub fn latency(&self, class: Class) -> &Latency {
         &self.latencies[class as usize]
+    }
+
+    /// All classes together, over time.
+    pub fn intervals(&self) -> &Intervals {
+        &self.intervals
+    }
+
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Before the first request.
+    pub(super) fn begin(&mut self, span: Span) {
+        self.intervals.begin(&span);
+        self.span = span;
+    }
+
+    /// From now on nothing is measured.
+    pub(super) fn end_measuring(&mut self) {
+        self.span = Span::default();
     }
 
     pub fn lateness(&self) -> &Latency {
@@ -113,7 +136,9 @@ impl Recorder {
         self.outstanding -= 1;
         if self.span.holds(pending.due_ns) {
             let latency = &mut self.latencies[pending.class as usize];
-            latency.record(now_ns.saturating_sub(pending.due_ns));
+            let latency_ns = now_ns.saturating_sub(pending.due_ns);
+            latency.record(latency_ns);
+            self.intervals.record(pending.due_ns, latency_ns);
         }
     }
 

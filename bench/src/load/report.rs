@@ -1,11 +1,15 @@
 //! Figures of a load run, the setting they were measured in, and whether they mean anything.
 
+use super::intervals::IntervalSummary;
 use super::recorder::{Counts, Recorder};
 use super::run::{LoadOptions, Pace};
+use super::schedule::Profile;
+use super::server::ServerReport;
 use super::stream::{Class, Mix};
 use crate::measure::hash::ResultHash;
 use crate::measure::hgrm::write_hgrm;
-use crate::measure::latency::{Latency, SUMMARY_HEADING, Summary};
+use crate::measure::hlog::write_hlog;
+use crate::measure::latency::{Bar, CurvePoint, Latency, SUMMARY_HEADING, Summary};
 use crate::measure::setting::Setting;
 use lockstep_net::DriverStats;
 use serde::Serialize;
@@ -26,8 +30,12 @@ pub struct LoadOutcome {
 /// What a run measured. Latencies in ns, from the intended send time to the answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
+    /// `load`: what kind of report this is.
+    pub bench: &'static str,
     pub setting: Setting,
     pub pace: Pace,
+    /// Of an open loop.
+    pub profile: Profile,
     pub mix: Mix,
     pub seed: u64,
     pub sessions: usize,
@@ -49,6 +57,20 @@ pub struct LoadReport {
     pub invalid: Vec<String>,
     /// Over the requests sent: the same for the same seed, mix and number of requests.
     pub request_hash: ResultHash,
+    /// The venue's counters, if they were asked for.
+    pub server: Option<ServerReport>,
+    /// Of all classes.
+    pub curve: Vec<CurvePoint>,
+    pub bars: Vec<Bar>,
+    pub intervals: Vec<IntervalSummary>,
+}
+
+/// What the run leaves beside the recorder.
+pub(super) struct Observed {
+    /// Of each session's requests.
+    pub fingerprints: Vec<u64>,
+    pub stats: DriverStats,
+    pub server: Option<ServerReport>,
 }
 
 impl LoadReport {
@@ -56,8 +78,7 @@ impl LoadReport {
         options: &LoadOptions,
         setting: Setting,
         recorder: &Recorder,
-        fingerprints: impl Iterator<Item = u64>,
-        stats: DriverStats,
+        observed: Observed,
     ) -> Self {
         let mut all = Latency::new();
         let mut classes = BTreeMap::new();
@@ -69,12 +90,22 @@ impl LoadReport {
             }
         }
         let mut request_hash = ResultHash::default();
-        fingerprints.for_each(|fingerprint| request_hash.number(fingerprint));
+        let Observed {
+            fingerprints,
+            stats,
+            server,
+        } = observed;
+        fingerprints
+            .into_iter()
+            .for_each(|fingerprint| request_hash.number(fingerprint));
+        let (curve, bars) = (all.curve(), all.bars());
         let (all, lateness) = (all.summary(), recorder.lateness().summary());
         let duration_ns = ns(options.duration);
         Self {
+            bench: "load",
             setting,
             pace: options.pace,
+            profile: options.profile,
             mix: options.mix,
             seed: options.seed,
             sessions: options.logins.len(),
@@ -91,6 +122,10 @@ impl LoadReport {
             driver_bytes_received: stats.bytes_received,
             invalid: invalid(options.pace, &recorder.counts, &all, &lateness),
             request_hash,
+            server,
+            curve,
+            bars,
+            intervals: recorder.intervals().summaries(),
         }
     }
 
@@ -113,6 +148,18 @@ impl LoadOutcome {
         }
         paths.push(write_one(prefix, "all", &all)?);
         Ok(paths)
+    }
+
+    /// Writes the histograms of the intervals, all classes together, as an interval log.
+    pub fn write_hlog_file(&self, path: &Path) -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let intervals = self.recorder.intervals();
+        let length = Duration::from_nanos(intervals.length_ns());
+        let pieces = intervals
+            .iter()
+            .map(|(from_ns, latency)| (Duration::from_nanos(from_ns), length, latency));
+        write_hlog(pieces, &mut file)?;
+        file.flush()
     }
 }
 
@@ -170,7 +217,9 @@ impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.setting)?;
         match self.pace {
-            Pace::Rate { per_s } => write!(f, "open loop, {per_s} requests/s")?,
+            Pace::Rate { per_s } => {
+                write!(f, "open loop, {per_s} requests/s, {}", self.profile)?;
+            }
             Pace::Window { requests } => write!(f, "closed loop, {requests} in flight a session")?,
         }
         let Counts {
@@ -199,6 +248,9 @@ impl fmt::Display for LoadReport {
             "{sent} sent, {answered} answered, {} /s · {stalls} stalls · {} driver calls · request hash {}",
             self.answered_per_s, self.driver_enters, self.request_hash
         )?;
+        if let Some(server) = &self.server {
+            writeln!(f, "{server}")?;
+        }
         match self.invalid.as_slice() {
             [] => write!(f, "valid"),
             reasons => write!(f, "INVALID: {}", reasons.join("; ")),

@@ -4,7 +4,9 @@
 //! a session sends when fewer than `window` of its requests are unanswered, and is due when it sends.
 
 use super::recorder::{Ready, Recorder, Span};
-use super::report::{LoadOutcome, LoadReport};
+use super::report::{LoadOutcome, LoadReport, Observed};
+use super::schedule::{Profile, Schedule};
+use super::server::{ServerReport, ServerWatch};
 use super::session::Pending;
 use super::stream::{Market, Mix, RequestStream};
 use crate::client::connection::{Client, SESSIONS_MAX, SendError, SessionEnd};
@@ -16,7 +18,9 @@ use crate::random::Random;
 use lockstep_net::{AnyDriver, Driver, DriverKind, Limits, NetError};
 use lockstep_wire::soup::Login;
 use serde::Serialize;
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -40,7 +44,7 @@ pub const IN_FLIGHT_MAX: usize = 1 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// Open loop: so many requests a second over all sessions, evenly spaced.
+    /// Open loop: so many requests a second over all sessions, spread by `LoadOptions::profile`.
     Rate { per_s: u64 },
     /// Closed loop: so many requests of each session unanswered.
     Window { requests: usize },
@@ -58,6 +62,7 @@ pub struct LoadOptions {
     /// Session *i* trades in market *i* modulo their number; at least one.
     pub markets: Vec<Market>,
     pub pace: Pace,
+    pub profile: Profile,
     pub mix: Mix,
     pub seed: u64,
     pub warm_up: Duration,
@@ -72,6 +77,8 @@ pub struct LoadOptions {
     pub policy: String,
     /// Of the venue, for the report.
     pub server_layout: String,
+    /// The venue's counters file, to say beside the figures what it did.
+    pub counters: Option<PathBuf>,
 }
 
 /// Why there are no figures.
@@ -93,6 +100,8 @@ pub enum LoadError {
         user: String,
         why: SessionEnd,
     },
+    #[error("the venue's counters: {0}")]
+    Counters(io::Error),
     #[error("{waiting} of {sessions} sessions were not logged in after 20 s")]
     Login { waiting: usize, sessions: usize },
 }
@@ -167,14 +176,18 @@ pub fn run(options: &LoadOptions) -> Result<LoadOutcome, LoadError> {
     let driver = AnyDriver::new(options.driver, &limits)?;
     let driver_name = driver.kind().name();
     let mut load = Load::log_in(options, driver)?;
+    let watch = options.counters.as_deref().map(ServerWatch::start);
+    let watch = watch.transpose().map_err(LoadError::Counters)?;
     load.run(options)?;
+    let server = watch.map(ServerWatch::finish).transpose();
+    let server = server.map_err(LoadError::Counters)?;
     let layout = format!(
         "client {} · server {}",
         describe(options.core, options.idle),
         options.server_layout
     );
     let setting = Setting::new(driver_name, &options.policy, &layout);
-    Ok(load.finish(options, setting))
+    Ok(load.finish(options, setting, server))
 }
 
 struct Load {
@@ -198,7 +211,8 @@ impl Load {
         let clock = Clock::start();
         let mut client = Client::new(driver, clock);
         let logins: Vec<_> = options.logins.iter().chain(&options.idle_logins).collect();
-        let mut recorder = Recorder::new(logins.len(), options.in_flight_max);
+        let mut recorder =
+            Recorder::new(logins.len(), options.in_flight_max, nanos(options.duration));
         for login in &logins {
             let session = client.add(**login);
             client.connect(session, options.address)?;
@@ -241,7 +255,7 @@ impl Load {
         let start_ns = self.clock.now_ns() + LEAD_IN_NS;
         let from_ns = start_ns + nanos(options.warm_up);
         let to_ns = from_ns + nanos(options.duration);
-        self.recorder.span = Span { from_ns, to_ns };
+        self.recorder.begin(Span { from_ns, to_ns });
         match options.pace {
             Pace::Rate { per_s } => self.run_open(options, start_ns, per_s)?,
             Pace::Window { requests } => self.run_closed(options, start_ns, requests)?,
@@ -259,7 +273,7 @@ impl Load {
     /// Cancels what rests, so that a next run finds the book as this one did (but for a bait a session,
     /// which the next crosses take). Counts in no figure.
     fn clean_up(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
-        self.recorder.span = Span::default();
+        self.recorder.end_measuring();
         let mut message = [0; REQUEST_LENGTH_MAX];
         for session in 0..self.streams.len() {
             while let Some(written) = self.streams[session].next_clean_up(&mut message) {
@@ -294,31 +308,25 @@ impl Load {
         start_ns: u64,
         per_s: u64,
     ) -> Result<(), LoadError> {
-        let due = |number: u64| {
-            let offset = u128::from(number) * 1_000_000_000 / u128::from(per_s);
-            start_ns + u64::try_from(offset).unwrap_or(u64::MAX - start_ns)
-        };
+        let mut schedule = Schedule::new(options.profile, per_s, options.seed);
+        let to_ns = self.recorder.span().to_ns;
         let sessions = self.streams.len() as u64;
-        let mut number = 0;
         loop {
             let mut sends = 0;
-            let mut due_ns = due(number);
+            let mut due_ns = start_ns + schedule.due_ns();
             let mut now_ns = self.clock.now_ns();
-            while due_ns <= now_ns
-                && due_ns < self.recorder.span.to_ns
-                && sends < SENDS_PER_TURN_MAX
-            {
-                let session = (number % sessions) as usize;
+            while due_ns <= now_ns && due_ns < to_ns && sends < SENDS_PER_TURN_MAX {
+                let session = (schedule.number() % sessions) as usize;
                 if !self.send(session, due_ns, now_ns)? {
                     self.recorder.counts.stalls += 1;
                     break;
                 }
                 sends += 1;
-                number += 1;
-                due_ns = due(number);
+                schedule.advance();
+                due_ns = start_ns + schedule.due_ns();
                 now_ns = self.clock.now_ns();
             }
-            if due_ns >= self.recorder.span.to_ns {
+            if due_ns >= to_ns {
                 return Ok(());
             }
             let ahead = Duration::from_nanos(due_ns.saturating_sub(now_ns));
@@ -341,7 +349,7 @@ impl Load {
                 while self.recorder.in_flight[session].len() < window && sends < SENDS_PER_TURN_MAX
                 {
                     let now_ns = self.clock.now_ns();
-                    if now_ns >= self.recorder.span.to_ns {
+                    if now_ns >= self.recorder.span().to_ns {
                         return Ok(());
                     }
                     if !self.send(session, now_ns, now_ns)? {
@@ -351,7 +359,7 @@ impl Load {
                     sends += 1;
                 }
             }
-            if sends == 0 && self.clock.now_ns() >= self.recorder.span.to_ns {
+            if sends == 0 && self.clock.now_ns() >= self.recorder.span().to_ns {
                 return Ok(());
             }
             self.turn(options, sends, PARK_MAX)?;
@@ -437,7 +445,12 @@ impl Load {
         }
     }
 
-    fn finish(mut self, options: &LoadOptions, setting: Setting) -> LoadOutcome {
+    fn finish(
+        mut self,
+        options: &LoadOptions,
+        setting: Setting,
+        server: Option<ServerReport>,
+    ) -> LoadOutcome {
         for session in 0..self.client.session_count() {
             self.client.log_out(session);
         }
@@ -448,8 +461,11 @@ impl Load {
             options,
             setting,
             &self.recorder,
-            fingerprints,
-            *self.client.driver().stats(),
+            Observed {
+                fingerprints: fingerprints.collect(),
+                stats: *self.client.driver().stats(),
+                server,
+            },
         );
         LoadOutcome {
             report,

@@ -5,6 +5,7 @@ use super::lobster::{LobsterError, LobsterFiles};
 use super::replay::{Replay, ReplayOptions};
 use super::report::{Ended, MarketReport};
 use crate::client::request::REQUEST_LENGTH_MAX;
+use crate::itch::reader::ItchError;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -14,6 +15,8 @@ use thiserror::Error;
 pub enum ReplayError {
     #[error(transparent)]
     File(#[from] LobsterError),
+    #[error(transparent)]
+    Itch(#[from] ItchError),
     #[error(transparent)]
     Link(#[from] LinkError),
 }

@@ -62,6 +62,41 @@ impl Latency {
         &self.histogram
     }
 
+    /// Latency against the share of requests that exceed it, from all of them to one in the number
+    /// recorded.
+    pub fn curve(&self) -> Vec<CurvePoint> {
+        let decades = (0..7_u32).flat_map(|power| {
+            [10, 15, 20, 30, 50, 70].map(|tenths: u64| tenths * 10_u64.pow(power) / 10)
+        });
+        decades
+            .take_while(|one_in| *one_in <= self.count())
+            .map(|one_in| CurvePoint {
+                one_in,
+                ns: self.histogram.value_at_quantile(1.0 - 1.0 / one_in as f64),
+            })
+            .collect()
+    }
+
+    /// Counts by latency, in pieces of equal length on a logarithmic scale.
+    pub fn bars(&self) -> Vec<Bar> {
+        let mut from_ns = 0;
+        let mut bars = Vec::new();
+        for step in self.histogram.iter_log(BAR_NS_MIN, BAR_FACTOR) {
+            let to_ns = step.value_iterated_to();
+            bars.push(Bar {
+                from_ns,
+                to_ns,
+                count: step.count_since_last_iteration(),
+            });
+            from_ns = to_ns + 1;
+        }
+        let first = bars
+            .iter()
+            .position(|bar| bar.count > 0)
+            .unwrap_or(bars.len());
+        bars.split_off(first)
+    }
+
     pub fn summary(&self) -> Summary {
         if self.histogram.is_empty() {
             return Summary::default();
@@ -80,6 +115,25 @@ impl Latency {
         }
     }
 }
+
+/// One point of a percentile curve: one in so many took longer than `ns`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct CurvePoint {
+    pub one_in: u64,
+    pub ns: u64,
+}
+
+/// One bar of a histogram, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Bar {
+    pub from_ns: u64,
+    pub to_ns: u64,
+    pub count: u64,
+}
+
+/// First bar's end, and what each is longer than the one before.
+const BAR_NS_MIN: u64 = 500;
+const BAR_FACTOR: f64 = 1.2;
 
 /// Percentiles, ns. All zero if nothing was recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -143,6 +197,32 @@ mod tests {
             (summary.count, summary.min, summary.saturated),
             (100_000, 1, 0)
         );
+    }
+
+    #[test]
+    fn curve_and_bars_say_the_same_as_the_values() {
+        let mut latency = Latency::new();
+        for ns in 1..=100_000 {
+            latency.record(ns);
+        }
+        let curve = latency.curve();
+        let at = |one_in| curve.iter().find(|p| p.one_in == one_in).map(|p| p.ns);
+        assert!(
+            at(2).is_some_and(|ns| ns.abs_diff(50_000) <= 50),
+            "{curve:?}"
+        );
+        assert!(
+            at(1000).is_some_and(|ns| ns.abs_diff(99_900) <= 100),
+            "{curve:?}"
+        );
+        assert_eq!(curve.last().map(|point| point.one_in), Some(100_000));
+        let bars = latency.bars();
+        assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 100_000);
+        assert!(
+            bars.windows(2)
+                .all(|pair| pair[0].to_ns + 1 == pair[1].from_ns)
+        );
+        assert!(Latency::new().curve().is_empty() && Latency::new().bars().is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod hash;
 pub mod hgrm;
+pub mod hlog;
 pub mod latency;
 pub mod setting;
 pub mod thread;

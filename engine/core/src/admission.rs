@@ -9,6 +9,7 @@ use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::state::TradingState;
+use crate::trigger::StopKind;
 use lockstep_record::event::RejectReason;
 use lockstep_record::{InstrumentId, PartTag, Side, Timestamp};
 
@@ -51,6 +52,8 @@ pub(crate) struct Admitted {
     pub deadline: Timestamp,
     /// Most shares displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// Waits for its trigger before it acts.
+    pub stop: bool,
 }
 
 impl Admitted {
@@ -97,7 +100,7 @@ impl StateMachine {
         if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
             return Err(RejectReason::Other);
         }
-        if wanted.cross_type != b'N' && !may_cross(instrument.state, wanted) {
+        if wanted.cross_type != b'N' && !may_cross(instrument.state, wanted, options) {
             return Err(RejectReason::InvalidCrossOrder);
         }
         if !matches!(wanted.display, b'Y' | b'A' | b'N') {
@@ -107,9 +110,11 @@ impl StateMachine {
             self.check_options(wanted, options, lot)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
+        let stop = options.any() && self.check_stop(instrument, wanted, options)?;
         let continuous = instrument.state == TradingState::Trading && wanted.cross_type == b'N';
         let (rests_at, book) = if continuous {
-            if instrument.collared && tick.is_some_and(|tick| self.breaks_collar(id, side, tick)) {
+            let breaks = |tick| !stop && self.breaks_collar(id, side, tick);
+            if instrument.collared && tick.is_some_and(breaks) {
                 return Err(RejectReason::InvalidPrice);
             }
             (tick.filter(|_| !immediate), BookMark::Own)
@@ -128,6 +133,7 @@ impl StateMachine {
             post_only: options.post_only == b'P',
             deadline,
             max_floor: options.max_floor,
+            stop,
         })
     }
 
@@ -221,8 +227,10 @@ impl StateMachine {
 
 /// Whether an order may be for an auction only now.
 #[cold]
-fn may_cross(state: TradingState, wanted: &Wanted) -> bool {
-    wanted.time_in_force == b'0' && (wanted.replaces || state.takes_cross_type(wanted.cross_type))
+fn may_cross(state: TradingState, wanted: &Wanted, options: &Options) -> bool {
+    let waits = options.stop_kind() != Some(StopKind::None);
+    let plain = wanted.time_in_force == b'0' && !waits;
+    plain && (wanted.replaces || state.takes_cross_type(wanted.cross_type))
 }
 
 /// The book of an order that does not trade at once.
@@ -252,6 +260,6 @@ impl Options {
                 || !matches!(self.customer_type, b'R' | b'N' | b' ')
                 || !matches!(self.trade_now, b'Y' | b'N' | b' ')
                 || !matches!(self.shares_located, b'Y' | b'N')
-                || self.has_unbuilt_venue_tag())
+                || self.stop_kind().is_none())
     }
 }

@@ -89,6 +89,7 @@ impl StateMachine {
         }
         let trades = (self.last_match - first_match) as u32;
         self.auction_traded(id, state, price, equilibrium.quantity, trades);
+        self.traded_at(id, equilibrium.tick, equilibrium.tick);
         out.control(&Control::Uncrossed {
             instrument: id,
             price,

@@ -58,7 +58,12 @@ impl StateMachine {
             self.extensions
                 .set_reserve(extension, open.saturating_sub(shown));
         }
-        if open < shown {
+        if open >= shown {
+            return;
+        }
+        if self.pool.order(slot).is_held() {
+            self.pool.reduce_held(slot, open);
+        } else {
             self.pool.reduce(slot, open);
         }
     }
@@ -163,14 +168,18 @@ impl StateMachine {
         );
     }
 
-    /// Takes a live order out of its book and its session's list, with its extension.
+    /// Takes a live order out of its book or from where it waits, and out of its session's list, with its
+    /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
         let order = self.pool.order(slot);
         let (instrument, mark) = (order.instrument(), order.mark());
-        let order = self
-            .pool
-            .remove(self.instruments.book_mut(instrument, mark), slot);
+        let order = if order.is_held() {
+            self.remove_waiting(slot)
+        } else {
+            self.pool
+                .remove(self.instruments.book_mut(instrument, mark), slot)
+        };
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);
         let detail = &mut self.details[slot as usize];

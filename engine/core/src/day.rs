@@ -10,7 +10,7 @@ use lockstep_record::command::{
     ArchivedDayClose, ArchivedDayOpen, ArchivedDisconnect, ArchivedLogin, ArchivedLogout,
 };
 use lockstep_record::event::{
-    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, Restated,
+    CancelReason, ConnectionEnd, Control, Event, EventSink, LoginRejectReason, Refusal, Restated,
     SystemEventCode,
 };
 use lockstep_record::{
@@ -29,8 +29,14 @@ impl StateMachine {
     ) -> Done {
         let (date, midnight) = (body.date.to_native(), body.midnight.to_native());
         let blank = trim(&body.session_name).is_empty();
-        if self.day.open || date <= self.day.date || midnight > out.timestamp.0 || blank {
-            return Done::Refused;
+        if self.day.open {
+            return Done::RefusedFor(Refusal::DayOpen);
+        }
+        if date <= self.day.date || midnight > out.timestamp.0 {
+            return Done::RefusedFor(Refusal::Date);
+        }
+        if blank {
+            return Done::RefusedFor(Refusal::Value);
         }
         self.day = Day {
             open: true,
@@ -48,6 +54,7 @@ impl StateMachine {
         });
         self.tell_all(SystemEventCode::StartOfDay, out);
         self.expire(out);
+        self.cancel_killed(out);
         self.carry_orders(out);
         self.begin_instruments_day(out);
         Done::Yes
@@ -60,7 +67,7 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         if !self.day.open {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::NoDay);
         }
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
             if self.instruments.get(id).is_defined() {
@@ -68,6 +75,7 @@ impl StateMachine {
             }
         }
         self.expire_day_orders(out);
+        self.expire_waiting(out);
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
@@ -176,8 +184,7 @@ impl StateMachine {
                 if self.sessions.is_new(order.owner, order.number) {
                     self.sessions.consume(order.owner, order.number);
                 }
-                let tick_size = self.instruments.get(order.instrument()).tick_size;
-                let price = u64::from(self.pool.tick(&order)) * u64::from(tick_size);
+                let price = self.price_of(slot);
                 let detail = &self.details[slot as usize];
                 let next = detail.next;
                 let shown = match self.extensions.of(detail.extension).max_floor {
@@ -187,7 +194,11 @@ impl StateMachine {
                 let restated = Restated {
                     user_ref: owner_ref(order.owner, order.number),
                     reason: b'R',
-                    display_quantity: Some(if order.is_hidden() { 0 } else { shown }),
+                    display_quantity: Some(if order.is_hidden() || order.is_held() {
+                        0
+                    } else {
+                        shown
+                    }),
                     display_price: Some(Price(price)),
                     secondary_reference: Some(OrderReference(detail.reference)),
                 };

@@ -5,6 +5,7 @@
 
 use crate::book::ladder::TICK_MAX;
 use crate::bounds::Bounds;
+use crate::extension::Extensions;
 use crate::grown;
 use crate::instrument::BLANK_FIRM;
 use crate::machine::{Done, StateMachine};
@@ -15,7 +16,7 @@ use crate::session::PERMITTED_FIRMS_MAX;
 use lockstep_record::command::{
     ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession,
 };
-use lockstep_record::event::{Event, EventSink, SystemEventCode};
+use lockstep_record::event::{Event, EventSink, Refusal, SystemEventCode};
 use lockstep_record::{FirmId, InstrumentId, PartTag, Record, SessionId};
 
 impl StateMachine {
@@ -25,6 +26,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
+        self.risk.grow(bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
         self.pool
@@ -32,6 +34,8 @@ impl StateMachine {
         self.extensions
             .grow(bounds.open_orders_max, bounds.instruments_max);
         self.timers.grow(bounds.instruments_max);
+        let room = Extensions::room(bounds.open_orders_max);
+        self.stops.grow(room, bounds.instruments_max, seed);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -50,8 +54,14 @@ impl StateMachine {
             .firms
             .defined()
             .any(|(id, code)| id != firm && code == body.code);
-        if !self.firms.in_bounds(firm) || body.code == BLANK_FIRM || taken {
-            return Done::Refused;
+        if !self.firms.in_bounds(firm) {
+            return Done::RefusedFor(Refusal::OutOfBounds);
+        }
+        if body.code == BLANK_FIRM {
+            return Done::RefusedFor(Refusal::Value);
+        }
+        if taken {
+            return Done::RefusedFor(Refusal::Taken);
         }
         *self.firms.code_mut(firm) = body.code;
         Done::Yes
@@ -67,20 +77,23 @@ impl StateMachine {
         let firm = FirmId(body.firm.to_native());
         let user = body.user.map(|letter| letter.to_ascii_uppercase());
         let taken = |other| other != id && self.sessions.get(other).user == user;
-        if !self.sessions.in_bounds(id)
-            || !self.firms.is_defined(firm)
-            || user == [b' '; 6]
-            || body.cancel_on_disconnect > 1
-            || body.order_entry > 1
-            || self.sessions.defined().any(taken)
-        {
-            return Done::Refused;
+        if !self.sessions.in_bounds(id) {
+            return Done::RefusedFor(Refusal::OutOfBounds);
+        }
+        if !self.firms.is_defined(firm) {
+            return Done::RefusedFor(Refusal::Undefined);
+        }
+        if user == [b' '; 6] || body.cancel_on_disconnect > 1 || body.order_entry > 1 {
+            return Done::RefusedFor(Refusal::Value);
+        }
+        if self.sessions.defined().any(taken) {
+            return Done::RefusedFor(Refusal::Taken);
         }
         let Some((permitted, permitted_count)) = self.permitted_firms(record) else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Undefined);
         };
         let Some((self_trade_group, self_trade_mode)) = self_trade(record) else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
         };
         let session = self.sessions.get_mut(id);
         let is_new = !session.defined;
@@ -135,25 +148,26 @@ impl StateMachine {
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let (tick_size, lot_size) = (body.tick_size.to_native(), body.lot_size.to_native());
-        if !self.instruments.in_bounds(id)
-            || body.symbol == [b' '; 8]
+        if !self.instruments.in_bounds(id) {
+            return Done::RefusedFor(Refusal::OutOfBounds);
+        }
+        if body.symbol == [b' '; 8]
             || !(1..=TICK_MAX).contains(&tick_size)
             || !(1..=self.features.quantity_max).contains(&lot_size)
-            || self
-                .instruments
-                .find(body.symbol)
-                .is_some_and(|other| other != id)
         {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
+        }
+        let other = self.instruments.find(body.symbol);
+        if other.is_some_and(|other| other != id) {
+            return Done::RefusedFor(Refusal::Taken);
         }
         let now = self.instruments.get(id);
         let Some(rules) = AuctionRules::of(record) else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
         };
-        if !self.instruments.is_empty(id)
-            && (now.tick_size != tick_size || now.symbol != body.symbol)
-        {
-            return Done::Refused;
+        let live = !self.instruments.is_empty(id) || self.stops.any_of(id.0);
+        if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
+            return Done::RefusedFor(Refusal::LiveOrders);
         }
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);

@@ -197,6 +197,14 @@ impl Digest {
                 let which = u64::from(instrument.0) << 8 | u64::from(*cross_type);
                 (40, fold([which, price.0, *quantity, 0]))
             }
+            Control::OperatorAnswered {
+                request,
+                sequence,
+                refusal,
+            } => {
+                let why = refusal.map_or(0, |why| why as u64);
+                (48, fold([*request, sequence.0, why, 0]))
+            }
         };
         self.absorb(kind, folded);
     }

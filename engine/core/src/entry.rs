@@ -92,7 +92,7 @@ impl StateMachine {
         let firm = self
             .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
-        if self.sessions.get(session).is_disabled(firm) {
+        if self.sessions.get(session).is_disabled(firm) || !self.operator_allows(session, firm) {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -101,11 +101,15 @@ impl StateMachine {
         }
         let admitted = self.check_wanted(instrument, wanted, options)?;
         let book = self.instruments.book(instrument, admitted.book);
-        let full = admitted.rests_at.is_some_and(|tick| {
-            self.pool.is_full()
-                || (admitted.is_extended() && self.extensions.is_full())
-                || self.pool.lacks_level(book, admitted.lane(), tick)
-        });
+        let full = if admitted.stop {
+            self.pool.is_full() || self.extensions.is_full()
+        } else {
+            admitted.rests_at.is_some_and(|tick| {
+                self.pool.is_full()
+                    || (admitted.is_extended() && self.extensions.is_full())
+                    || self.pool.lacks_level(book, admitted.lane(), tick)
+            })
+        };
         if full {
             Err(RejectReason::Other)
         } else {
@@ -163,10 +167,10 @@ impl StateMachine {
             open: wanted.quantity,
             executed: 0,
             min_quantity: options.min_quantity,
-            self_trade: self.self_trade_of(owner, options),
+            self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.trade_and_rest(&aggressor, detail, out);
+        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
     }
 
     /// Lets an order trade; what is left rests or is cancelled.
@@ -247,6 +251,10 @@ impl StateMachine {
         let book = self
             .instruments
             .book_mut(order.instrument, order.admitted.book);
+        if self.pool.lacks_level(book, order.admitted.lane(), tick) {
+            // A stop finds out only now; for all others it was seen at entry.
+            return self.cancel_entering(order, left, CancelReason::System, out);
+        }
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
         self.details[slot as usize] = detail;
         self.sessions.link(&mut self.details, session, slot);
@@ -268,11 +276,11 @@ impl StateMachine {
             expire_time,
             max_floor,
             reserve,
-            instrument: order.instrument.0,
             ..Extension::NONE
         };
         let detail = &mut self.details[slot as usize];
         detail.extension = self.extensions.add(extension, detail.reference, slot);
+        self.extensions.link(detail.extension, order.instrument);
     }
 
     /// Cancels what does not come to rest of an order that has been accepted.
@@ -302,8 +310,8 @@ impl StateMachine {
 
     /// The self-trade prevention of an order: its own, or its session's.
     #[inline(always)]
-    pub(crate) fn self_trade_of(&self, owner: u32, options: &Options) -> u8 {
-        match options.self_trade_prevention {
+    pub(crate) fn self_trade_of(&self, owner: u32, own: u8) -> u8 {
+        match own {
             0 => self.sessions.get(owner_session(owner)).self_trade_mode,
             own => own,
         }

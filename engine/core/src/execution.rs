@@ -233,10 +233,12 @@ impl StateMachine {
         );
         if traded != 0 {
             let trades = (self.last_match - first_match) as u32;
-            let [first, last] = [first, last].map(|tick| tick * instrument.tick_size);
+            let tick_size = instrument.tick_size;
+            let [low, high] = [first, last].map(|tick| tick * tick_size);
             instrument
                 .statistics
-                .traded(first, last, u64::from(traded), trades);
+                .traded(low, high, u64::from(traded), trades);
+            self.traded_at(order.instrument, first, last);
         }
         Outcome { left, traded }
     }

@@ -24,8 +24,9 @@ pub(crate) struct Extension {
     pub at: u32,
     /// Of its order.
     pub slot: u32,
+    /// In whose list of reserve orders it is; 0 = in none.
     pub instrument: u32,
-    /// Behind and before it among the reserve orders of its instrument, oldest order reference first.
+    /// Behind and before it in that list, oldest order reference first.
     pub next: u32,
     pub prev: u32,
 }
@@ -157,9 +158,6 @@ impl Extensions {
             slot,
             ..extension
         };
-        if extension.max_floor != 0 {
-            self.link(index);
-        }
         self.live += 1;
         self.reserve += u64::from(extension.reserve);
         if extension.deadline != Timestamp(0) {
@@ -178,7 +176,7 @@ impl Extensions {
     /// Takes the extension of an order that leaves.
     pub fn remove(&mut self, index: u32) -> Extension {
         let extension = self.table[index as usize];
-        if extension.max_floor != 0 {
+        if extension.instrument != 0 {
             self.unlink(index);
         }
         self.live -= 1;
@@ -204,9 +202,14 @@ impl Extensions {
         self.reserves[instrument.0 as usize].0
     }
 
-    /// Behind all others of its instrument: it has just got the highest order reference.
-    fn link(&mut self, index: u32) {
-        let ends = &mut self.reserves[self.table[index as usize].instrument as usize];
+    /// Puts a reserve order that rests behind all others of its instrument: it has the highest order
+    /// reference. Does nothing for another order.
+    pub fn link(&mut self, index: u32, instrument: InstrumentId) {
+        if self.table[index as usize].max_floor == 0 {
+            return;
+        }
+        self.table[index as usize].instrument = instrument.0;
+        let ends = &mut self.reserves[instrument.0 as usize];
         let last = ends.1;
         ends.1 = index;
         if last == NONE {

@@ -32,3 +32,10 @@ impl Default for Features {
 }
 
 const _: () = assert!(1_999_999_900 <= crate::book::TICK_MAX as u64);
+
+impl Features {
+    /// Whether arithmetic on ticks and quantities that these rules admit cannot overflow.
+    pub(crate) fn are_legal(&self) -> bool {
+        self.price_max <= u64::from(crate::book::TICK_MAX) && self.quantity_max <= 1 << 30
+    }
+}

@@ -1,223 +1,340 @@
 //! The canonical image of the state: every field that can influence an outcome, in one fixed order,
-//! independent of slots, tables and hashes. Its SHA-256 is the state hash.
+//! independent of slots, tables and hashes. Its SHA-256 is the state hash; a snapshot is its bytes.
 //!
-//! Each structure is taken apart without `..`, so that a new field does not compile until somebody has
-//! decided here whether it is part of the image. Integers little-endian; counts before lists. (Snapshots
-//! will be written from the same walk; loading one and migrating it belong here too.)
+//! Each structure is taken apart here **once**, without `..`, by a function that both writes and reads it
+//! (`walk.rs`): a new field does not compile until somebody has put it into its `walk_*` function, and then
+//! it is hashed, saved and loaded. A new list gets a `write_*` here and its `read_*` in `load.rs`. What
+//! `load` accepts passes `check_invariants`, and is written again with the same bytes.
+
+mod load;
+mod walk;
 
 use crate::book::pool::{Book, LANES, Order};
 use crate::bounds::Bounds;
 use crate::digest::Digest;
+use crate::extension::Extension;
 use crate::features::Features;
 use crate::instrument::{BookMark, Instrument};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::phase::{AuctionRules, Phase, Schedule};
-use crate::session::Session;
+use crate::risk::Firm;
+use crate::session::{PERMITTED_FIRMS_MAX, Session};
+use crate::state::TradingState;
 use crate::statistics::Statistics;
+use crate::stop::{Trigger, Waiting};
+use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+pub(crate) use walk::Walk;
+use walk::Writer;
 
-/// Version of the image's layout, its first field.
-const IMAGE_VERSION: u32 = 1;
+/// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
+pub const IMAGE_VERSION: u32 = 5;
 
-/// Receives the image front to back.
-pub(crate) struct Image<'a> {
-    put: &'a mut dyn FnMut(&[u8]),
+/// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u32)]
+pub enum Section {
+    /// Place in the log, digest.
+    Position = 1,
+    /// Bounds, features, day, last numbers given, counters, firms.
+    Venue = 2,
+    Sessions = 3,
+    /// Instruments with their live orders.
+    Books = 4,
+    /// What the operator lets the venue and firms do.
+    Risk = 5,
+    /// Live orders that wait out of their books.
+    Waiting = 6,
 }
 
-impl Image<'_> {
+impl Section {
+    pub const ALL: [Self; 6] = [
+        Self::Position,
+        Self::Venue,
+        Self::Sessions,
+        Self::Books,
+        Self::Risk,
+        Self::Waiting,
+    ];
+
+    /// The section of a tag in a file.
+    pub fn from_u32(tag: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|section| *section as u32 == tag)
+    }
+}
+
+/// Receives the image front to back.
+pub trait ImageSink {
+    fn section(&mut self, section: Section);
+    fn bytes(&mut self, bytes: &[u8]);
+}
+
+/// The state hash of an image that comes in pieces: SHA-256 over each section's tag (u32) and bytes.
+#[derive(Clone, Default, Debug)]
+pub struct ImageHash(Sha256);
+
+impl ImageHash {
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+impl ImageSink for ImageHash {
+    fn section(&mut self, section: Section) {
+        self.0.update((section as u32).to_le_bytes());
+    }
     fn bytes(&mut self, bytes: &[u8]) {
-        (self.put)(bytes);
+        self.0.update(bytes);
     }
-    fn u8(&mut self, value: u8) {
-        self.bytes(&[value]);
-    }
-    fn u16(&mut self, value: u16) {
-        self.bytes(&value.to_le_bytes());
-    }
-    fn u32(&mut self, value: u32) {
-        self.bytes(&value.to_le_bytes());
-    }
-    fn u64(&mut self, value: u64) {
-        self.bytes(&value.to_le_bytes());
-    }
-    fn flag(&mut self, value: bool) {
-        self.u8(u8::from(value));
-    }
+}
+
+/// Why an image cannot be loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum LoadError {
+    #[error(
+        "the image has version {found}, this binary reads {IMAGE_VERSION}: replay the log instead, or run the binary that made it"
+    )]
+    Version { found: u32 },
+    #[error("section {wanted:?} is missing, {found:?} is in its place")]
+    Section {
+        wanted: Section,
+        found: Option<Section>,
+    },
+    #[error("section {section:?} follows the last one")]
+    Unknown { section: Section },
+    #[error("section {section:?} ends within a field")]
+    Truncated { section: Section },
+    #[error("section {section:?} has {bytes} bytes behind its last field")]
+    Trailing { section: Section, bytes: usize },
+    #[error("section {section:?}: {what}")]
+    Value {
+        section: Section,
+        what: &'static str,
+    },
+    #[error("the state has {bound} {wanted}, this node holds {held}: raise its capacity")]
+    Capacity {
+        bound: &'static str,
+        wanted: u32,
+        held: u32,
+    },
+    #[error("the loaded state contradicts itself: {0}")]
+    Invariant(#[from] InvariantError),
 }
 
 impl StateMachine {
     /// SHA-256 over every field that can influence an outcome. Equal states have equal hashes however
     /// they came about; it walks the whole state and is not for the hot path.
     pub fn state_hash(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        self.write_image(&mut |bytes| hash.update(bytes));
-        hash.finalize().into()
+        let mut hash = ImageHash::default();
+        self.write_image(&mut hash);
+        hash.finish()
     }
 
-    /// Writes the whole image.
-    pub(crate) fn write_image(&self, put: &mut dyn FnMut(&[u8])) {
-        let mut image = Image { put };
-        image.u32(IMAGE_VERSION);
-        write_position(&self.position, self.digest, &mut image);
-        self.write_content(&mut image);
+    /// Writes the whole image. Walks the whole state and is not for the hot path.
+    pub fn write_image(&self, sink: &mut dyn ImageSink) {
+        let mut writer = Writer::new(sink);
+        writer.section(Section::Position);
+        writer.put(IMAGE_VERSION);
+        let (mut position, mut digest) = (self.position, self.digest);
+        walk_position(&mut writer, &mut position, &mut digest);
+        self.write_content(&mut writer);
     }
 
     /// All but the place in the log and the digest, which tell how the state came about.
-    fn write_content(&self, image: &mut Image<'_>) {
+    fn write_content(&self, writer: &mut Writer<'_>) {
         let Self {
             capacity: _, // the process's, not the log's
             bounds,
             features,
             position: _, // written by write_image
             day,
-            firms,
-            sessions,
-            instruments,
-            pool: _,       // written book by book
-            details: _,    // written order by order
-            extensions: _, // written order by order
-            timers: _,     // the earliest of each instrument's times
+            firms: _,       // written by write_firms
+            sessions: _,    // written by write_sessions
+            instruments: _, // written by write_books
+            pool: _,        // written book by book
+            details: _,     // written order by order
+            extensions: _,  // written order by order
+            timers: _,      // the earliest of each instrument's times
             random,
+            stops: _, // written by write_waiting
+            risk: _,  // written by write_risk
             last_reference,
             last_match,
             counters,
             digest: _,  // written by write_image
             stopped: _, // such a state is not used
         } = self;
-        write_bounds(bounds, image);
-        write_features(features, image);
-        write_day(day, image);
-        image.u64(*last_reference);
-        image.u64(*last_match);
-        image.u64(random.0);
-        write_counters(counters, image);
-        image.u32(firms.defined().count() as u32);
-        for (id, code) in firms.defined() {
-            image.u32(id.0);
-            image.bytes(&code);
-        }
-        image.u32(sessions.defined().count() as u32);
-        for id in sessions.defined() {
-            self.write_session(id, image);
-        }
-        image.u32(instruments.defined().count() as u32);
-        for id in instruments.defined() {
-            self.write_instrument(id, image);
+        writer.section(Section::Venue);
+        walk_bounds(writer, &mut bounds.clone());
+        walk_features(writer, &mut features.clone());
+        walk_day(writer, &mut day.clone());
+        walk_last_numbers(writer, &mut last_reference.clone(), &mut last_match.clone());
+        walk_counters(writer, &mut counters.clone());
+        writer.u64(&mut random.0.clone());
+        self.write_firms(writer);
+        writer.section(Section::Sessions);
+        self.write_sessions(writer);
+        writer.section(Section::Books);
+        self.write_books(writer);
+        writer.section(Section::Risk);
+        self.write_risk(writer);
+        writer.section(Section::Waiting);
+        self.write_waiting(writer);
+        writer.flush();
+    }
+
+    fn write_firms(&self, writer: &mut Writer<'_>) {
+        writer.put(self.firms.defined().count() as u32);
+        for (id, mut code) in self.firms.defined() {
+            writer.put(id.0);
+            writer.bytes(&mut code);
         }
     }
 
-    fn write_session(&self, id: SessionId, image: &mut Image<'_>) {
-        let Session {
-            defined: _, // only defined ones are written
-            connected,
-            cancel_on_disconnect,
-            order_entry,
-            gateway,
-            epoch,
-            number: _, // written with the other channels'
-            connection,
-            next_outbound,
-            firm,
-            first_order: _, // the list holds the session's live orders by reference
-            last_order: _,
-            open_orders: _,
-            user,
-            permitted,
-            permitted_count,
-            disabled,
-            self_trade_group,
-            self_trade_mode,
-        } = self.sessions.get(id);
-        image.u32(id.0);
-        image.flag(*connected);
-        image.flag(*cancel_on_disconnect);
-        image.flag(*order_entry);
-        image.u16(gateway.0);
-        image.u32(epoch.0);
-        image.u64(*connection);
-        image.u64(*next_outbound);
-        image.u32(firm.0);
-        image.bytes(user);
-        image.u8(*permitted_count);
-        for firm in &permitted[..usize::from(*permitted_count)] {
-            image.u32(firm.0);
+    /// The venue's, then each defined firm's, by id.
+    fn write_risk(&self, writer: &mut Writer<'_>) {
+        let mut venue = self.risk.entry;
+        venue.walk(writer);
+        for (id, _) in self.firms.defined() {
+            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
-        image.u32(*disabled);
-        image.u32(*self_trade_group);
-        image.u8(*self_trade_mode);
+    }
+
+    fn write_sessions(&self, writer: &mut Writer<'_>) {
+        writer.put(self.sessions.defined().count() as u32);
+        for id in self.sessions.defined() {
+            writer.put(id.0);
+            walk_session(writer, &mut self.sessions.get(id).clone());
+            self.write_numbers(id, writer);
+        }
+    }
+
+    /// Last numbers of the channels that were used today, by channel.
+    fn write_numbers(&self, id: SessionId, writer: &mut Writer<'_>) {
         let used = self.sessions.numbers(id).filter(|(_, last)| *last != 0);
-        image.u32(used.clone().count() as u32);
-        for (channel, last) in used {
-            image.u8(channel);
-            image.u32(last);
+        writer.put(used.clone().count() as u32);
+        for (mut channel, mut last) in used {
+            writer.u8(&mut channel);
+            writer.u32(&mut last);
         }
     }
 
-    fn write_extension(&self, slot: u32, image: &mut Image<'_>) {
-        let extension = self.extensions.of(self.details[slot as usize].extension);
-        image.u64(extension.deadline.0);
-        image.u32(extension.expire_time);
-        image.u32(extension.max_floor);
-        image.u32(extension.reserve);
+    fn write_books(&self, writer: &mut Writer<'_>) {
+        writer.put(self.instruments.defined().count() as u32);
+        for id in self.instruments.defined() {
+            self.write_book(id, writer);
+        }
     }
 
-    fn write_instrument(&self, id: InstrumentId, image: &mut Image<'_>) {
-        let Instrument {
-            symbol,
-            tick_size,
-            lot_size,
-            state,
-            collared: _, // says whether its rules have a collar
-            book: _,     // written below, with the others
-            statistics,
-        } = self.instruments.get(id);
-        image.u32(id.0);
-        image.bytes(symbol);
-        image.u32(*tick_size);
-        image.u32(*lot_size);
-        image.u8(*state as u8);
-        write_statistics(statistics, image);
-        write_phase(self.instruments.phase(id), image);
+    fn write_book(&self, id: InstrumentId, writer: &mut Writer<'_>) {
+        let mut instrument = *self.instruments.get(id);
+        writer.put(id.0);
+        walk_instrument(writer, &mut instrument);
+        walk_phase(writer, &mut self.instruments.phase(id).clone());
         for mark in BookMark::ALL {
-            self.write_book(self.instruments.book(id, mark), image);
+            self.write_ladders(self.instruments.book(id, mark), writer);
         }
     }
 
-    fn write_book(&self, book: &Book, image: &mut Image<'_>) {
+    fn write_ladders(&self, book: &Book, writer: &mut Writer<'_>) {
         for lane in 0..LANES {
             let mut at = None;
             while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
                 at = Some(level);
-                image.u32(tick);
-                image.u32(self.pool.level_orders(level).count() as u32);
+                writer.put(tick);
+                writer.put(self.pool.level_orders(level).count() as u32);
                 for slot in self.pool.level_orders(level) {
-                    self.write_extension(slot, image);
-                    write_order(self.pool.order(slot), &self.details[slot as usize], image);
+                    self.write_order(slot, writer);
                 }
             }
             // Ends the ladder: no level lies there.
-            image.u32(u32::MAX);
+            writer.put(NONE);
+        }
+    }
+
+    #[inline(always)]
+    fn write_order(&self, slot: u32, writer: &mut Writer<'_>) {
+        let (mut order, mut detail) = (*self.pool.order(slot), self.details[slot as usize]);
+        walk_order(writer, &mut order, &mut detail);
+        let mut extended = detail.extension != NONE;
+        writer.flag(&mut extended);
+        if extended {
+            walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
         }
     }
 }
 
-fn write_position(position: &Position, digest: Digest, image: &mut Image<'_>) {
+impl StateMachine {
+    /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
+    /// instrument, in the order in which they will act.
+    fn write_waiting(&self, writer: &mut Writer<'_>) {
+        writer.put(self.stops.count());
+        for id in self.sessions.defined() {
+            let mut slot = self.sessions.get(id).first_order;
+            while slot != NONE {
+                let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+                if order.is_held() {
+                    writer.put(order.book());
+                    writer.put(order.lane() as u32);
+                    self.write_order(slot, writer);
+                    let (waiting, trigger) = (
+                        self.stops.get(detail.extension),
+                        self.stops.trigger(detail.extension),
+                    );
+                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                }
+                slot = detail.next;
+            }
+        }
+        let triggered = || {
+            let of = |id: InstrumentId| self.stops.triggered(id.0);
+            self.instruments.defined().flat_map(of)
+        };
+        writer.put(triggered().count() as u32);
+        for index in triggered() {
+            let order = self.pool.order(self.stops.get(index).slot);
+            writer.put(order.owner);
+            writer.put(order.number);
+        }
+    }
+}
+
+fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {
+    let Waiting {
+        slot: _,
+        reference: _, // written with the order
+        price,
+        side: _, // the order's
+    } = waiting;
+    let Trigger {
+        extreme,
+        offset,
+        fixed,
+    } = trigger;
+    walk.u64(price);
+    walk.u32(extreme);
+    walk.u32(offset);
+    walk.u32(fixed);
+}
+
+fn walk_position(walk: &mut impl Walk, position: &mut Position, digest: &mut Digest) {
     let Position {
         term,
         index,
         sequence,
         timestamp,
     } = position;
-    image.u64(term.0);
-    image.u64(index.0);
-    image.u64(sequence.0);
-    image.u64(timestamp.0);
-    image.u64(digest.0);
+    walk.u64(&mut term.0);
+    walk.u64(&mut index.0);
+    walk.u64(&mut sequence.0);
+    walk.u64(&mut timestamp.0);
+    walk.u64(&mut digest.0);
 }
 
-fn write_bounds(bounds: &Bounds, image: &mut Image<'_>) {
+fn walk_bounds(walk: &mut impl Walk, bounds: &mut Bounds) {
     let Bounds {
         open_orders_max,
         instruments_max,
@@ -225,18 +342,14 @@ fn write_bounds(bounds: &Bounds, image: &mut Image<'_>) {
         firms_max,
         price_levels_max,
     } = bounds;
-    for bound in [
-        open_orders_max,
-        instruments_max,
-        sessions_max,
-        firms_max,
-        price_levels_max,
-    ] {
-        image.u32(*bound);
-    }
+    walk.u32(open_orders_max);
+    walk.u32(instruments_max);
+    walk.u32(sessions_max);
+    walk.u32(firms_max);
+    walk.u32(price_levels_max);
 }
 
-fn write_features(features: &Features, image: &mut Image<'_>) {
+fn walk_features(walk: &mut impl Walk, features: &mut Features) {
     let Features {
         set_version,
         price_max,
@@ -244,38 +357,118 @@ fn write_features(features: &Features, image: &mut Image<'_>) {
         quantity_max,
         displays_max,
     } = features;
-    image.u64(*set_version);
-    image.u64(*price_max);
-    image.u64(*market_price_min);
-    image.u32(*quantity_max);
-    image.u32(*displays_max);
+    walk.u64(set_version);
+    walk.u64(price_max);
+    walk.u64(market_price_min);
+    walk.u32(quantity_max);
+    walk.u32(displays_max);
 }
 
-fn write_day(day: &Day, image: &mut Image<'_>) {
+fn walk_day(walk: &mut impl Walk, day: &mut Day) {
     let Day {
         open,
         date,
         midnight,
         session_name,
     } = day;
-    image.flag(*open);
-    image.u32(*date);
-    image.u64(*midnight);
-    image.bytes(session_name);
+    walk.flag(open);
+    walk.u32(date);
+    walk.u64(midnight);
+    walk.bytes(session_name);
 }
 
-fn write_counters(counters: &Counters, image: &mut Image<'_>) {
+fn walk_last_numbers(walk: &mut impl Walk, last_reference: &mut u64, last_match: &mut u64) {
+    walk.u64(last_reference);
+    walk.u64(last_match);
+}
+
+fn walk_counters(walk: &mut impl Walk, counters: &mut Counters) {
     let Counters {
         stale,
         refused,
         silent,
     } = counters;
-    image.u64(*stale);
-    image.u64(*refused);
-    image.u64(*silent);
+    walk.u64(stale);
+    walk.u64(refused);
+    walk.u64(silent);
 }
 
-fn write_statistics(statistics: &Statistics, image: &mut Image<'_>) {
+fn walk_session(walk: &mut impl Walk, session: &mut Session) {
+    let Session {
+        defined: _, // only defined ones are written
+        connected,
+        cancel_on_disconnect,
+        order_entry,
+        entry,
+        gateway,
+        epoch,
+        number: _, // written with the other channels'
+        connection,
+        next_outbound,
+        firm,
+        first_order: _, // the list holds the session's live orders by reference
+        last_order: _,
+        open_orders: _,
+        user,
+        permitted,
+        permitted_count,
+        disabled,
+        self_trade_group,
+        self_trade_mode,
+    } = session;
+    walk.flag(connected);
+    walk.flag(cancel_on_disconnect);
+    walk.flag(order_entry);
+    entry.walk(walk);
+    walk.u16(&mut gateway.0);
+    walk.u32(&mut epoch.0);
+    walk.u64(connection);
+    walk.u64(next_outbound);
+    walk.u32(&mut firm.0);
+    walk.bytes(user);
+    walk.u8(permitted_count);
+    if usize::from(*permitted_count) > PERMITTED_FIRMS_MAX {
+        walk.refuse("a session has too many permitted firms");
+        *permitted_count = 0;
+    }
+    for firm in &mut permitted[..usize::from(*permitted_count)] {
+        walk.u32(&mut firm.0);
+    }
+    walk.u32(disabled);
+    walk.u32(self_trade_group);
+    walk.u8(self_trade_mode);
+}
+
+fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
+    let Firm { entry } = firm;
+    entry.walk(walk);
+}
+
+fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
+    let Instrument {
+        symbol,
+        tick_size,
+        lot_size,
+        state,
+        last_price,
+        collared: _, // says whether its rules have a collar
+        book: _,     // written level by level
+        statistics,
+    } = instrument;
+    walk.bytes(symbol);
+    walk.u32(tick_size);
+    walk.u32(lot_size);
+    walk.u32(last_price);
+    let mut letter = *state as u8;
+    walk.u8(&mut letter);
+    match TradingState::from_u8(letter) {
+        Some(known) => *state = known,
+        None => walk.refuse("a trading state is unknown"),
+    }
+    walk_statistics(walk, statistics);
+}
+
+fn walk_statistics(walk: &mut impl Walk, statistics: &mut Statistics) {
     let Statistics {
         open_price,
         high_price,
@@ -286,21 +479,17 @@ fn write_statistics(statistics: &Statistics, image: &mut Image<'_>) {
         trade_count,
         volume,
     } = statistics;
-    for number in [
-        open_price,
-        high_price,
-        low_price,
-        last_price,
-        closing_price,
-        previous_close_price,
-        trade_count,
-    ] {
-        image.u32(*number);
-    }
-    image.u64(*volume);
+    walk.u32(open_price);
+    walk.u32(high_price);
+    walk.u32(low_price);
+    walk.u32(last_price);
+    walk.u32(closing_price);
+    walk.u32(previous_close_price);
+    walk.u32(trade_count);
+    walk.u64(volume);
 }
 
-fn write_phase(phase: &Phase, image: &mut Image<'_>) {
+fn walk_phase(walk: &mut impl Walk, phase: &mut Phase) {
     let Phase {
         schedule:
             Schedule {
@@ -311,36 +500,51 @@ fn write_phase(phase: &Phase, image: &mut Image<'_>) {
         call_ends,
         next_state,
         indicates,
-        rules:
-            AuctionRules {
-                static_collar,
-                dynamic_collar,
-                collar_action,
-                duration_ms,
-                random_end_ms,
-                indication_interval_ms,
-            },
+        rules,
         reference_price,
-        call: _, // written with the instrument's own book
+        call: _, // written level by level behind the instrument's own book
         close: _,
     } = phase;
-    for number in times_ms.iter().chain([
-        schedule_random_end_ms,
+    for time in times_ms {
+        walk.u32(time);
+    }
+    walk.u32(schedule_random_end_ms);
+    walk.u8(next_scheduled);
+    walk.u64(&mut call_ends.0);
+    let mut letter = *next_state as u8;
+    walk.u8(&mut letter);
+    match TradingState::from_u8(letter) {
+        Some(known @ (TradingState::Trading | TradingState::Closed)) => *next_state = known,
+        _ => walk.refuse("a call ends in no state that may follow"),
+    }
+    walk.u64(&mut indicates.0);
+    walk_rules(walk, rules);
+    walk.u32(reference_price);
+    if !phase.is_legal() {
+        walk.refuse("a schedule or a rule of auctions is not legal");
+    }
+}
+
+fn walk_rules(walk: &mut impl Walk, rules: &mut AuctionRules) {
+    let AuctionRules {
         static_collar,
         dynamic_collar,
+        collar_action,
         duration_ms,
         random_end_ms,
         indication_interval_ms,
-        reference_price,
-    ]) {
-        image.u32(*number);
-    }
-    image.bytes(&[*next_scheduled, *next_state as u8, *collar_action]);
-    image.u64(call_ends.0);
-    image.u64(indicates.0);
+    } = rules;
+    walk.u32(static_collar);
+    walk.u32(dynamic_collar);
+    walk.u8(collar_action);
+    walk.u32(duration_ms);
+    walk.u32(random_end_ms);
+    walk.u32(indication_interval_ms);
 }
 
-fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
+/// Price, side and display are those of the level it is written under.
+#[inline(always)]
+fn walk_order(walk: &mut impl Walk, order: &mut Order, detail: &mut Detail) {
     let Order {
         next: _, // priority is the order of writing
         prev: _,
@@ -368,19 +572,45 @@ fn write_order(order: &Order, detail: &Detail, image: &mut Image<'_>) {
         trade_now,
         post_only,
         self_trade,
-        extension: _, // written beside
+        extension: _, // written behind
     } = detail;
-    image.u32(*owner);
-    image.u32(*number);
-    image.u32(*open);
-    image.u32(*executed);
-    image.u64(*reference);
-    image.bytes(client_order_id);
-    image.u16(*firm);
-    image.u16(*group_id);
-    image.bytes(&[*kept, *side, *time_in_force, *display]);
-    image.bytes(&[*capacity, *cross_type, *customer_type, *trade_now]);
-    image.bytes(&[*post_only, *self_trade]);
+    walk.u32(owner);
+    walk.u32(number);
+    walk.u32(open);
+    walk.u32(executed);
+    walk.u64(reference);
+    walk.bytes(client_order_id);
+    walk.u16(firm);
+    walk.u16(group_id);
+    walk.u8(kept);
+    walk.u8(side);
+    walk.u8(time_in_force);
+    walk.u8(display);
+    walk.u8(capacity);
+    walk.u8(cross_type);
+    walk.u8(customer_type);
+    walk.u8(trade_now);
+    walk.u8(post_only);
+    walk.u8(self_trade);
+}
+
+/// Behind an order that has one, which a flag says.
+fn walk_extension(walk: &mut impl Walk, extension: &mut Extension) {
+    let Extension {
+        deadline,
+        expire_time,
+        max_floor,
+        reserve,
+        at: _, // the heap is by (deadline, reference)
+        slot: _,
+        instrument: _, // the list is by instrument and reference
+        next: _,
+        prev: _,
+    } = extension;
+    walk.u64(&mut deadline.0);
+    walk.u32(expire_time);
+    walk.u32(max_floor);
+    walk.u32(reserve);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::bounds::Bounds;
 use crate::features::Features;
 use crate::instrument::BookMark;
 use crate::machine::{Counters, StateMachine};
+pub use crate::risk::EntryState;
 use crate::session::{owner_ref, owner_session};
 pub use crate::state::TradingState;
 pub use crate::statistics::Statistics;
@@ -29,6 +30,8 @@ pub struct DayView {
 pub struct FirmView {
     pub firm: FirmId,
     pub code: [u8; 4],
+    /// What the operator lets it enter.
+    pub entry: EntryState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +45,8 @@ pub struct SessionView {
     pub next_outbound: StreamNumber,
     pub open_orders: u32,
     pub order_entry: bool,
+    /// What the operator lets it enter.
+    pub entry: EntryState,
     pub cancel_on_disconnect: bool,
 }
 
@@ -112,6 +117,8 @@ pub struct OrderView {
     pub client_order_id: [u8; 14],
     /// When it expires; 0 = it does not by itself.
     pub deadline: Timestamp,
+    /// The trade price that triggers it, as it is now, if it waits out of the book for one.
+    pub trigger: Option<Price>,
 }
 
 impl StateMachine {
@@ -162,9 +169,16 @@ impl StateMachine {
 
     /// Defined firms by id.
     pub fn firms(&self) -> impl Iterator<Item = FirmView> + '_ {
-        self.firms
-            .defined()
-            .map(|(firm, code)| FirmView { firm, code })
+        self.firms.defined().map(|(firm, code)| FirmView {
+            firm,
+            code,
+            entry: self.risk.firm(firm).entry,
+        })
+    }
+
+    /// What the operator lets the whole venue enter.
+    pub fn venue_entry(&self) -> EntryState {
+        self.risk.entry
     }
 
     /// Defined sessions by id.
@@ -182,6 +196,7 @@ impl StateMachine {
             next_outbound: StreamNumber(session.next_outbound),
             open_orders: session.open_orders,
             order_entry: session.order_entry,
+            entry: session.entry,
             cancel_on_disconnect: session.cancel_on_disconnect,
         })
     }
@@ -205,16 +220,26 @@ impl StateMachine {
 
     /// Defined instruments by id.
     pub fn instruments(&self) -> impl Iterator<Item = InstrumentView> + '_ {
-        self.instruments.defined().map(|id| {
-            let instrument = self.instruments.get(id);
-            InstrumentView {
-                instrument: id,
-                symbol: instrument.symbol,
-                tick_size: instrument.tick_size,
-                lot_size: instrument.lot_size,
-                state: instrument.state,
-            }
-        })
+        self.instruments
+            .defined()
+            .map(|id| self.instrument_view(id))
+    }
+
+    fn instrument_view(&self, id: InstrumentId) -> InstrumentView {
+        let instrument = self.instruments.get(id);
+        InstrumentView {
+            instrument: id,
+            symbol: instrument.symbol,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            state: instrument.state,
+        }
+    }
+
+    /// A defined instrument.
+    pub fn instrument(&self, id: InstrumentId) -> Option<InstrumentView> {
+        let defined = self.instruments.in_bounds(id) && self.instruments.get(id).is_defined();
+        defined.then(|| self.instrument_view(id))
     }
 
     /// The instrument of a symbol (padded right with spaces).
@@ -322,20 +347,13 @@ impl StateMachine {
         let order = self.pool.order(slot);
         let detail = &self.details[slot as usize];
         let instrument = order.instrument();
-        let tick_size = self.instruments.get(instrument).tick_size;
-        let at_market = order.mark() != BookMark::Own && self.pool.is_at_market(order);
-        let price = if at_market {
-            self.features.market_price_min
-        } else {
-            u64::from(self.pool.tick(order)) * u64::from(tick_size)
-        };
         OrderView {
             session: owner_session(order.owner),
             user_ref: owner_ref(order.owner, order.number),
             instrument,
             reference: OrderReference(detail.reference),
             side: detail.side,
-            price: Price(price),
+            price: Price(self.price_of(slot)),
             open: self.open_of(slot),
             shown: order.open,
             executed: order.executed,
@@ -345,6 +363,7 @@ impl StateMachine {
             firm: detail.firm(),
             client_order_id: detail.client_order_id,
             deadline: self.extensions.of(detail.extension).deadline,
+            trigger: self.trigger_price(slot),
         }
     }
 }

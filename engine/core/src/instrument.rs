@@ -57,6 +57,8 @@ pub(crate) struct Instrument {
     pub state: TradingState,
     /// Whether a collar bounds what orders take.
     pub collared: bool,
+    /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
+    pub last_price: u32,
     pub book: Book,
     pub statistics: Statistics,
 }
@@ -67,6 +69,7 @@ const UNDEFINED: Instrument = Instrument {
     lot_size: 0,
     state: TradingState::Trading,
     collared: false,
+    last_price: 0,
     book: Book::new(0),
     statistics: Statistics::NONE,
 };
@@ -223,6 +226,10 @@ impl Instruments {
         let instrument = &mut self.table[id.0 as usize];
         let before = instrument.is_defined().then_some(instrument.symbol);
         instrument.symbol = symbol;
+        if instrument.tick_size != tick_size {
+            // It might lie between the new ticks.
+            instrument.last_price = 0;
+        }
         instrument.tick_size = tick_size;
         instrument.lot_size = lot_size;
         match before {

@@ -26,6 +26,7 @@ impl StateMachine {
             orders += in_book;
             levels += on_levels;
         }
+        orders += self.stops.check().map_err(state)?;
         if orders != self.pool.live() {
             return Err(state(
                 "the books and the pool disagree on the number of live orders",
@@ -96,7 +97,8 @@ impl StateMachine {
         if state == TradingState::Closed && !phase.close.is_empty() {
             return Err("an order for the closing auction is left after the close");
         }
-        if !self.day.open && !(phase.call.is_empty() && phase.close.is_empty()) {
+        let waits = !phase.call.is_empty() || !phase.close.is_empty();
+        if waits && !self.day.open {
             return Err("an order for an auction outlived the day");
         }
         let timed = phase.call_ends != Timestamp(0) || phase.indicates != Timestamp(0);
@@ -195,6 +197,7 @@ impl StateMachine {
             if detail.prev != last || detail.reference <= last_reference {
                 return Err(state("a session's list is not by order reference"));
             }
+            self.check_waiting(slot)?;
             count += 1;
             extended += u32::from(detail.extension != NONE);
             if count > session.open_orders {

@@ -14,15 +14,18 @@ use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::phase::Timers;
 use crate::random::Random;
+use crate::risk::Risk;
 use crate::session::Sessions;
+use crate::stop::Stops;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
     AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
     DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    ReplaceOrder, SetBounds, SetInstrumentState, SetReferencePrice, SetSchedule, StartAuction,
+    OperatorCancel, OperatorMassCancel, ReplaceOrder, SetBounds, SetEntryState, SetInstrumentState,
+    SetReferencePrice, SetSchedule, StartAuction,
 };
-use lockstep_record::event::EventSink;
+use lockstep_record::event::{Control, EventSink, Refusal};
 use lockstep_record::{
     BatchInfo, Body, Kind, LogIndex, PartTag, Partition, Policy, Record, Sequence, SessionId, Term,
     Timestamp,
@@ -78,6 +81,8 @@ pub struct StateMachine {
     /// When instruments change by themselves.
     pub(crate) timers: Timers,
     pub(crate) random: Random,
+    pub(crate) stops: Stops,
+    pub(crate) risk: Risk,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -115,6 +120,8 @@ impl StateMachine {
             extensions: Extensions::new(),
             timers: Timers::new(),
             random: Random(0),
+            stops: Stops::new(),
+            risk: Risk::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -158,6 +165,7 @@ impl StateMachine {
             let (record, after) =
                 parsed.map_err(|error| ApplyError::Malformed { sequence, error })?;
             self.position.sequence = sequence;
+            out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
             rest = after;
         }
@@ -256,7 +264,7 @@ impl StateMachine {
             Kind::LOGIN => self.system::<Login, S>(record, out, Self::login),
             Kind::LOGOUT => self.system::<Logout, S>(record, out, Self::logout),
             Kind::DISCONNECT => self.system::<Disconnect, S>(record, out, Self::disconnect),
-            Kind::SET_BOUNDS => self.set_bounds(record),
+            Kind::SET_BOUNDS => self.set_bounds(record, out),
             Kind::DEFINE_FIRM => self.operator::<DefineFirm, S>(record, out, Self::define_firm),
             Kind::DEFINE_SESSION => {
                 self.operator::<DefineSession, S>(record, out, Self::define_session)
@@ -276,6 +284,31 @@ impl StateMachine {
             }
             Kind::DAY_OPEN => self.operator::<DayOpen, S>(record, out, Self::open_day),
             Kind::DAY_CLOSE => self.operator::<DayClose, S>(record, out, Self::close_day),
+            _ => self.apply_protection(record, out),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_protection<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+    ) -> Result<(), ApplyError> {
+        match record.header().kind {
+            Kind::SET_ENTRY_STATE => {
+                self.operator::<SetEntryState, S>(record, out, Self::set_entry_state)
+            }
+            Kind::OPERATOR_MASS_CANCEL => {
+                self.operator::<OperatorMassCancel, S>(record, out, Self::operator_mass_cancel)
+            }
+            Kind::OPERATOR_CANCEL => {
+                self.operator::<OperatorCancel, S>(record, out, Self::operator_cancel)
+            }
+            // Known to the log's format, not built here yet.
+            kind if kind.0 >= Kind::BREAK_TRADE.0 && kind.0 <= Kind::SET_GRACE.0 => {
+                self.answer_operator(record, Some(Refusal::Unspecified), out);
+                Ok(())
+            }
             _ => self.unknown(record),
         }
     }
@@ -368,11 +401,34 @@ impl StateMachine {
         };
         let known = self.check_parts(record, OPERATOR_PARTS)?;
         // A client's session cannot be the source of an operator's record.
-        let allowed = known && record.header().source.session == SessionId::NONE;
-        if !allowed || handle(self, record, body, out) == Done::Refused {
-            self.counters.refused += 1;
-        }
+        let refusal = if !known {
+            Some(Refusal::UnknownPart)
+        } else if record.header().source.session != SessionId::NONE {
+            Some(Refusal::NotOperator)
+        } else {
+            handle(self, record, body, out).refusal()
+        };
+        self.answer_operator(record, refusal, out);
         Ok(())
+    }
+
+    /// Counts a refusal and, if the sender asked for it, says what became of his record.
+    fn answer_operator<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        refusal: Option<Refusal>,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.counters.refused += u64::from(refusal.is_some());
+        let part = record.parts().find(PartTag::OPERATOR_REQUEST);
+        let request = part.and_then(|part| part.u64()).unwrap_or(0);
+        if request != 0 {
+            out.control(&Control::OperatorAnswered {
+                request,
+                sequence: self.position.sequence,
+                refusal,
+            });
+        }
     }
 
     /// Whether a record's parts are all known or may be ignored.
@@ -402,27 +458,38 @@ impl StateMachine {
         }
     }
 
-    fn set_bounds(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
+    fn set_bounds<S: EventSink>(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Outbox<'_, S>,
+    ) -> Result<(), ApplyError> {
         let Some(body) = record.body::<SetBounds>() else {
             return self.no_body::<SetBounds>(record);
         };
-        let known = self.check_parts(record, &[PartTag::OPERATOR])?;
+        let known = self.check_parts(record, &[PartTag::OPERATOR, PartTag::OPERATOR_REQUEST])?;
         let bounds = Bounds::of(body);
-        let source = record.header().source.session;
-        if !known || source != SessionId::NONE || !bounds.may_follow(&self.bounds) {
-            self.counters.refused += 1;
-            return Ok(());
+        let refusal = if !known {
+            Some(Refusal::UnknownPart)
+        } else if record.header().source.session != SessionId::NONE {
+            Some(Refusal::NotOperator)
+        } else if !bounds.may_follow(&self.bounds) {
+            Some(Refusal::BoundLowered)
+        } else {
+            None
+        };
+        if refusal.is_none() {
+            if let Some((bound, wanted, held)) = bounds.beyond(&self.capacity) {
+                let sequence = self.position.sequence;
+                return Err(ApplyError::BoundsExceedNode {
+                    sequence,
+                    bound,
+                    wanted,
+                    held,
+                });
+            }
+            self.grow(&bounds);
         }
-        if let Some((bound, wanted, held)) = bounds.beyond(&self.capacity) {
-            let sequence = self.position.sequence;
-            return Err(ApplyError::BoundsExceedNode {
-                sequence,
-                bound,
-                wanted,
-                held,
-            });
-        }
-        self.grow(&bounds);
+        self.answer_operator(record, refusal, out);
         Ok(())
     }
 
@@ -455,6 +522,7 @@ impl StateMachine {
 /// Parts that operators' records may carry.
 const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::OPERATOR,
+    PartTag::OPERATOR_REQUEST,
     PartTag::PERMITTED_FIRM,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
@@ -470,5 +538,18 @@ const OPERATOR_PARTS: &[PartTag] = &[
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Done {
     Yes,
+    /// Where no reason says more.
+    #[allow(dead_code)]
     Refused,
+    RefusedFor(Refusal),
+}
+
+impl Done {
+    fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Yes => None,
+            Self::Refused => Some(Refusal::Unspecified),
+            Self::RefusedFor(why) => Some(why),
+        }
+    }
 }

@@ -15,13 +15,13 @@ use lockstep_record::event::{
 use lockstep_record::{FirmId, InstrumentId, PartTag, SessionId};
 
 /// Which of a session's orders a mass cancel means; `None` = any.
-struct Which {
-    firm: FirmId,
-    instrument: Option<InstrumentId>,
+pub(crate) struct Which {
+    pub firm: Option<FirmId>,
+    pub instrument: Option<InstrumentId>,
     /// The letter itself: `S` means neither `T` nor `E`.
-    side: Option<u8>,
+    pub side: Option<u8>,
     /// 0 = orders without a group.
-    group_id: Option<u16>,
+    pub group_id: Option<u16>,
 }
 
 impl StateMachine {
@@ -50,7 +50,7 @@ impl StateMachine {
                     session,
                     Event::MassCancelResponse(&response),
                 );
-                self.cancel_all(session, &which, out);
+                self.cancel_all(session, &which, CancelReason::User, out);
             }
             Err(reason) => self.reject_request(session, number, options, reason, out),
         }
@@ -79,7 +79,7 @@ impl StateMachine {
         }
         let group_id = options.has(PartTag::GROUP_ID).then_some(options.group_id);
         Ok(Which {
-            firm,
+            firm: Some(firm),
             instrument,
             side,
             group_id,
@@ -87,17 +87,18 @@ impl StateMachine {
     }
 
     /// Oldest order reference first.
-    fn cancel_all<S: EventSink>(
+    pub(crate) fn cancel_all<S: EventSink>(
         &mut self,
         session: SessionId,
         which: &Which,
+        reason: CancelReason,
         out: &mut Outbox<'_, S>,
     ) {
         let mut slot = self.sessions.get(session).first_order;
         while slot != NONE {
             let next = self.details[slot as usize].next;
             if self.is_meant(slot, which) {
-                self.cancel_live(slot, CancelReason::User, out);
+                self.cancel_live(slot, reason, out);
             }
             slot = next;
         }
@@ -106,7 +107,7 @@ impl StateMachine {
     fn is_meant(&self, slot: u32, which: &Which) -> bool {
         let detail = &self.details[slot as usize];
         let instrument = self.pool.order(slot).instrument();
-        detail.firm() == which.firm
+        which.firm.is_none_or(|wanted| wanted == detail.firm())
             && which.instrument.is_none_or(|wanted| wanted == instrument)
             && which.side.is_none_or(|wanted| wanted == detail.side)
             && which

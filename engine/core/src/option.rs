@@ -152,19 +152,13 @@ impl Options {
         self.present & bit(tag) != 0
     }
 
-    /// Whether one of the venue's tags is present whose feature is not built.
-    pub fn has_unbuilt_venue_tag(&self) -> bool {
-        let built = bit(PartTag::SELF_TRADE_PREVENTION) | bit(PartTag::EXPIRE_DATE_TIME);
-        (self.present & !built) >> 32 != 0
-    }
-
     /// Whether any of them is present.
     #[inline(always)]
     pub fn any(&self) -> bool {
         self.present & !bit(PartTag::USER_REF_IDX) != 0
     }
 
-    fn put(&mut self, tag: PartTag) {
+    pub fn put(&mut self, tag: PartTag) {
         self.present |= bit(tag);
     }
 

@@ -4,6 +4,7 @@
 //! Everything falls due by the batches' timestamps, before a batch's first record. What follows from a time
 //! is reckoned from that time, not from the batch that carried it out.
 
+use crate::book::TICK_MAX;
 use crate::book::pool::Book;
 use crate::instrument::BookMark;
 use crate::machine::{Done, StateMachine};
@@ -12,7 +13,7 @@ use crate::state::TradingState;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::command::{ArchivedSetReferencePrice, ArchivedSetSchedule};
-use lockstep_record::event::EventSink;
+use lockstep_record::event::{EventSink, Refusal};
 use lockstep_record::{InstrumentId, PartTag, Record, Timestamp};
 
 pub(crate) const DAY_MS: u32 = 86_400_000;
@@ -59,18 +60,23 @@ impl Schedule {
             body.closing_auction_ms.to_native(),
             body.closed_ms.to_native(),
         ];
-        let random_end_ms = body.random_end_ms.to_native();
+        let schedule = Self {
+            times_ms,
+            random_end_ms: body.random_end_ms.to_native(),
+        };
+        schedule.is_legal().then_some(schedule)
+    }
+
+    /// Times ascend and everything is within its bounds.
+    fn is_legal(&self) -> bool {
         let mut last = None;
-        for &time in times_ms.iter().filter(|&&time| time != NEVER) {
+        for &time in self.times_ms.iter().filter(|&&time| time != NEVER) {
             if time >= 2 * DAY_MS || last.is_some_and(|last| time <= last) {
-                return None;
+                return false;
             }
             last = Some(time);
         }
-        (random_end_ms <= RANDOM_END_MS_MAX).then_some(Self {
-            times_ms,
-            random_end_ms,
-        })
+        self.random_end_ms <= RANDOM_END_MS_MAX
     }
 }
 
@@ -101,24 +107,34 @@ impl AuctionRules {
 
     /// Of an instrument's definition; `None` if a part cannot be read or is out of its bounds.
     pub fn of(record: &Record<'_>) -> Option<Self> {
-        let number = |tag, most: u32| match record.parts().find(tag) {
+        let number = |tag| match record.parts().find(tag) {
             None => Some(0),
-            Some(part) => part.u32().filter(|&value| value <= most),
+            Some(part) => part.u32(),
         };
-        let interval = number(PartTag::INDICATION_INTERVAL, RANDOM_END_MS_MAX)?;
         let collar_action = match record.parts().find(PartTag::COLLAR_ACTION) {
             None => b'R',
-            Some(part) => part.u8().filter(|action| matches!(action, b'R' | b'V'))?,
+            Some(part) => part.u8()?,
         };
         let rules = Self {
-            static_collar: number(PartTag::STATIC_COLLAR, COLLAR_MAX)?,
-            dynamic_collar: number(PartTag::DYNAMIC_COLLAR, COLLAR_MAX)?,
+            static_collar: number(PartTag::STATIC_COLLAR)?,
+            dynamic_collar: number(PartTag::DYNAMIC_COLLAR)?,
             collar_action,
-            duration_ms: number(PartTag::AUCTION_DURATION, DAY_MS)?,
-            random_end_ms: number(PartTag::AUCTION_RANDOM_END, RANDOM_END_MS_MAX)?,
-            indication_interval_ms: interval,
+            duration_ms: number(PartTag::AUCTION_DURATION)?,
+            random_end_ms: number(PartTag::AUCTION_RANDOM_END)?,
+            indication_interval_ms: number(PartTag::INDICATION_INTERVAL)?,
         };
-        (interval == 0 || interval >= INDICATION_INTERVAL_MS_MIN).then_some(rules)
+        rules.is_legal().then_some(rules)
+    }
+
+    fn is_legal(&self) -> bool {
+        let interval = self.indication_interval_ms;
+        self.static_collar <= COLLAR_MAX
+            && self.dynamic_collar <= COLLAR_MAX
+            && matches!(self.collar_action, b'R' | b'V')
+            && self.duration_ms <= DAY_MS
+            && self.random_end_ms <= RANDOM_END_MS_MAX
+            && interval <= RANDOM_END_MS_MAX
+            && (interval == 0 || interval >= INDICATION_INTERVAL_MS_MIN)
     }
 
     pub fn collars(&self) -> bool {
@@ -160,6 +176,17 @@ impl Phase {
             call: Book::new(BookMark::Call.book_id(id)),
             close: Book::new(BookMark::Close.book_id(id)),
         }
+    }
+
+    /// Whether it is one that definitions and the passing of a day can give.
+    pub fn is_legal(&self) -> bool {
+        let at = usize::from(self.next_scheduled);
+        let next = self.schedule.times_ms.get(at);
+        self.schedule.is_legal()
+            && at <= SCHEDULED.len()
+            && next.is_none_or(|&time| time != NEVER)
+            && self.rules.is_legal()
+            && self.reference_price <= TICK_MAX
     }
 
     /// The next scheduled state of the day and its time.
@@ -311,8 +338,11 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
-        let Some(schedule) = Schedule::of(body).filter(|_| self.instruments.is_defined(id)) else {
-            return Done::Refused;
+        if !self.instruments.is_defined(id) {
+            return Done::RefusedFor(Refusal::Undefined);
+        }
+        let Some(schedule) = Schedule::of(body) else {
+            return Done::RefusedFor(Refusal::Value);
         };
         let midnight = self.day.midnight;
         let phase = self.instruments.phase_mut(id);
@@ -331,11 +361,12 @@ impl StateMachine {
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let price = body.price.to_native();
-        if !self.instruments.is_defined(id)
-            || price > self.features.price_max
-            || !price.is_multiple_of(u64::from(self.instruments.get(id).tick_size))
-        {
-            return Done::Refused;
+        if !self.instruments.is_defined(id) {
+            return Done::RefusedFor(Refusal::Undefined);
+        }
+        let tick_size = u64::from(self.instruments.get(id).tick_size);
+        if price > self.features.price_max || !price.is_multiple_of(tick_size) {
+            return Done::RefusedFor(Refusal::Value);
         }
         // price_max is below 2^32 (features.rs).
         self.instruments.phase_mut(id).reference_price = price as u32;
@@ -484,6 +515,7 @@ impl StateMachine {
             self.unfold_reserves(id);
             self.uncross(id, state, out);
             self.fold_reserves(id, out);
+            self.settle(id, out);
         }
         self.arm(id);
     }

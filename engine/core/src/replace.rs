@@ -87,6 +87,7 @@ impl StateMachine {
         let displayed = body.display != b'N';
         let inherited_deadline =
             options.inherit_extension(&extension, body.time_in_force, displayed);
+        self.inherit_stop(&mut options, original, body.time_in_force);
         let wanted = Wanted {
             price: body.price.to_native(),
             quantity: body.quantity.to_native(),
@@ -113,10 +114,12 @@ impl StateMachine {
         place: &Instrument,
         firm: FirmId,
     ) -> Result<(), RejectReason> {
+        let allowed = self.operator_allows(session, firm);
         let session = self.sessions.get(session);
+        let allowed = allowed && session.order_entry && !session.is_disabled(firm);
         match place.state {
             TradingState::Closed => Err(RejectReason::DestinationClosed),
-            _ if !session.order_entry || session.is_disabled(firm) => Err(RejectReason::Other),
+            _ if !allowed => Err(RejectReason::Other),
             TradingState::Halted => Err(RejectReason::Halted),
             _ => Ok(()),
         }
@@ -144,11 +147,14 @@ impl StateMachine {
     /// Whether the new order would need a price level or an extension that is neither free nor freed by
     /// the original.
     fn lacks_room(&self, order: &Order, original: &Detail, admitted: &Admitted) -> bool {
+        let extended = original.extension != NONE;
+        if admitted.stop {
+            return !extended && self.extensions.is_full();
+        }
         let Some(tick) = admitted.rests_at else {
             return false;
         };
-        let alone = order.prev == NONE && order.next == NONE;
-        let extended = original.extension != NONE;
+        let alone = order.prev == NONE && order.next == NONE && !order.is_held();
         let book = self.instruments.book(order.instrument(), admitted.book);
         (!alone && self.pool.lacks_level(book, admitted.lane(), tick))
             || (admitted.is_extended() && !extended && self.extensions.is_full())
@@ -203,10 +209,10 @@ impl StateMachine {
             open,
             executed,
             min_quantity: options.min_quantity,
-            self_trade: self.self_trade_of(owner, options),
+            self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.trade_and_rest(&aggressor, detail, out);
+        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Dense tables by session id; nothing here is looked up by hash on the hot path.
 
 use crate::order::Detail;
+use crate::risk::EntryState;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::event::UserRef;
@@ -41,15 +42,17 @@ pub(crate) struct Session {
     /// A connection of the current epoch is there.
     pub connected: bool,
     pub cancel_on_disconnect: bool,
-    /// May enter and replace orders.
+    /// May enter and replace orders, by its definition.
     pub order_entry: bool,
+    /// The same by the operator's command.
+    pub entry: EntryState,
     pub permitted: [FirmId; PERMITTED_FIRMS_MAX],
     pub user: [u8; 6],
 }
 const _: () = assert!(core::mem::offset_of!(Session, permitted) <= 64);
 const _: () = assert!(PERMITTED_FIRMS_MAX < u32::BITS as usize);
 
-const UNDEFINED: Session = Session {
+pub(crate) const UNDEFINED: Session = Session {
     next_outbound: 1,
     connection: 0,
     epoch: ConnectionEpoch(0),
@@ -67,6 +70,7 @@ const UNDEFINED: Session = Session {
     connected: false,
     cancel_on_disconnect: false,
     order_entry: false,
+    entry: EntryState::Enabled,
     permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
     user: [b' '; 6],
 };

@@ -8,7 +8,7 @@ use crate::machine::{Done, StateMachine};
 use crate::outbox::Outbox;
 use crate::phase::{DAY_MS, RANDOM_END_MS_MAX};
 use lockstep_record::command::{ArchivedSetInstrumentState, ArchivedStartAuction};
-use lockstep_record::event::{CancelReason, Control, EventSink};
+use lockstep_record::event::{CancelReason, Control, EventSink, Refusal};
 use lockstep_record::{InstrumentId, Record, Timestamp};
 
 /// Trading state of an instrument; the value is the letter of `SetInstrumentState`.
@@ -101,10 +101,10 @@ impl StateMachine {
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let Some(state) = TradingState::from_u8(body.state) else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
         };
-        if !self.may_enter_state(id, state) {
-            return Done::Refused;
+        if let Err(why) = self.may_enter_state(id, state) {
+            return Done::RefusedFor(why);
         }
         self.enter_state(id, state, out);
         Done::Yes
@@ -122,15 +122,14 @@ impl StateMachine {
             TradingState::from_u8(body.next_state),
         );
         let (Some(state), Some(next @ (Trading | Closed))) = states else {
-            return Done::Refused;
+            return Done::RefusedFor(Refusal::Value);
         };
         let (duration, random_end) = (body.duration_ms.to_native(), body.random_end_ms.to_native());
-        if !state.is_auction()
-            || duration > DAY_MS
-            || random_end > RANDOM_END_MS_MAX
-            || !self.may_enter_state(id, state)
-        {
-            return Done::Refused;
+        if !state.is_auction() || duration > DAY_MS || random_end > RANDOM_END_MS_MAX {
+            return Done::RefusedFor(Refusal::Value);
+        }
+        if let Err(why) = self.may_enter_state(id, state) {
+            return Done::RefusedFor(why);
         }
         self.enter_state(id, state, out);
         let at = out
@@ -142,10 +141,16 @@ impl StateMachine {
     }
 
     /// Between days nothing can be called.
-    fn may_enter_state(&self, id: InstrumentId, state: TradingState) -> bool {
-        self.instruments.is_defined(id)
-            && self.instruments.get(id).state.may_become(state)
-            && (self.day.open || !state.is_auction())
+    fn may_enter_state(&self, id: InstrumentId, state: TradingState) -> Result<(), Refusal> {
+        if !self.instruments.is_defined(id) {
+            Err(Refusal::Undefined)
+        } else if state.is_auction() && !self.day.open {
+            Err(Refusal::NoDay)
+        } else if !self.instruments.get(id).state.may_become(state) {
+            Err(Refusal::State)
+        } else {
+            Ok(())
+        }
     }
 
     /// Changes the state, with all that follows from it: an uncrossing before continuous trading and at the
@@ -178,6 +183,10 @@ impl StateMachine {
             state: to as u8,
         });
         self.begin_call(id, to, out);
+        if to == Trading {
+            // What the uncrossing triggered acts now.
+            self.settle(id, out);
+        }
     }
 
     /// Orders for auctions only, of the auction that ends or of all when the instrument closes: displayed

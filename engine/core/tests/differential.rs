@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::flow::{Step, step};
+use common::flow::{Mix, Step, step};
 use common::oracle::Oracle;
 use common::oracle::fault::{FAULTS, Fault};
 use common::*;
@@ -54,7 +54,8 @@ impl Pair {
         pair
     }
 
-    fn tell(&mut self, command: &Command) -> Result<usize, String> {
+    /// Returns how many events it had, and how many of them triggered a stop.
+    fn tell(&mut self, command: &Command) -> Result<(usize, usize), String> {
         let said = self.driver.tell(std::slice::from_ref(command));
         let wanted = self.oracle.tell(self.driver.timestamp, command);
         if said != wanted {
@@ -71,7 +72,13 @@ impl Pair {
                 _ => {}
             }
         }
-        Ok(said.len())
+        let triggered = said.iter().filter(|said| {
+            let Said::Event { what, .. } = said else {
+                return false;
+            };
+            matches!(what, What::PriorityUpdate(_))
+        });
+        Ok((said.len(), triggered.count()))
     }
 
     fn compare_books(&self) -> Result<(), String> {
@@ -163,9 +170,13 @@ struct Done {
     live_max: usize,
     uncrossed: usize,
     stopped: usize,
+    reloads: usize,
+    /// Stops that were triggered, and of these the second and later ones of one record.
+    triggered: usize,
+    chained: usize,
 }
 
-fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
+fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
     let mut pair = Pair::new(fault, bounds);
     let mut done = Done::default();
@@ -181,8 +192,16 @@ fn run(steps: &[Step], fault: Fault) -> Result<Done, String> {
             // Time passes, so that orders expire.
             pair.driver.timestamp += u64::from(step.pick) * 100_000;
         }
-        let command = step.command(&pair.oracle);
-        done.events += pair.tell(&command)?;
+        if step.twist % 64 == 9 {
+            // A snapshot's image is taken and the stream goes on with the state that is loaded from it.
+            pair.driver.reload()?;
+            done.reloads += 1;
+        }
+        let command = step.command_of(&pair.oracle, mix);
+        let (events, triggered) = pair.tell(&command)?;
+        done.events += events;
+        done.triggered += triggered;
+        done.chained += triggered.saturating_sub(1);
         done.live_max = done.live_max.max(pair.oracle.live());
         done.commands += 1;
         if at % 8 == 0 || at + 1 == steps.len() {
@@ -205,17 +224,34 @@ fn runner(cases: u32, seed: &[u8; 32]) -> TestRunner {
 
 #[test]
 fn the_machine_says_what_the_naive_venue_says() {
+    compare(Mix::All);
+}
+
+#[test]
+fn the_machine_says_what_the_naive_venue_says_of_stops() {
+    compare(Mix::Stops);
+}
+
+#[test]
+fn the_machine_says_what_the_naive_venue_says_of_auctions() {
+    compare(Mix::Auctions);
+}
+
+fn compare(mix: Mix) {
     let cases = operations().div_ceil(STREAM_LENGTH) as u32;
     let steps = proptest::collection::vec(step(), STREAM_LENGTH);
     let done = std::cell::RefCell::new(Done::default());
     let outcome = runner(cases, b"lockstep differential stream 001").run(&steps, |steps| {
-        let one = run(&steps, Fault::None).map_err(TestCaseError::fail)?;
+        let one = run(&steps, mix, Fault::None).map_err(TestCaseError::fail)?;
         let mut done = done.borrow_mut();
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
         done.uncrossed += one.uncrossed;
         done.stopped += one.stopped;
+        done.reloads += one.reloads;
+        done.triggered += one.triggered;
+        done.chained += one.chained;
         Ok(())
     });
     if let Err(error) = outcome {
@@ -223,20 +259,43 @@ fn the_machine_says_what_the_naive_venue_says() {
     }
     let done = done.into_inner();
     println!(
-        "{} commands, {} events, up to {} live, {} auctions that traded, {} orders stopped by a collar",
-        done.commands, done.events, done.live_max, done.uncrossed, done.stopped
+        "{} commands, {} events, up to {} live, {} stops triggered, {} of them with another, \
+         {} auctions that traded, {} orders stopped by a collar",
+        done.commands,
+        done.events,
+        done.live_max,
+        done.triggered,
+        done.chained,
+        done.uncrossed,
+        done.stopped
+    );
+    let least = operations()
+        / match mix {
+            Mix::All => 400,
+            Mix::Stops => 100,
+            Mix::Auctions => 2_000,
+        };
+    assert!(
+        done.triggered >= least && done.chained >= least / 20,
+        "hardly a stop was triggered"
     );
     assert!(done.commands >= operations());
+    assert!(done.reloads * 200 > done.commands, "{}", done.reloads);
     assert!(
         done.events * 2 > done.commands,
         "a stream that says little proves little"
     );
+    let per_auction = match mix {
+        Mix::All => 1_000,
+        Mix::Stops => 6_000,
+        Mix::Auctions => 300,
+    };
     assert!(
-        done.uncrossed * 500 > done.commands,
+        done.uncrossed * per_auction > done.commands,
         "too few auctions traded"
     );
     assert!(
-        done.stopped * 2_000 > done.commands,
+        done.stopped * 4 * per_auction > done.commands,
         "too few orders met a collar"
     );
     assert!(
@@ -259,7 +318,9 @@ fn each_planted_fault_is_seen() {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"lockstep differential stream 002");
         let outcome = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
-            run(&steps, fault).map(|_| ()).map_err(TestCaseError::fail)
+            run(&steps, Mix::All, fault)
+                .map(|_| ())
+                .map_err(TestCaseError::fail)
         });
         assert!(
             matches!(outcome, Err(TestError::Fail(..))),

@@ -98,7 +98,7 @@ fn a_replacement_keeps_its_deadline_unless_it_says_otherwise() {
     body.time_in_force = b'6';
     let said = driver.tell(&[command(1, 1, body)]);
     assert!(
-        lines(&said)[0].ends_with("+15=[10, 0, 0, 0]"),
+        lines(&said)[0].ends_with(" seconds=10"),
         "{:?}",
         lines(&said)
     );

@@ -37,6 +37,9 @@ const ROWS: &[(&str, u16, Break)] = &[
     ("side as an option of an entry", 0x0F, |c| {
         add(c, PartTag::SIDE, "B")
     }),
+    ("stop kind that nobody knows", 0x0F, |c| {
+        add(c, PartTag::STOP_KIND, "X")
+    }),
     ("firm not authorized", 0x0C, |c| {
         add(c, PartTag::FIRM, "NONE")
     }),
@@ -98,6 +101,44 @@ const ROWS: &[(&str, u16, Break)] = &[
     }),
     ("price below market", 0x1D, |c| {
         body(c).price = 1_999_999_999
+    }),
+    ("stop without a price", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "S")
+    }),
+    ("stop price off tick", 0x1D, |c| {
+        add(c, PartTag::STOP_PRICE, 10_001u64.to_le_bytes())
+    }),
+    ("stop price too high", 0x1D, |c| {
+        add(c, PartTag::STOP_PRICE, 2_000_000_000u64.to_le_bytes())
+    }),
+    ("stop price of no stop", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "N");
+        add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+    }),
+    ("immediate stop", 0x1D, |c| {
+        body(c).time_in_force = b'3';
+        add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+    }),
+    ("trail offset of no trailing stop", 0x1D, |c| {
+        add(c, PartTag::TRAIL_OFFSET, 10i32.to_le_bytes())
+    }),
+    ("trailing stop from nowhere", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "T");
+        add(c, PartTag::TRAIL_OFFSET, 10i32.to_le_bytes());
+    }),
+    ("trailing stop without an offset", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "T");
+        add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+    }),
+    ("trail offset that is negative", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "T");
+        add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+        add(c, PartTag::TRAIL_OFFSET, (-10i32).to_le_bytes());
+    }),
+    ("trail offset off tick", 0x1D, |c| {
+        add(c, PartTag::STOP_KIND, "T");
+        add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+        add(c, PartTag::TRAIL_OFFSET, 11i32.to_le_bytes());
     }),
     // The venue of this test is one order short of full.
     ("engine full", 0x0F, |c| body(c).user_ref_num = 3),
@@ -257,6 +298,19 @@ fn what_breaks_nothing_is_accepted() {
         ("good till a date", |c| {
             body(c).time_in_force = b'6';
             add(c, PartTag::EXPIRE_DATE_TIME, u64::MAX.to_le_bytes());
+        }),
+        ("a stop", |c| {
+            add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes())
+        }),
+        ("a trailing stop", |c| {
+            add(c, PartTag::STOP_KIND, "T");
+            add(c, PartTag::STOP_PRICE, 10_000u64.to_le_bytes());
+            add(c, PartTag::TRAIL_OFFSET, 10i32.to_le_bytes());
+        }),
+        ("a stop that is none", |c| {
+            add(c, PartTag::STOP_KIND, "N");
+            add(c, PartTag::STOP_PRICE, [0; 8]);
+            add(c, PartTag::TRAIL_OFFSET, [0; 4]);
         }),
         ("post-only", |c| add(c, PartTag::POST_ONLY, "P")),
         ("market", |c| body(c).price = 2_000_000_000),

@@ -18,6 +18,8 @@ pub struct Config {
     #[serde(default)]
     pub journal: JournalConfig,
     #[serde(default)]
+    pub snapshot: SnapshotConfig,
+    #[serde(default)]
     pub bounds: BoundsConfig,
     #[serde(default)]
     pub day: DayConfig,
@@ -131,6 +133,31 @@ impl Default for JournalConfig {
     }
 }
 
+/// Snapshots by the agent `snapshot`; without either interval they are taken on demand only.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotConfig {
+    /// One after so many records; 0 = not by records.
+    pub every_records: u64,
+    /// One after so many seconds, if anything happened; 0 = not by time.
+    pub every_seconds: u64,
+    /// Newest ones that are never trimmed.
+    pub keep: u32,
+    /// Younger ones are never trimmed.
+    pub keep_seconds: u64,
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self {
+            every_records: 0,
+            every_seconds: 0,
+            keep: 3,
+            keep_seconds: 0,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundsConfig {
@@ -193,6 +220,8 @@ pub enum AgentName {
     Journal,
     Engine,
     Stream,
+    /// Optional, not in [`AgentName::ALL`]. May block on the disk: alone on its thread.
+    Snapshot,
 }
 
 impl AgentName {
@@ -331,6 +360,15 @@ impl Config {
                 agents: AgentName::ALL.to_vec(),
             });
         }
+        let by_itself = config.snapshot.every_records != 0 || config.snapshot.every_seconds != 0;
+        let placed = |thread: &ThreadConfig| thread.agents.contains(&AgentName::Snapshot);
+        if by_itself && !config.threads.iter().any(placed) {
+            config.threads.push(ThreadConfig {
+                core: None,
+                idle: Idle::Park,
+                agents: vec![AgentName::Snapshot],
+            });
+        }
         config.check()?;
         Ok(config)
     }
@@ -363,6 +401,17 @@ impl Config {
                     "[[thread]]: agent {name:?} is on {n} threads; each agent must be on exactly one"
                 ));
             }
+        }
+        let snapshot = |thread: &&ThreadConfig| thread.agents.contains(&AgentName::Snapshot);
+        let mut with_snapshot = self.threads.iter().filter(snapshot);
+        let alone = with_snapshot
+            .next()
+            .is_none_or(|thread| thread.agents.len() == 1);
+        if !alone || with_snapshot.next().is_some() {
+            return Err(
+                "[[thread]]: agent Snapshot may block on the disk; give it one thread of its own"
+                    .to_owned(),
+            );
         }
         for (i, thread) in self.threads.iter().enumerate() {
             let clash = self.threads[..i]

@@ -57,6 +57,8 @@ counter_ids! {
     Events = 52, "engine: events emitted";
     EgressFull = 53, "engine: times the egress ring was full";
     OpenOrders = 54, "engine: open orders";
+    SnapshotIndex = 56, "snapshot: batch index of the newest one";
+    SnapshotFailures = 57, "snapshot: failures";
     StreamBytes = 60, "streams: bytes written";
     Allocations = 70, "process: heap allocations since start";
     ResidentBytes = 71, "process: resident set, bytes, mapped pages included";

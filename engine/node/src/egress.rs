@@ -3,13 +3,15 @@
 //! ```text
 //! tag 1, message: u64 number · u32 session · u32 packet length · the packet as sent
 //! tag 2, control: u16 kind · u16 gateway · u32 session · u32 epoch · u32 date or reason
-//!                 · u64 connection or midnight · u64 first number · u64 next number
+//!                 · u64 connection, midnight or request · u64 first number or sequence · u64 next number
 //!                 · session name 10 bytes · zeros to 56
 //! ```
 //! All integers little-endian. The engine is the only writer; gateway and stream store read.
 
-use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason};
-use lockstep_record::{ConnectionEpoch, Gateway, InstrumentId, Price, SessionId, StreamNumber};
+use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason, Refusal};
+use lockstep_record::{
+    ConnectionEpoch, Gateway, InstrumentId, Price, Sequence, SessionId, StreamNumber,
+};
 
 pub const TAG_MESSAGE: u32 = 1;
 pub const TAG_CONTROL: u32 = 2;
@@ -151,6 +153,17 @@ fn flatten(control: &Control) -> Flat {
             name: session_name,
             ..Flat::default()
         },
+        Control::OperatorAnswered {
+            request,
+            sequence,
+            refusal,
+        } => Flat {
+            kind: 6,
+            small: refusal.map_or(0, |why| why as u32),
+            wide: request,
+            first: sequence.0,
+            ..Flat::default()
+        },
         Control::InstrumentState { .. }
         | Control::Indication { .. }
         | Control::Uncrossed { .. } => flatten_market(control),
@@ -161,7 +174,7 @@ fn flatten(control: &Control) -> Flat {
 fn flatten_market(control: &Control) -> Flat {
     match *control {
         Control::InstrumentState { instrument, state } => Flat {
-            kind: 6,
+            kind: 7,
             session: instrument.0,
             small: u32::from(state),
             ..Flat::default()
@@ -173,7 +186,7 @@ fn flatten_market(control: &Control) -> Flat {
             imbalance,
             imbalance_side,
         } => Flat {
-            kind: 7,
+            kind: 8,
             session: instrument.0,
             small: u32::from(imbalance_side),
             wide: price.0,
@@ -187,7 +200,7 @@ fn flatten_market(control: &Control) -> Flat {
             quantity,
             cross_type,
         } => Flat {
-            kind: 8,
+            kind: 9,
             session: instrument.0,
             small: u32::from(cross_type),
             wide: price.0,
@@ -245,18 +258,26 @@ pub fn read_control(payload: &[u8]) -> Option<Control> {
             session_name,
         },
         5 => Control::DayClosed { session_name },
-        6 => Control::InstrumentState {
+        6 => Control::OperatorAnswered {
+            request: wide,
+            sequence: Sequence(u64_at(payload, 24)?),
+            refusal: match u16::try_from(small).ok()? {
+                0 => None,
+                why => Some(Refusal::from_u16(why)?),
+            },
+        },
+        7 => Control::InstrumentState {
             instrument: InstrumentId(session.0),
             state: u8::try_from(small).ok()?,
         },
-        7 => Control::Indication {
+        8 => Control::Indication {
             instrument: InstrumentId(session.0),
             price: Price(wide),
             quantity: u64_at(payload, 24)?,
             imbalance: u64_at(payload, 32)?,
             imbalance_side: u8::try_from(small).ok()?,
         },
-        8 => Control::Uncrossed {
+        9 => Control::Uncrossed {
             instrument: InstrumentId(session.0),
             price: Price(wide),
             quantity: u64_at(payload, 24)?,
@@ -303,6 +324,16 @@ mod tests {
                 session_name,
             },
             Control::DayClosed { session_name },
+            Control::OperatorAnswered {
+                request: u64::MAX,
+                sequence: Sequence(9),
+                refusal: None,
+            },
+            Control::OperatorAnswered {
+                request: 1,
+                sequence: Sequence(10),
+                refusal: Some(Refusal::BoundLowered),
+            },
             Control::InstrumentState {
                 instrument: InstrumentId(65_535),
                 state: b'V',

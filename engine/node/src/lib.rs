@@ -26,6 +26,7 @@ pub mod ring;
 pub mod sequencer;
 pub mod signals;
 pub mod sink;
+pub mod snapshot;
 pub mod status;
 pub mod stream;
 pub mod streams;

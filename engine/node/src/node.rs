@@ -3,7 +3,7 @@
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Credential, Verifier};
 use crate::clock::{BatchClock, SystemClock, WallClock};
-use crate::config::{AgentName, Config, DriverChoice};
+use crate::config::{AgentName, Config, DriverChoice, ThreadConfig};
 use crate::consensus::{LogEnd, Solo};
 use crate::counters::Counters;
 use crate::definitions;
@@ -17,6 +17,7 @@ use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
 use crate::sequencer::{BatchBounds, LogTail, Sequencer, SequencerAgent};
 use crate::sink::{EgressSink, FRAME_MAX};
+use crate::snapshot::{SnapshotAgent, SnapshotRequest};
 use crate::status::{Applied, FinalState, Status};
 use crate::stream::StreamAgent;
 use crate::{operator, ring, signals};
@@ -55,6 +56,7 @@ pub struct Node {
     agents_done: Arc<AtomicBool>,
     listening: Receiver<(SocketAddr, &'static str)>,
     status: Arc<Status>,
+    snapshot_request: Arc<SnapshotRequest>,
     finish: recovery::Finish,
 }
 
@@ -102,6 +104,7 @@ impl Node {
         let mut assembly = Assembly::new(config, &recovered, &counters, &stop)?;
         assembly.listening = Some(told);
         let status = Arc::clone(&assembly.status);
+        let snapshot_request = Arc::clone(&assembly.snapshot_request);
         let agents_done = Arc::clone(&assembly.agents_done);
         let (plans, finish, mut others) = assembly.plan(recovered, &counters)?;
         let page = signals::page_bytes();
@@ -117,8 +120,14 @@ impl Node {
             agents_done,
             listening,
             status,
+            snapshot_request,
             finish,
         })
+    }
+
+    /// Asks the agent `snapshot` for one now; without that agent nobody answers.
+    pub fn snapshot_request(&self) -> &Arc<SnapshotRequest> {
+        &self.snapshot_request
     }
 
     /// Address and driver, once, when the gateway has begun to listen.
@@ -175,7 +184,7 @@ fn start_threads(
     let mut threads = Vec::new();
     for (i, thread) in config.threads.iter().enumerate() {
         let mut mine = Vec::new();
-        for name in AgentName::ALL {
+        for name in AgentName::ALL.into_iter().chain([AgentName::Snapshot]) {
             if thread.agents.contains(&name)
                 && let Some(at) = plans.iter().position(|(n, _)| *n == name)
             {
@@ -205,6 +214,7 @@ fn stop_order(name: AgentName) -> usize {
         AgentName::Engine => 3,
         AgentName::Stream => 4,
         AgentName::Gateway => 5,
+        AgentName::Snapshot => 6,
     }
 }
 
@@ -214,6 +224,7 @@ struct Assembly<'a> {
     status: Arc<Status>,
     stop: Arc<Stop>,
     flush_wanted: Arc<AtomicBool>,
+    snapshot_request: Arc<SnapshotRequest>,
     agents_done: Arc<AtomicBool>,
     verifier: Verifier,
     listening: Option<std::sync::mpsc::SyncSender<(SocketAddr, &'static str)>>,
@@ -242,6 +253,7 @@ impl<'a> Assembly<'a> {
             status,
             stop: Arc::clone(stop),
             flush_wanted: Arc::default(),
+            snapshot_request: Arc::default(),
             agents_done: Arc::default(),
             verifier,
             listening: None,
@@ -364,7 +376,7 @@ impl<'a> Assembly<'a> {
             operator::start(operator_ring, records, schedule, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("operator", &e))?,
         ];
-        let plans: Plans = vec![
+        let mut plans: Plans = vec![
             (
                 AgentName::Gateway,
                 Box::new(move || Ok(Box::new(GatewayAgent::new(gateway, setup)?))),
@@ -375,6 +387,13 @@ impl<'a> Assembly<'a> {
             (AgentName::Engine, plan(engine)),
             (AgentName::Stream, plan(stream)),
         ];
+        let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
+        if config.threads.iter().any(has_snapshot) {
+            let (storage, meta) = (log.storage, log.meta);
+            let (what, request) = (config.snapshot.clone(), self.snapshot_request);
+            let agent = SnapshotAgent::new(storage, meta, what, buffer, request, counters);
+            plans.push((AgentName::Snapshot, plan(agent)));
+        }
         Ok((plans, finish, others))
     }
 }

@@ -37,6 +37,14 @@ impl Replayer {
         }
     }
 
+    /// Goes on behind a snapshot, whose digest the log may name.
+    pub fn behind_snapshot(machine: StateMachine) -> Self {
+        let mut replayer = Self::new(machine);
+        let (index, digest) = (replayer.machine.last_index().0, replayer.machine.digest());
+        replayer.digests[(index as usize) % DIGESTS_MAX] = (index, digest);
+        replayer
+    }
+
     /// Applies one batch.
     #[inline]
     pub fn apply<S: EventSink>(

@@ -13,6 +13,11 @@
 //! the mapping's address may differ between processes. Invariant: `head <= tail <= head + capacity`.
 #![allow(unsafe_code)]
 
+pub mod cursor;
+#[cfg(test)]
+mod model_tests;
+
+use cursor::{Cursors, Head, Tail};
 use memmap2::{MmapMut, MmapOptions};
 use std::fs::File;
 use std::io;
@@ -33,7 +38,6 @@ pub const CONSUMERS_MAX: usize = 2;
 struct Memory {
     base: *mut u8,
     capacity: u64,
-    consumers: usize,
     _map: MmapMut,
 }
 
@@ -56,13 +60,33 @@ impl Memory {
     }
 }
 
+impl Cursors for Memory {
+    #[inline]
+    fn tail(&self) -> u64 {
+        self.cursor(0).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn set_tail(&self, tail: u64) {
+        self.cursor(0).store(tail, Ordering::Release);
+    }
+
+    #[inline]
+    fn head(&self, consumer: usize) -> u64 {
+        self.cursor(1 + consumer).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn set_head(&self, consumer: usize, head: u64) {
+        self.cursor(1 + consumer).store(head, Ordering::Release);
+    }
+}
+
 /// The only writer of a ring.
 #[derive(Debug)]
 pub struct Producer {
     memory: Arc<Memory>,
-    tail: u64,
-    /// Lowest head seen; re-read only when the ring looks full.
-    head_seen: u64,
+    tail: Tail,
     claimed: usize,
 }
 
@@ -70,10 +94,7 @@ pub struct Producer {
 #[derive(Debug)]
 pub struct Consumer {
     memory: Arc<Memory>,
-    line: usize,
-    head: u64,
-    tail_seen: u64,
-    published: u64,
+    head: Head,
 }
 
 /// One frame as a consumer sees it; valid until the consumer advances.
@@ -101,22 +122,17 @@ pub fn create(capacity: usize, consumers: usize) -> io::Result<(Producer, Vec<Co
     let memory = Arc::new(Memory {
         base: map.as_mut_ptr(),
         capacity: capacity as u64,
-        consumers,
         _map: map,
     });
     let readers = (0..consumers)
         .map(|i| Consumer {
             memory: Arc::clone(&memory),
-            line: 1 + i,
-            head: 0,
-            tail_seen: 0,
-            published: 0,
+            head: Head::new(capacity as u64, i),
         })
         .collect();
     let producer = Producer {
         memory,
-        tail: 0,
-        head_seen: 0,
+        tail: Tail::new(capacity as u64, consumers),
         claimed: 0,
     };
     Ok((producer, readers))
@@ -128,36 +144,20 @@ impl Producer {
         (self.memory.capacity / 4) as usize - FRAME_HEADER
     }
 
-    fn room(&mut self, needed: u64) -> bool {
-        if self.tail + needed - self.head_seen <= self.memory.capacity {
-            return true;
-        }
-        self.head_seen = (0..self.memory.consumers)
-            .map(|i| self.memory.cursor(1 + i).load(Ordering::Acquire))
-            .min()
-            .unwrap_or(self.tail);
-        self.tail + needed - self.head_seen <= self.memory.capacity
-    }
-
     /// Space for a payload of up to `payload_max` bytes, or `None` if the ring is full.
     /// The claim is replaced by the next one unless `commit` follows.
     #[inline]
     pub fn claim(&mut self, payload_max: usize) -> Option<&mut [u8]> {
         debug_assert!(payload_max <= self.payload_max());
         let needed = (FRAME_HEADER + payload_max.next_multiple_of(8)) as u64;
-        let to_end = self.memory.capacity - (self.tail & (self.memory.capacity - 1));
-        let padding = if to_end < needed { to_end } else { 0 };
-        if !self.room(padding + needed) {
-            return None;
-        }
-        if padding != 0 {
-            // SAFETY: at least 8 bytes remain to the end (frames are multiples of 8) and the room
-            // check says that no consumer still reads them.
-            unsafe { self.memory.data(self.tail).cast::<u32>().write(PADDING) };
-            self.tail += padding;
+        let claim = self.tail.claim(&*self.memory, needed)?;
+        if let Some(padding) = claim.padding {
+            // SAFETY: at least 8 bytes remain to the end (frames are multiples of 8) and the claim
+            // says that no consumer still reads them.
+            unsafe { self.memory.data(padding).cast::<u32>().write(PADDING) };
         }
         self.claimed = payload_max;
-        let start = self.memory.data(self.tail + FRAME_HEADER as u64);
+        let start = self.memory.data(claim.start + FRAME_HEADER as u64);
         // SAFETY: `needed` bytes from tail are contiguous, inside the data area, and not visible to
         // any consumer until `commit` publishes them; `&mut self` makes this the only view.
         Some(unsafe { std::slice::from_raw_parts_mut(start, payload_max) })
@@ -167,14 +167,14 @@ impl Producer {
     #[inline]
     pub fn commit(&mut self, tag: u32, length: usize) {
         assert!(length <= self.claimed);
-        let frame = self.memory.data(self.tail).cast::<u32>();
+        let frame = self.memory.data(self.tail.position()).cast::<u32>();
         // SAFETY: the claim covered the 8 header bytes at tail, 8-aligned.
         unsafe { frame.write(length as u32) };
         // SAFETY: as above, second word.
         unsafe { frame.add(1).write(tag) };
-        self.tail += (FRAME_HEADER + length.next_multiple_of(8)) as u64;
         self.claimed = 0;
-        self.memory.cursor(0).store(self.tail, Ordering::Release);
+        let whole = (FRAME_HEADER + length.next_multiple_of(8)) as u64;
+        self.tail.commit(&*self.memory, whole);
     }
 
     /// Copies a payload in; false if the ring is full.
@@ -192,10 +192,7 @@ impl Producer {
 
     /// Bytes between the tail and the slowest consumer.
     pub fn depth_bytes(&self) -> u64 {
-        let slowest = (0..self.memory.consumers)
-            .map(|i| self.memory.cursor(1 + i).load(Ordering::Acquire))
-            .min();
-        self.tail - slowest.unwrap_or(self.tail)
+        self.tail.depth_bytes(&*self.memory)
     }
 }
 
@@ -204,17 +201,13 @@ impl Consumer {
     #[inline]
     pub fn peek(&mut self) -> Option<Frame<'_>> {
         loop {
-            if self.head == self.tail_seen {
-                self.tail_seen = self.memory.cursor(0).load(Ordering::Acquire);
-                if self.head == self.tail_seen {
-                    return None;
-                }
-            }
-            let frame = self.memory.data(self.head).cast::<u32>();
-            // SAFETY: head < tail (Acquire), so the producer has written this 8-aligned header.
+            let position = self.head.next(&*self.memory)?;
+            let frame = self.memory.data(position).cast::<u32>();
+            // SAFETY: the position is below the tail (Acquire), so the producer has written this
+            // 8-aligned header.
             let length = unsafe { frame.read() };
             if length == PADDING {
-                self.head += self.memory.capacity - (self.head & (self.memory.capacity - 1));
+                self.head.wrap();
                 continue;
             }
             // SAFETY: as above, second word.
@@ -222,10 +215,10 @@ impl Consumer {
             let length = length as usize;
             // A frame longer than what is published is a broken producer: stop before reading it.
             assert!(
-                self.head + (FRAME_HEADER + length) as u64 <= self.tail_seen,
+                (FRAME_HEADER + length) as u64 <= self.head.available(),
                 "ring frame exceeds the published tail"
             );
-            let start = self.memory.data(self.head + FRAME_HEADER as u64);
+            let start = self.memory.data(position + FRAME_HEADER as u64);
             // SAFETY: the frame is published, contiguous, and not overwritten before `advance` and
             // `publish` move this consumer's head past it.
             let payload = unsafe { std::slice::from_raw_parts(start, length) };
@@ -238,19 +231,14 @@ impl Consumer {
     pub fn advance(&mut self) {
         if let Some(frame) = self.peek() {
             let whole = FRAME_HEADER + frame.payload.len().next_multiple_of(8);
-            self.head += whole as u64;
+            self.head.step(whole as u64);
         }
     }
 
     /// Gives the space of all frames stepped over back to the producer.
     #[inline]
     pub fn publish(&mut self) {
-        if self.published != self.head {
-            self.published = self.head;
-            self.memory
-                .cursor(self.line)
-                .store(self.head, Ordering::Release);
-        }
+        self.head.publish(&*self.memory);
     }
 }
 

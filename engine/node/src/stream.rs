@@ -130,6 +130,11 @@ impl<'a, T: StreamStore> StreamSink<'a, T> {
         }
     }
 
+    /// Writes what is held in memory.
+    pub fn flush(&mut self) -> Result<(), Fatal> {
+        self.store.flush()
+    }
+
     fn note(&mut self, result: Result<(), Fatal>) {
         if let Err(fatal) = result {
             self.failure.get_or_insert(fatal);

@@ -5,10 +5,10 @@ use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::StreamSource;
 use crate::journal::{storage_code, storage_fatal};
 use crate::stream::StreamStore;
-use lockstep_journal::storage::DirectStorage;
+use lockstep_journal::storage::{DirectStorage, Storage};
 use lockstep_journal::stream::{
-    Begin, STREAM_PACKET_LENGTH_MAX, STREAM_SESSIONS_MAX, StreamError, StreamOptions,
-    StreamProgress, StreamReader, StreamSlot, StreamWriter,
+    Begin, STREAM_PACKET_LENGTH_MAX, STREAM_SESSIONS_MAX, StreamError, StreamMarks, StreamOptions,
+    StreamProgress, StreamReader, StreamSlot, StreamWriter, has_marked,
 };
 use lockstep_record::SessionId;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,67 @@ impl DayStreams {
         })
     }
 
+    /// Continues a day behind a snapshot: keeps just what the marks say was sent. The session whose file does
+    /// not have that, if there is one: then nothing is to be continued. Without `content` only lengths are
+    /// looked at.
+    pub fn resume(
+        &mut self,
+        session_name: &[u8; 10],
+        marks: &StreamMarks,
+        content: bool,
+    ) -> Result<Option<u32>, Fatal> {
+        let folder = DirectStorage::create(&day_folder(&self.root, session_name))
+            .map_err(|e| storage_fatal(&e))?;
+        for (session, mark) in marks.iter() {
+            let has = has_marked(&folder, session, mark, content);
+            if !has.map_err(|e| stream_fatal(&e))? {
+                return Ok(Some(session));
+            }
+        }
+        self.remove_unmarked(&folder, marks)?;
+        self.forget_sessions();
+        self.folder = Some(folder.clone());
+        self.writer
+            .begin_day(folder, Begin::Resume)
+            .map_err(|e| stream_fatal(&e))?;
+        for (session, mark) in marks.iter() {
+            let slot = self.add_session(SessionId(session))?;
+            match self.writer.cut(slot, mark.packets) {
+                Ok(()) => {}
+                // Its index is damaged: not to be continued.
+                Err(StreamError::Damaged { .. }) => return Ok(Some(session)),
+                Err(error) => return Err(stream_fatal(&error)),
+            }
+            let progress = self.writer.progress();
+            let written = progress.written(slot.index(), progress.day());
+            if written.map(|w| (w.count, w.bytes)) != Some((mark.packets, mark.bytes)) {
+                return Ok(Some(session));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sessions that were sent nothing yet when the snapshot was taken begin anew.
+    fn remove_unmarked(&self, folder: &DirectStorage, marks: &StreamMarks) -> Result<(), Fatal> {
+        for name in folder.list().map_err(|e| storage_fatal(&e))? {
+            let Some((session, "stream" | "index")) = name.split_once('.') else {
+                continue;
+            };
+            let marked = |session: u32| marks.iter().any(|(id, _)| id == session);
+            if !session.parse().is_ok_and(marked) {
+                folder.delete(&name).map_err(|e| storage_fatal(&e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_sessions(&mut self) {
+        self.slots
+            .iter()
+            .for_each(|slot| slot.store(0, Ordering::Release));
+        self.own_slots.fill(None);
+    }
+
     /// The reading end of the gateway; taken between days or while none is being begun.
     pub fn readers(&self) -> DayReaders {
         let progress = Arc::clone(self.writer.progress());
@@ -99,10 +160,7 @@ impl StreamStore for DayStreams {
     fn begin_day(&mut self, session_name: &[u8; 10]) -> Result<(), Fatal> {
         let folder = DirectStorage::create(&day_folder(&self.root, session_name))
             .map_err(|e| storage_fatal(&e))?;
-        self.slots
-            .iter()
-            .for_each(|slot| slot.store(0, Ordering::Release));
-        self.own_slots.fill(None);
+        self.forget_sessions();
         self.folder = Some(folder.clone());
         self.writer
             .begin_day(folder, Begin::Fresh)

@@ -270,4 +270,131 @@ bodies! {
         8 instrument: u32,
         12 _reserved: u32,
     }
+
+    /// Enables, disables or kills order entry of a session, a firm or the venue.
+    SetEntryState / ArchivedSetEntryState = SET_ENTRY_STATE v 1 Halt, 8 bytes {
+        /// Session or firm; 0 for the venue.
+        0 id: u32,
+        /// b'S' session, b'F' firm, b'V' the whole venue.
+        4 scope: u8,
+        /// b'E' enabled, b'D' disabled (live orders stay), b'K' killed: disabled, and all its live orders
+        /// are cancelled.
+        5 state: u8,
+        6 _reserved: [u8; 2],
+    }
+
+    /// Cancels all live orders that fit; what is 0 does not choose.
+    OperatorMassCancel / ArchivedOperatorMassCancel = OPERATOR_MASS_CANCEL v 1 Halt, 16 bytes {
+        0 session: u32,
+        4 firm: u32,
+        8 instrument: u32,
+        12 group_id: u16,
+        /// 1: only orders of `group_id` (0 = orders without a group).
+        14 by_group: u8,
+        /// `B`, `S`, `T`, `E`: the letter itself; 0 = any.
+        15 side: u8,
+    }
+
+    /// Cancels what is open of one order.
+    OperatorCancel / ArchivedOperatorCancel = OPERATOR_CANCEL v 1 Halt, 24 bytes {
+        /// Its order reference, which must be the order's; 0 = not compared.
+        0 reference: u64,
+        8 session: u32,
+        12 user_ref_num: u32,
+        16 user_ref_idx: u8,
+        17 _reserved: [u8; 7],
+    }
+
+    /// Breaks a trade of the day: both sides hear so, and their positions are corrected.
+    BreakTrade / ArchivedBreakTrade = BREAK_TRADE v 1 Halt, 16 bytes {
+        0 match_number: u64,
+        /// `E` erroneous, `C` consent, `S` supervisory, `X` external.
+        8 reason: u8,
+        9 _reserved: [u8; 7],
+    }
+
+    /// Sets all limits of a session or a firm; 0 = none.
+    SetLimits / ArchivedSetLimits = SET_LIMITS v 1 Halt, 56 bytes {
+        /// Price times quantity of one order, in 1/10,000.
+        0 order_notional_max: u64,
+        /// The same over all live orders.
+        8 open_notional_max: u64,
+        /// Of a firm, by instrument: shares long if all its buys traded and none of its sells.
+        16 long_max: u64,
+        /// Of a firm, by instrument: shares short if all its sells traded and none of its buys.
+        24 short_max: u64,
+        /// Of a firm, by instrument: shares bought and sold today, and open on both sides.
+        32 gross_max: u64,
+        40 order_quantity_max: u32,
+        44 open_orders_max: u32,
+        48 id: u32,
+        /// b'S' session, b'F' firm.
+        52 scope: u8,
+        53 _reserved: [u8; 3],
+    }
+
+    /// Bounds a session's requests in a window of time; 0 messages = not bounded.
+    SetThrottle / ArchivedSetThrottle = SET_THROTTLE v 1 Halt, 16 bytes {
+        /// ns.
+        0 window: u64,
+        8 session: u32,
+        12 messages_max: u32,
+    }
+
+    /// Market-maker protection of a session's orders, or of those of one group; begins untripped. Both
+    /// limits 0 = it ends.
+    SetProtection / ArchivedSetProtection = SET_PROTECTION v 1 Halt, 32 bytes {
+        /// ns.
+        0 window: u64,
+        /// Shares executed in a window; 0 = any number.
+        8 quantity_max: u64,
+        16 session: u32,
+        /// Executions in a window; 0 = any number.
+        20 executions_max: u32,
+        24 group_id: u16,
+        /// 1: orders of `group_id` (0 = orders without a group); 0: all orders of the session.
+        26 by_group: u8,
+        27 _reserved: [u8; 5],
+    }
+
+    /// Ends what a tripped protection refuses, and counts from 0 again.
+    ResetProtection / ArchivedResetProtection = RESET_PROTECTION v 1 Halt, 8 bytes {
+        0 session: u32,
+        4 group_id: u16,
+        /// 1: the protection of `group_id`; 0: all of the session.
+        6 by_group: u8,
+        7 _reserved: u8,
+    }
+
+    /// Sets the net position that a firm has in an instrument beside what it traded today.
+    SetPosition / ArchivedSetPosition = SET_POSITION v 1 Halt, 16 bytes {
+        /// Shares; below 0 = short.
+        0 position: i64,
+        8 firm: u32,
+        12 instrument: u32,
+    }
+
+    /// Takes an instrument out of trading; its id and symbol are free from the next day on.
+    RetireInstrument / ArchivedRetireInstrument = RETIRE_INSTRUMENT v 1 Halt, 8 bytes {
+        0 instrument: u32,
+        4 _reserved: [u8; 4],
+    }
+
+    /// Bounds of what protection keeps; 0 = it keeps none. They may only rise.
+    SetRiskBounds / ArchivedSetRiskBounds = SET_RISK_BOUNDS v 1 Halt, 16 bytes {
+        /// Pairs of firm and instrument with a position.
+        0 positions_max: u32,
+        /// Latest trades that can be broken.
+        4 trades_max: u32,
+        /// Market-maker protections over all sessions.
+        8 protections_max: u32,
+        12 _reserved: [u8; 4],
+    }
+
+    /// How long a session that lost its connection to a change of leader may stay away before its orders
+    /// are cancelled, if it wants that; 0 = for ever.
+    SetGrace / ArchivedSetGrace = SET_GRACE v 1 Halt, 8 bytes {
+        /// ns.
+        0 grace: u64,
+    }
 }

@@ -4,8 +4,8 @@
 //! later) are functions of it. Events live only on the engine's stack; nothing here is stored.
 
 use crate::{
-    ConnectionEpoch, Gateway, InstrumentId, MatchNumber, OrderReference, Parts, Price, SessionId,
-    StreamNumber,
+    ConnectionEpoch, Gateway, InstrumentId, MatchNumber, OrderReference, Parts, Price, Record,
+    Sequence, SessionId, StreamNumber,
 };
 
 /// Where and when a numbered event goes.
@@ -266,6 +266,69 @@ pub enum ConnectionEnd {
     Logout,
 }
 
+/// Why an operator's record was refused as a whole; a number is never given a second meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum Refusal {
+    /// Out of range, or it contradicts the state.
+    Unspecified = 1,
+    /// A part that this build does not know and may not ignore.
+    UnknownPart = 2,
+    /// It did not come from the operator.
+    NotOperator = 3,
+    /// The id is 0 or above its bound.
+    OutOfBounds = 4,
+    /// Another entry has that name.
+    Taken = 5,
+    /// It names what is not defined.
+    Undefined = 6,
+    /// A field's value is not allowed.
+    Value = 7,
+    /// Live orders depend on what it would change.
+    LiveOrders = 8,
+    /// A day is open.
+    DayOpen = 9,
+    /// No day is open.
+    NoDay = 10,
+    /// The date is not after the last day's, or its midnight is in the future.
+    Date = 11,
+    /// Bounds may only be raised.
+    BoundLowered = 12,
+    /// No such order is live.
+    NotLive = 13,
+    /// The trade is not known, not of today, or broken already.
+    NotKnown = 14,
+    /// A bound of the log is reached.
+    Full = 15,
+    /// The trading state may not follow the instrument's present one.
+    State = 16,
+}
+
+impl Refusal {
+    pub const ALL: &[Self] = &[
+        Self::Unspecified,
+        Self::UnknownPart,
+        Self::NotOperator,
+        Self::OutOfBounds,
+        Self::Taken,
+        Self::Undefined,
+        Self::Value,
+        Self::LiveOrders,
+        Self::DayOpen,
+        Self::NoDay,
+        Self::Date,
+        Self::BoundLowered,
+        Self::NotLive,
+        Self::NotKnown,
+        Self::Full,
+        Self::State,
+    ];
+
+    pub fn from_u16(value: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|r| *r as u16 == value)
+    }
+}
+
 /// What the state machine tells the shell beside the numbered streams. It consumes no number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Control {
@@ -327,10 +390,20 @@ pub enum Control {
         /// As in the executions: `O` opening, `C` closing, `H` after a halt or a volatility auction.
         cross_type: u8,
     },
+    /// An operator's record with an `OPERATOR_REQUEST` part has been applied, or refused as a whole.
+    OperatorAnswered {
+        request: u64,
+        sequence: Sequence,
+        refusal: Option<Refusal>,
+    },
 }
 
 /// Receives what the state machine says, in order. Statically dispatched; must not fail or block.
 pub trait EventSink {
+    /// The record whose events follow; what a batch says before its first record is time's doing. For
+    /// tools that tell cause from effect: a node's sinks leave it empty, and then it costs nothing.
+    #[inline(always)]
+    fn record(&mut self, _sequence: Sequence, _record: &Record<'_>) {}
     fn deliver(&mut self, to: &Delivery, event: Event<'_>);
     fn control(&mut self, control: &Control);
 }

@@ -82,6 +82,19 @@ impl Kind {
     pub const START_AUCTION: Self = Self(71);
     pub const SET_SCHEDULE: Self = Self(72);
     pub const SET_REFERENCE_PRICE: Self = Self(73);
+    // Protection, by the operator
+    pub const SET_ENTRY_STATE: Self = Self(80);
+    pub const OPERATOR_MASS_CANCEL: Self = Self(81);
+    pub const OPERATOR_CANCEL: Self = Self(82);
+    pub const BREAK_TRADE: Self = Self(83);
+    pub const SET_LIMITS: Self = Self(84);
+    pub const SET_THROTTLE: Self = Self(85);
+    pub const SET_PROTECTION: Self = Self(86);
+    pub const RESET_PROTECTION: Self = Self(87);
+    pub const SET_POSITION: Self = Self(88);
+    pub const RETIRE_INSTRUMENT: Self = Self(89);
+    pub const SET_RISK_BOUNDS: Self = Self(90);
+    pub const SET_GRACE: Self = Self(91);
 
     /// The field's name for people and for JSON; `None` for a kind this build does not know.
     pub const fn name(self) -> Option<&'static str> {
@@ -107,6 +120,18 @@ impl Kind {
             Self::START_AUCTION => "start_auction",
             Self::SET_SCHEDULE => "set_schedule",
             Self::SET_REFERENCE_PRICE => "set_reference_price",
+            Self::SET_ENTRY_STATE => "set_entry_state",
+            Self::OPERATOR_MASS_CANCEL => "operator_mass_cancel",
+            Self::OPERATOR_CANCEL => "operator_cancel",
+            Self::BREAK_TRADE => "break_trade",
+            Self::SET_LIMITS => "set_limits",
+            Self::SET_THROTTLE => "set_throttle",
+            Self::SET_PROTECTION => "set_protection",
+            Self::RESET_PROTECTION => "reset_protection",
+            Self::SET_POSITION => "set_position",
+            Self::RETIRE_INSTRUMENT => "retire_instrument",
+            Self::SET_RISK_BOUNDS => "set_risk_bounds",
+            Self::SET_GRACE => "set_grace",
             _ => return None,
         })
     }
@@ -167,6 +192,12 @@ impl PartTag {
     pub const AUCTION_RANDOM_END: Self = Self(274);
     /// u32: time between two indications of an auction's outcome, in ms; 0 or absent = only at its begin.
     pub const INDICATION_INTERVAL: Self = Self(275);
+    /// u32 price from which it holds, u32 tick size there, both in 1/10,000; of an instrument's
+    /// definition; repeatable, by price.
+    pub const TICK_BAND: Self = Self(280);
+
+    /// u64 that the sender chose for an operator's record; non-zero: the state machine says what became of it.
+    pub const OPERATOR_REQUEST: Self = Self(320);
 
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;

@@ -43,6 +43,20 @@ pub struct ObservedLogBuffer {
 impl ObservedLogBuffer {
     /// `None` if there is no file. Copies what the ring may still hold: at most its length.
     pub fn open(path: &Path) -> Result<Option<Self>, LogBufferError> {
+        let Some((file, mut observed)) = Self::open_file(path)? else {
+            return Ok(None);
+        };
+        let copied = observed.copy_ring(&file);
+        copied.map_err(|error| LogBufferError::io("read", path, &error))?;
+        Ok(Some(observed))
+    }
+
+    /// Positions and indices only: it holds no batch.
+    pub fn open_positions(path: &Path) -> Result<Option<Self>, LogBufferError> {
+        Ok(Self::open_file(path)?.map(|(_, observed)| observed))
+    }
+
+    fn open_file(path: &Path) -> Result<Option<(File, Self)>, LogBufferError> {
         let failed = |operation, error| LogBufferError::io(operation, path, &error);
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -60,10 +74,7 @@ impl ObservedLogBuffer {
                 path: path.to_owned(),
                 source,
             })?;
-        let mut observed = Self::of_header(path, identity, &header);
-        let copied = observed.copy_ring(&file);
-        copied.map_err(|error| failed("read", error))?;
-        Ok(Some(observed))
+        Ok(Some((file, Self::of_header(path, identity, &header))))
     }
 
     fn of_header(path: &Path, identity: Identity, header: &[u8]) -> Self {

@@ -79,7 +79,7 @@ fn tail_at<S: Storage>(
     position: LogPosition,
 ) -> Result<LogTail, CutError> {
     let mut source = SegmentSource::new(storage.clone(), meta.segment_data_length);
-    let mut walk = Walk::new(&mut source, meta, None, LogTail::EMPTY);
+    let mut walk = Walk::new(&mut source, meta, None, LogTail::EMPTY, None);
     while walk.tail().position < position && walk.step()? {}
     let tail = *walk.tail();
     if tail.position == position {

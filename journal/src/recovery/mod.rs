@@ -18,6 +18,7 @@ pub use finding::{Cut, Damage, Finding, RecoveryError, Witness};
 use crate::batch::BATCH_KIND_CLEAN_STOP;
 use crate::folder::{HARD_STATE_NAME, HardState, HardStateError, HardStateLoad, JournalMeta};
 use crate::header_block::HeaderBlockError;
+use crate::journal::VerifiedPosition;
 use crate::log_buffer::LogBufferImage;
 use crate::position::BLOCK_LENGTH;
 use crate::reader::EndReason;
@@ -88,6 +89,17 @@ pub fn recover<S: Storage>(
     meta: &JournalMeta,
     options: &RecoveryOptions<'_>,
 ) -> Result<Recovery, RecoveryError> {
+    recover_telling(storage, meta, options, None)
+}
+
+/// The same; `verified` is told the end of each batch that was taken from disk, nothing behind one that is
+/// missing there.
+pub(crate) fn recover_telling<S: Storage>(
+    storage: &S,
+    meta: &JournalMeta,
+    options: &RecoveryOptions<'_>,
+    verified: Option<&VerifiedPosition>,
+) -> Result<Recovery, RecoveryError> {
     let mut findings = Vec::new();
     let hard_state = load_hard_state(storage, meta, &mut findings)?;
     let ring = Ring::usable(options, meta, &mut findings);
@@ -102,7 +114,7 @@ pub fn recover<S: Storage>(
         .filter(|number| *number >= first)
         .collect();
     let mend = check_headers(&mut source, meta, &numbers, &mut findings)?;
-    let mut walk = Walk::new(&mut source, meta, ring.as_ref(), options.from);
+    let mut walk = Walk::new(&mut source, meta, ring.as_ref(), options.from, verified);
     while walk.step()? {}
     let (stop, mut recovery) = walk.finish(findings);
     let remains = Remains::scan(&mut source, meta, &recovery.tail, &numbers)?;

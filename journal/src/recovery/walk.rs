@@ -3,6 +3,7 @@
 use super::ring::Ring;
 use super::{Finding, Recovery, Rewrite};
 use crate::folder::{HardState, JournalMeta};
+use crate::journal::VerifiedPosition;
 use crate::position::BLOCK_LENGTH;
 use crate::reader::{EndReason, check};
 use crate::segment::SegmentSource;
@@ -16,6 +17,7 @@ pub(super) struct Walk<'a, S: Storage> {
     source: &'a mut SegmentSource<S>,
     meta: &'a JournalMeta,
     ring: Option<&'a Ring<'a>>,
+    verified: Option<&'a VerifiedPosition>,
     tail: LogTail,
     last: Option<BatchHeader>,
     batch_count: u64,
@@ -40,11 +42,13 @@ impl<'a, S: Storage> Walk<'a, S> {
         meta: &'a JournalMeta,
         ring: Option<&'a Ring<'a>>,
         from: LogTail,
+        verified: Option<&'a VerifiedPosition>,
     ) -> Self {
         Self {
             source,
             meta,
             ring,
+            verified,
             tail: from,
             last: None,
             batch_count: 0,
@@ -70,7 +74,7 @@ impl<'a, S: Storage> Walk<'a, S> {
         let data_length = self.meta.segment_data_length;
         let on_disk = self.on_disk(here)?;
         if let Ok(header) = on_disk {
-            self.take(&header, here);
+            self.take_from_disk(&header, here);
             return Ok(true);
         }
         if let Some(header) = self.in_ring(here) {
@@ -82,7 +86,7 @@ impl<'a, S: Storage> Walk<'a, S> {
             let next = here.next_segment(data_length);
             let on_disk = self.on_disk(next)?;
             if let Ok(header) = on_disk {
-                self.take(&header, next);
+                self.take_from_disk(&header, next);
                 return Ok(true);
             }
             if let Some(header) = self.in_ring(next) {
@@ -153,6 +157,15 @@ impl<'a, S: Storage> Walk<'a, S> {
         self.last = Some(*header);
         self.batch_count += 1;
         self.record_count += u64::from(header.record_count);
+    }
+
+    fn take_from_disk(&mut self, header: &BatchHeader, position: LogPosition) {
+        self.take(header, position);
+        if let Some(verified) = self.verified
+            && self.first_taken.is_none()
+        {
+            verified.set(self.tail.position);
+        }
     }
 
     fn take_from_ring(

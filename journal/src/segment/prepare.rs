@@ -7,8 +7,7 @@
 use super::{preparing_name, segment_file_length, segment_name};
 use crate::LogPosition;
 use crate::folder::JournalMeta;
-use crate::position::BLOCK_LENGTH;
-use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
+use crate::storage::{AlignedBuffer, Storage, StorageError, StorageFile, WriteMode};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +69,7 @@ pub struct SegmentPreparer<S: Storage> {
     storage: S,
     meta: JournalMeta,
     supply: Arc<SegmentSupply>,
-    zeros: AlignedZeros,
+    zeros: AlignedBuffer,
     preparing: Option<Preparing<S::File>>,
 }
 
@@ -80,7 +79,7 @@ impl<S: Storage> SegmentPreparer<S> {
             storage,
             meta,
             supply,
-            zeros: AlignedZeros::new(),
+            zeros: AlignedBuffer::new(PREPARE_CHUNK_LENGTH as usize),
             preparing: None,
         }
     }
@@ -121,7 +120,7 @@ impl<S: Storage> SegmentPreparer<S> {
                 let chunk = PREPARE_CHUNK_LENGTH.min(length - preparing.done);
                 preparing
                     .file
-                    .write_at(preparing.done, self.zeros.get(chunk))?;
+                    .write_at(preparing.done, self.zeros.get(chunk as usize))?;
                 preparing.done += chunk;
                 self.preparing = Some(preparing);
             }
@@ -183,26 +182,6 @@ fn finish<S: Storage>(
     file.sync()?;
     storage.rename(&preparing_name(number), &segment_name(number))?;
     storage.sync_folder()
-}
-
-/// Zeros in memory that direct writes accept: aligned to a block.
-#[derive(Debug)]
-struct AlignedZeros {
-    bytes: Vec<u8>,
-    skip: usize,
-}
-
-impl AlignedZeros {
-    fn new() -> Self {
-        let block = BLOCK_LENGTH as usize;
-        let bytes = vec![0; PREPARE_CHUNK_LENGTH as usize + block];
-        let skip = bytes.as_ptr().align_offset(block);
-        Self { bytes, skip }
-    }
-
-    fn get(&self, length: u64) -> &[u8] {
-        &self.bytes[self.skip..self.skip + length as usize]
-    }
 }
 
 #[cfg(test)]

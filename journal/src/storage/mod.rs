@@ -4,6 +4,7 @@
 //! [`StorageFile`]), and a [`WriteLane`] for the journal's writer, straight from log buffer memory and
 //! without waiting. Nothing here retries: a failed operation is reported once, with what and where.
 
+mod aligned;
 mod bytes;
 mod direct;
 mod error;
@@ -13,6 +14,7 @@ mod memory;
 mod uring;
 mod volatility;
 
+pub(crate) use aligned::AlignedBuffer;
 pub use bytes::StorageBytes;
 pub use direct::{DirectFile, DirectLane, DirectStorage};
 pub use error::StorageError;

@@ -3,10 +3,12 @@
 //! Derived data: regenerated from the log by replay, so never synced, and never needed for recovery of the
 //! journal. Layout in docs/journal-format.md, "Stream files". One writer; a reader never sees half a packet.
 
+mod mark;
 mod progress;
 mod reader;
 mod writer;
 
+pub use mark::{StreamMark, StreamMarks, has_marked};
 pub use progress::{StreamProgress, Written};
 pub use reader::{StreamRead, StreamReader};
 pub use writer::{Appended, Begin, StreamOptions, StreamSlot, StreamWriter};

@@ -45,6 +45,8 @@ pub mod record {
         Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel
         DisableEntry EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument
         DayOpen DayClose SetInstrumentState StartAuction SetSchedule SetReferencePrice
+        SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
+        ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
     }
 
     pub fn run(data: &[u8]) {

@@ -5,6 +5,7 @@
 
 use super::venue::{VenueError, VenueFolder, VenuePlan, VenueProcess, format};
 use lockstep_bench::load::run::{LoadError, LoadOptions, Pace, run};
+use lockstep_bench::load::schedule::Profile;
 use lockstep_bench::load::stream::{Market, Mix};
 use lockstep_bench::measure::latency::Summary;
 use lockstep_bench::measure::thread::Idle;
@@ -110,6 +111,7 @@ pub fn measure(
             quantity: 100,
         }],
         pace: Pace::Window { requests: 1 },
+        profile: Profile::Even,
         mix: Mix::default(),
         seed: 1,
         warm_up: WARM_UP,
@@ -120,6 +122,7 @@ pub fn measure(
         idle,
         policy: policy.to_owned(),
         server_layout: cores.describe().to_owned(),
+        counters: None,
     };
     // On a thread of its own: pinning is for the measurement only.
     let outcome = std::thread::scope(|scope| scope.spawn(|| run(&options)).join());

@@ -4,9 +4,12 @@
 //! shown, not hidden.
 
 use lockstep_record::command::{
-    AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
-    DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    ReplaceOrder, SetBounds, SetInstrumentState, SetReferencePrice, SetSchedule, StartAuction,
+    AccountQuery, BreakTrade, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument,
+    DefineSession, DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel,
+    ModifyOrder, OperatorCancel, OperatorMassCancel, ReplaceOrder, ResetProtection,
+    RetireInstrument, SetBounds, SetEntryState, SetGrace, SetInstrumentState, SetLimits,
+    SetPosition, SetProtection, SetReferencePrice, SetRiskBounds, SetSchedule, SetThrottle,
+    StartAuction,
 };
 use lockstep_record::{Body, Kind, Part, PartTag, Policy, Record};
 use serde_json::{Map, Value};
@@ -47,7 +50,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(u16 u32 u64);
+numbers!(u16 u32 u64 i64);
 
 impl<const N: usize> Shown for [u8; N] {
     fn shown(&self) -> Value {
@@ -143,6 +146,25 @@ pub fn body(record: &Record<'_>) -> Option<Fields> {
             random_end_ms
         }
         SetReferencePrice { price, instrument }
+        SetEntryState { id, scope as Letter, state as Letter }
+        OperatorMassCancel {
+            session, firm, instrument, group_id, by_group as Small, side as Letter
+        }
+        OperatorCancel { reference, session, user_ref_num, user_ref_idx as Small }
+        BreakTrade { match_number, reason as Letter }
+        SetLimits {
+            order_notional_max, open_notional_max, long_max, short_max, gross_max,
+            order_quantity_max, open_orders_max, id, scope as Letter
+        }
+        SetThrottle { window, session, messages_max }
+        SetProtection {
+            window, quantity_max, session, executions_max, group_id, by_group as Small
+        }
+        ResetProtection { session, group_id, by_group as Small }
+        SetPosition { position, firm, instrument }
+        RetireInstrument { instrument }
+        SetRiskBounds { positions_max, trades_max, protections_max }
+        SetGrace { grace }
     }
 }
 
@@ -197,6 +219,7 @@ fn part_known(tag: PartTag) -> Option<(&'static str, PartValue)> {
         PartTag::SELF_TRADE_PREVENTION => ("self_trade_prevention", Text),
         PartTag::EXPIRE_DATE_TIME => ("expire_date_time", Integer),
         PartTag::OPERATOR => ("operator", Text),
+        PartTag::OPERATOR_REQUEST => ("operator_request", Integer),
         PartTag::PERMITTED_FIRM => ("permitted_firm", Integer),
         _ => return None,
     })

@@ -1,5 +1,6 @@
 //! Which records an operator wants to see.
 
+use super::ledger::OrderKey;
 use super::output::Failure;
 use super::time::{self, Utc};
 use clap::Args;
@@ -108,9 +109,6 @@ impl FilterArguments {
     }
 }
 
-/// An order by session, channel and user reference number.
-type OrderKey = (u32, u8, u32);
-
 /// The arguments, and what following an instrument has taught.
 #[derive(Default)]
 pub struct Filter<'a> {
@@ -208,8 +206,12 @@ impl<'a> Filter<'a> {
     }
 }
 
-fn key(record: &Record<'_>, number: u32) -> OrderKey {
+/// The order that a client's record calls `number`.
+pub fn key(record: &Record<'_>, number: u32) -> OrderKey {
     let channel = record.parts().find(PartTag::USER_REF_IDX);
-    let channel = channel.and_then(|part| part.u8()).unwrap_or(0);
-    (record.header().source.session.0, channel, number)
+    OrderKey {
+        session: record.header().source.session.0,
+        index: channel.and_then(|part| part.u8()).unwrap_or(0),
+        number,
+    }
 }

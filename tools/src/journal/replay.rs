@@ -4,6 +4,7 @@ use super::folder::{self, Opened};
 use super::output::{Failure, Progress};
 use super::replay_report::Report;
 use super::stream_hash::StreamHashes;
+use super::time::{self, Utc};
 use super::verdict::{self, Outcome, Verdict};
 use clap::Args;
 use lockstep_core::{Capacity, StateMachine};
@@ -26,9 +27,8 @@ const BATCHES_A_TICK: u64 = 4096;
 pub struct ReplayArguments {
     /// The data directory, or the journal folder in it
     pub directory: PathBuf,
-    /// Stop behind this sequence, also in the middle of a batch
-    #[arg(long, value_name = "SEQ")]
-    pub until: Option<u64>,
+    #[command(flatten)]
+    pub extent: Extent,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -44,21 +44,45 @@ pub struct ReplayArguments {
     /// Regenerate the day's outbound streams; print their lengths and SHA-256
     #[arg(long)]
     pub streams: bool,
-    /// Leave out what only the log buffer holds
-    #[arg(long)]
-    pub segments_only: bool,
     /// Where the log buffer lies, if not at its default place
     #[arg(long, value_name = "FILE")]
     pub log_buffer: Option<PathBuf>,
 }
 
+/// How much of the log is replayed.
+#[derive(Args, Clone, Copy, Default, Debug)]
+pub struct Extent {
+    /// Stop behind this sequence, also in the middle of a batch
+    #[arg(long, value_name = "SEQ")]
+    pub until: Option<u64>,
+    /// Stop behind the last batch not later: UTC as 2026-01-02T09:30:00.5Z, or ns since the Unix epoch
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub until_time: Option<Utc>,
+    /// Leave out what only the log buffer holds
+    #[arg(long)]
+    pub segments_only: bool,
+}
+
+/// Hears what a replay says, and where in the log it is.
+pub trait LogSink: EventSink {
+    /// The batch that is applied next.
+    fn batch(&mut self, _: &BatchHeader) {}
+    /// It has been applied; an error ends the replay.
+    fn batch_applied(&mut self, _: &StateMachine) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl LogSink for NullSink {}
+impl LogSink for StreamHashes {}
+
 pub fn run(arguments: &ReplayArguments, out: &mut impl Write) -> Result<(), Failure> {
     let opened = folder::open(&arguments.directory, arguments.log_buffer.as_deref())?;
     let (replayed, streams) = if arguments.streams {
-        let (replayed, streams) = replay(&opened, arguments, StreamHashes::default())?;
+        let (replayed, streams) = replay(&opened, &arguments.extent, StreamHashes::default())?;
         (replayed, Some(streams))
     } else {
-        (replay(&opened, arguments, NullSink)?.0, None)
+        (replay(&opened, &arguments.extent, NullSink)?.0, None)
     };
     let report = Report {
         arguments,
@@ -68,7 +92,7 @@ pub fn run(arguments: &ReplayArguments, out: &mut impl Write) -> Result<(), Fail
     };
     report.print(out)?;
     out.flush()?;
-    replayed.result(arguments).map_err(Failure::from)
+    replayed.result(&arguments.extent).map_err(Failure::from)
 }
 
 /// What a replay came to.
@@ -91,7 +115,7 @@ pub struct Replayed {
 
 impl Replayed {
     /// What was asked for was reached, and nothing contradicts it.
-    fn result(&self, arguments: &ReplayArguments) -> Result<(), Fatal> {
+    pub fn result(&self, extent: &Extent) -> Result<(), Fatal> {
         if let Some(fatal) = &self.stopped {
             return Err(Fatal::new(fatal.code, fatal.message.clone()));
         }
@@ -99,7 +123,7 @@ impl Replayed {
             let code = match verdict.outcome {
                 Outcome::Damaged => ExitCode::JournalDamaged,
                 Outcome::NewerFormat => ExitCode::NewerFormat,
-                _ => return self.reached(arguments),
+                _ => return self.reached(extent),
             };
             let why = verdict.findings.first().map(|finding| finding.to_string());
             let what = format!(
@@ -111,9 +135,9 @@ impl Replayed {
         Ok(())
     }
 
-    fn reached(&self, arguments: &ReplayArguments) -> Result<(), Fatal> {
+    fn reached(&self, extent: &Extent) -> Result<(), Fatal> {
         let last = self.machine.last_sequence().0;
-        match arguments.until {
+        match extent.until {
             Some(until) if until > last => {
                 let what = format!("the log ends at sequence {last}, before {until}");
                 Err(Fatal::new(ExitCode::CheckFailed, what))
@@ -123,17 +147,19 @@ impl Replayed {
     }
 }
 
-fn replay<S: EventSink>(
+/// Applies the log, as far as `extent` says, to a fresh state machine.
+pub fn replay<S: LogSink>(
     opened: &Opened,
-    arguments: &ReplayArguments,
+    extent: &Extent,
     sink: S,
 ) -> Result<(Replayed, S), Failure> {
     let mut run = Run {
         replayer: Replayer::new(StateMachine::new(Capacity::default())),
         sink,
-        until: arguments.until.unwrap_or(u64::MAX),
+        until: extent.until.unwrap_or(u64::MAX),
+        until_time: extent.until_time.unwrap_or(Utc(u64::MAX)),
         cut_batch: None,
-        done: arguments.until == Some(0),
+        done: extent.until == Some(0),
         stopped: None,
         last: None,
     };
@@ -143,13 +169,14 @@ fn replay<S: EventSink>(
     let mut log_buffer_batches = 0;
     if !run.done {
         let judged = verdict::judge(opened, &tail, run.last.as_ref())?;
-        if !arguments.segments_only {
+        if !extent.segments_only {
             let last_index = judged.tail.index;
             verdict::ahead(opened, tail, last_index, |batch| {
+                let before = run.replayer.batches;
                 if !run.done {
-                    run.apply(batch);
-                    log_buffer_batches += 1;
+                    run.apply(batch)?;
                 }
+                log_buffer_batches += run.replayer.batches - before;
                 Ok(())
             })?;
         }
@@ -172,7 +199,7 @@ fn replay<S: EventSink>(
 }
 
 /// Everything that the segments hold. Returns the tail behind it.
-fn segments<S: EventSink>(
+fn segments<S: LogSink>(
     opened: &Opened,
     run: &mut Run<S>,
     progress: &mut Progress,
@@ -192,7 +219,7 @@ fn segments<S: EventSink>(
         let Some(batch) = next.filter(|batch| batch.end() <= until) else {
             break;
         };
-        run.apply(&batch);
+        run.apply(&batch)?;
         tail = LogTail::after(&batch.header, batch.position);
         count += 1;
         if count.is_multiple_of(BATCHES_A_TICK) {
@@ -207,16 +234,23 @@ struct Run<S> {
     sink: S,
     /// Last sequence to apply.
     until: u64,
+    /// Time of the last batch to apply.
+    until_time: Utc,
     cut_batch: Option<(u32, u32)>,
     done: bool,
     stopped: Option<Fatal>,
     last: Option<BatchHeader>,
 }
 
-impl<S: EventSink> Run<S> {
+impl<S: LogSink> Run<S> {
     #[inline]
-    fn apply(&mut self, batch: &BatchView<'_>) {
+    fn apply(&mut self, batch: &BatchView<'_>) -> Result<(), Failure> {
         let header = &batch.header;
+        if Utc(header.timestamp) > self.until_time {
+            self.done = true;
+            return Ok(());
+        }
+        self.sink.batch(header);
         let whole = header.next_sequence() - 1 <= self.until;
         let result = if whole {
             self.replayer.apply(batch, &mut self.sink)
@@ -228,7 +262,9 @@ impl<S: EventSink> Run<S> {
         if let Err(fatal) = result {
             self.stopped = Some(fatal);
             self.done = true;
+            return Ok(());
         }
+        self.sink.batch_applied(&self.replayer.machine)
     }
 
     /// The first records of a batch are a legal batch of their own, at the same index and time: the state

@@ -95,6 +95,21 @@ pub fn killed() -> Made {
     making.kill()
 }
 
+/// The same journal once more; its log buffer is left behind.
+pub fn copy(made: &Made) -> Made {
+    let directory = memory_folder();
+    let journal = directory.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    for entry in fs::read_dir(made.journal()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
+    }
+    Made {
+        directory,
+        machine: StateMachine::new(lockstep_core::Capacity::default()),
+    }
+}
+
 /// A batch as it lies in its segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Lies {

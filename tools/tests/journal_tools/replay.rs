@@ -126,6 +126,28 @@ fn a_replay_stops_in_the_middle_of_a_batch() {
     assert!(beyond.err.contains("before 100000"), "{}", beyond.err);
 }
 
+/// The state as of a moment: that of the last batch that is not later.
+#[test]
+fn a_replay_stops_at_a_time() {
+    let made = stopped();
+    let batches = made.batches();
+    let at = batches[batches.len() / 2].header;
+    let last = (at.next_sequence() - 1).to_string();
+    let (_, expected) = made.json(&["replay", "{dir}", "--json", "--until", &last]);
+    for time in [at.timestamp, at.timestamp + 1] {
+        let time = time.to_string();
+        let (code, seen) = made.json(&["replay", "{dir}", "--json", "--until-time", &time]);
+        assert_eq!((code, &seen["index"]), (0, &at.index.into()));
+        assert_eq!(seen["state_hash"], expected["state_hash"]);
+    }
+    let before = (at.timestamp - 1).to_string();
+    let (code, seen) = made.json(&["replay", "{dir}", "--json", "--until-time", &before]);
+    assert_eq!((code, &seen["index"]), (0, &(at.index - 1).into()));
+    let (code, seen) = made.json(&["replay", "{dir}", "--json", "--until-time", "2030-01-01"]);
+    assert_eq!((code, &seen["outcome"]), (0, &"clean_stop".into()));
+    assert_eq!(seen["state_hash"], hex(&made.machine.state_hash()));
+}
+
 #[test]
 fn what_only_the_log_buffer_holds_is_included_and_said() {
     let mut making = begin(&mut NullSink);

@@ -36,7 +36,7 @@ pub(crate) struct Order {
 }
 const _: () = assert!(size_of::<Order>() == 32);
 
-const FREE_ORDER: Order = Order {
+pub(crate) const FREE_ORDER: Order = Order {
     next: NONE,
     prev: NONE,
     level: NONE,
@@ -64,8 +64,14 @@ impl Order {
 
     /// Index of its ladder in its book.
     #[inline(always)]
-    pub(super) fn lane(&self) -> usize {
+    pub fn lane(&self) -> usize {
         self.place as usize & 3
+    }
+
+    /// Live, but in no book: it waits for something.
+    #[inline(always)]
+    pub fn is_held(&self) -> bool {
+        self.level == NONE
     }
 
     #[inline(always)]
@@ -254,6 +260,41 @@ impl OrderPool {
         self.index.insert(new.owner, new.number, slot);
         self.link(book, side, tick, slot);
         slot
+    }
+
+    /// Gives an order a slot on no level; the same conditions but for levels.
+    pub fn hold(&mut self, book: &Book, side: Side, new: &NewOrder) -> u32 {
+        debug_assert!(new.open != 0);
+        let slot = self.free;
+        let order = &mut self.orders[slot as usize];
+        self.free = order.next;
+        *order = Order {
+            open: new.open,
+            executed: new.executed,
+            number: new.number,
+            owner: new.owner,
+            place: (book.id << 2) | lane(side, new.hidden) as u32,
+            ..FREE_ORDER
+        };
+        self.live += 1;
+        self.index.insert(new.owner, new.number, slot);
+        slot
+    }
+
+    /// Takes out an order that is held.
+    pub fn remove_held(&mut self, slot: u32) -> Order {
+        let order = self.orders[slot as usize];
+        debug_assert!(order.open != 0 && order.is_held());
+        self.index.remove(order.owner, order.number, slot);
+        self.release(slot);
+        order
+    }
+
+    /// Lowers the open quantity of an order that is held.
+    pub fn reduce_held(&mut self, slot: u32, open: u32) {
+        let order = &mut self.orders[slot as usize];
+        debug_assert!(open != 0 && open < order.open && order.is_held());
+        order.open = open;
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::Capacity;
 use crate::extension::Extension;
-use crate::state::TradingState;
+use crate::risk::EntryState;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -161,7 +161,20 @@ fn busy() -> StateMachine {
     );
     apply(&mut machine, 1, &order(3, b'S', 4, 10_000), &[]);
     apply(&mut machine, 1, &order(4, b'S', 4, 10_200), &[]);
+    let stop: &[(PartTag, &[u8])] = &[(PartTag::STOP_PRICE, &11_000u64.to_le_bytes())];
+    apply(&mut machine, 1, &order(5, b'B', 3, 10_500), stop);
+    let trails: &[(PartTag, &[u8])] = &[
+        (PartTag::STOP_KIND, b"T"),
+        (PartTag::TRAIL_OFFSET, &500i32.to_le_bytes()),
+    ];
+    apply(&mut machine, 1, &order(6, b'S', 3, 9_000), trails);
     machine
+}
+
+/// Extension and slot of the stop that does not trail, or of the one that does.
+fn waiting(machine: &StateMachine, number: u32) -> (u32, u32) {
+    let slot = machine.pool.find(1 << 8, number);
+    (machine.details[slot as usize].extension, slot)
 }
 
 type Mutation = fn(&mut StateMachine);
@@ -192,6 +205,10 @@ fn session(machine: &mut StateMachine) -> &mut Session {
 
 fn instrument(machine: &mut StateMachine) -> &mut Instrument {
     machine.instruments.get_mut(InstrumentId(1))
+}
+
+fn phase(machine: &mut StateMachine) -> &mut Phase {
+    machine.instruments.phase_mut(InstrumentId(1))
 }
 
 #[test]
@@ -227,6 +244,9 @@ fn every_field_moves_the_hash() {
         |m| session(m).connected = false,
         |m| session(m).cancel_on_disconnect = true,
         |m| session(m).order_entry = false,
+        |m| session(m).entry = EntryState::Disabled,
+        |m| m.risk.entry = EntryState::Killed,
+        |m| m.risk.firm_mut(FirmId(2)).entry = EntryState::Disabled,
         |m| session(m).gateway.0 += 1,
         |m| session(m).epoch.0 += 1,
         |m| session(m).connection += 1,
@@ -245,7 +265,33 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).tick_size += 1,
         |m| instrument(m).lot_size += 1,
         |m| instrument(m).state = TradingState::Halted,
+        |m| instrument(m).last_price += 1,
         |m| instrument(m).book.ladders.swap(0, 1),
+        |m| phase(m).call.ladders[0] = instrument(m).book.ladders[1],
+        |m| phase(m).close.ladders[0] = instrument(m).book.ladders[1],
+        |m| instrument(m).statistics.open_price += 1,
+        |m| instrument(m).statistics.high_price += 1,
+        |m| instrument(m).statistics.low_price += 1,
+        |m| instrument(m).statistics.last_price += 1,
+        |m| instrument(m).statistics.closing_price += 1,
+        |m| instrument(m).statistics.previous_close_price += 1,
+        |m| instrument(m).statistics.trade_count += 1,
+        |m| instrument(m).statistics.volume += 1,
+        |m| phase(m).schedule.times_ms[0] -= 1,
+        |m| phase(m).schedule.times_ms[4] -= 1,
+        |m| phase(m).schedule.random_end_ms += 1,
+        |m| phase(m).next_scheduled -= 1,
+        |m| phase(m).call_ends.0 += 1,
+        |m| phase(m).next_state = TradingState::Closed,
+        |m| phase(m).indicates.0 += 1,
+        |m| phase(m).rules.static_collar += 1,
+        |m| phase(m).rules.dynamic_collar += 1,
+        |m| phase(m).rules.collar_action = b'V',
+        |m| phase(m).rules.duration_ms += 1,
+        |m| phase(m).rules.random_end_ms += 1,
+        |m| phase(m).rules.indication_interval_ms += 1,
+        |m| phase(m).reference_price += 1,
+        |m| m.random.0 += 1,
         |m| resting(m).open += 1,
         |m| resting(m).executed += 1,
         |m| resting(m).number += 1,
@@ -268,6 +314,17 @@ fn every_field_moves_the_hash() {
         |m| extension(m).expire_time += 1,
         |m| extension(m).max_floor += 1,
         |m| extension(m).reserve += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).0.price += 1,
+        |m| m.stops.get_mut(waiting(m, 5).0).1.fixed += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.extreme += 1,
+        |m| m.stops.get_mut(waiting(m, 6).0).1.offset += 1,
+        |m| m.pool.order_mut(waiting(m, 6).1).open += 1,
+        |m| {
+            let slot = waiting(m, 6).1;
+            m.details[slot as usize].reference += 100;
+        },
+        |m| m.stops.traded(1, 9_500),
+        |m| m.stops.traded(1, 11_000),
     ];
     let mut hashes = alloc::vec![busy().state_hash()];
     for (at, mutate) in mutations.iter().enumerate() {
@@ -298,12 +355,43 @@ fn price_and_priority_move_the_hash() {
     assert_ne!(base, with(&[(1, 10_100), (2, 10_000)]));
 }
 
+/// An image in memory.
+#[derive(Default, Clone, PartialEq, Debug)]
+struct Kept {
+    tags: Vec<Section>,
+    sections: Vec<Vec<u8>>,
+}
+
+impl ImageSink for Kept {
+    fn section(&mut self, section: Section) {
+        self.tags.push(section);
+        self.sections.push(Vec::new());
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(last) = self.sections.last_mut() {
+            last.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl Kept {
+    fn of(machine: &StateMachine) -> Self {
+        let mut kept = Self::default();
+        machine.write_image(&mut kept);
+        kept
+    }
+
+    fn load(&self) -> Result<StateMachine, LoadError> {
+        let sections = self.tags.iter().zip(&self.sections);
+        let sections: Vec<_> = sections.map(|(tag, bytes)| (*tag, &bytes[..])).collect();
+        StateMachine::load_image(Capacity::default(), &sections)
+    }
+}
+
 fn content(machine: &StateMachine) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    machine.write_content(&mut Image {
-        put: &mut |part| bytes.extend_from_slice(part),
-    });
-    bytes
+    let mut kept = Kept::default();
+    machine.write_content(&mut Writer::new(&mut kept));
+    kept.sections.concat()
 }
 
 /// The same live orders in other slots, leaves and index lines: the same image.
@@ -394,4 +482,200 @@ fn content_does_not_depend_on_batching() {
     for sizes in [&[1; 12][..], &[6, 6], &[1, 0, 11], &[5, 4, 3]] {
         assert_eq!(play(sizes), one, "{sizes:?}");
     }
+}
+
+/// Live orders of every sort: plain, with a reserve, good till a time, hidden, on another channel, stops.
+fn varied() -> StateMachine {
+    let mut machine = busy();
+    let timed = EnterOrder {
+        time_in_force: b'6',
+        ..order(15, b'B', 3, 9_000)
+    };
+    let till: &[(PartTag, &[u8])] = &[(PartTag::EXPIRE_TIME, &9u32.to_le_bytes())];
+    apply(&mut machine, 1, &timed, till);
+    let hidden = EnterOrder {
+        display: b'N',
+        ..order(16, b'S', 3, 10_300)
+    };
+    apply(&mut machine, 1, &hidden, &[]);
+    assert_eq!(machine.extensions.live(), 4);
+    machine
+}
+
+/// Stops that were triggered and cannot act while the instrument is halted.
+fn triggered() -> StateMachine {
+    let mut machine = varied();
+    set_state(&mut machine, b'H');
+    instrument(&mut machine).last_price = 11_000;
+    machine.stops.traded(1, 11_000);
+    machine.check_invariants().unwrap();
+    assert!(machine.stops.any_triggered());
+    machine
+}
+
+/// A closing auction is called: orders for it, at the market too, whole reserve orders, a schedule, collars
+/// and a day's prices.
+fn called() -> StateMachine {
+    let mut machine = varied();
+    let schedule = SetSchedule {
+        instrument: 1,
+        pre_open_ms: u32::MAX,
+        opening_auction_ms: u32::MAX,
+        trading_ms: 1_000,
+        closing_auction_ms: u32::MAX,
+        closed_ms: 2_000,
+        random_end_ms: 10,
+        _reserved: 0,
+    };
+    apply(&mut machine, 0, &schedule, &[]);
+    let instrument = DefineInstrument {
+        symbol: *b"AAAA    ",
+        instrument: 1,
+        tick_size: 100,
+        lot_size: 1,
+        _reserved: [0; 12],
+    };
+    let rules: &[(PartTag, &[u8])] = &[
+        (PartTag::STATIC_COLLAR, &1_000u32.to_le_bytes()),
+        (PartTag::DYNAMIC_COLLAR, &500u32.to_le_bytes()),
+        (PartTag::COLLAR_ACTION, b"V"),
+        (PartTag::AUCTION_DURATION, &7u32.to_le_bytes()),
+        (PartTag::INDICATION_INTERVAL, &10u32.to_le_bytes()),
+    ];
+    apply(&mut machine, 0, &instrument, rules);
+    let close = |number, side, price| EnterOrder {
+        cross_type: b'C',
+        ..order(number, side, 6, price)
+    };
+    apply(&mut machine, 1, &close(17, b'B', 10_500), &[]);
+    apply(&mut machine, 1, &close(18, b'S', 2_000_000_000), &[]);
+    let auction = StartAuction {
+        instrument: 1,
+        duration_ms: 5,
+        random_end_ms: 5,
+        state: b'L',
+        next_state: b'T',
+        _reserved: [0; 2],
+    };
+    apply(&mut machine, 0, &auction, &[]);
+    apply(&mut machine, 1, &order(19, b'S', 3, 2_000_000_000), &[]);
+    assert!(machine.next_deadline().is_some());
+    machine
+}
+
+fn set_state(machine: &mut StateMachine, state: u8) {
+    let body = SetInstrumentState {
+        instrument: 1,
+        state,
+        _reserved: [0; 3],
+    };
+    apply(machine, 0, &body, &[]);
+}
+
+#[test]
+fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
+    for mut machine in [
+        StateMachine::new(Capacity::default()),
+        empty(),
+        busy(),
+        varied(),
+        triggered(),
+        called(),
+    ] {
+        let image = Kept::of(&machine);
+        let mut loaded = image.load().unwrap();
+        loaded.check_invariants().unwrap();
+        assert_eq!(Kept::of(&loaded), image);
+        assert_eq!(loaded.state_hash(), machine.state_hash());
+        if machine.pool.live() == 0 {
+            continue;
+        }
+        for machine in [&mut machine, &mut loaded] {
+            apply(machine, 1, &order(20, b'S', 30, 9_000), &[]);
+            apply(machine, 1, &order(21, b'B', 30, 10_400), &[]);
+            cancel(machine, 21);
+            set_state(machine, b'T');
+            assert!(!machine.stops.any_triggered());
+        }
+        assert_eq!(loaded.digest, machine.digest);
+        assert_eq!(Kept::of(&loaded), Kept::of(&machine));
+    }
+}
+
+/// Every byte of every section, with several wrong values: refused, or a legal state that is written again
+/// with just these bytes. Nothing panics.
+#[test]
+fn a_damaged_image_is_refused_or_is_a_state_of_its_own() {
+    for machine in [triggered(), called()] {
+        damage(&Kept::of(&machine));
+    }
+}
+
+fn damage(image: &Kept) {
+    let (mut refused, mut other) = (0, 0);
+    for section in 0..image.sections.len() {
+        for at in 0..image.sections[section].len() {
+            for change in [1u8, 0x80, 0xFF] {
+                let mut damaged = image.clone();
+                damaged.sections[section][at] ^= change;
+                if is_bound(section, at) {
+                    continue; // would take much memory; see below
+                }
+                match damaged.load() {
+                    Err(_) => refused += 1,
+                    Ok(machine) => {
+                        assert_eq!(Kept::of(&machine), damaged, "section {section} byte {at}");
+                        other += 1;
+                    }
+                }
+            }
+        }
+        for length in 0..image.sections[section].len() {
+            let mut cut = image.clone();
+            cut.sections[section].truncate(length);
+            assert!(cut.load().is_err(), "section {section} cut to {length}");
+        }
+        let mut longer = image.clone();
+        longer.sections[section].push(0);
+        assert!(matches!(longer.load(), Err(LoadError::Trailing { .. })));
+    }
+    assert!(refused > 500 && other > 300, "{refused} {other}");
+}
+
+fn is_bound(section: usize, at: usize) -> bool {
+    section == 1 && at < 20
+}
+
+#[test]
+fn bounds_beyond_the_node_and_sections_out_of_place_are_refused() {
+    let image = Kept::of(&varied());
+    let mut huge = image.clone();
+    huge.sections[1][..4].copy_from_slice(&(1u32 << 26).to_le_bytes());
+    huge.sections[1][3] = 5;
+    let capacity = LoadError::Capacity {
+        bound: "open_orders_max",
+        wanted: 5 << 24,
+        held: 1 << 26,
+    };
+    assert_eq!(huge.load().unwrap_err(), capacity);
+    let mut newer = image.clone();
+    newer.sections[0][0] += 1;
+    let found = IMAGE_VERSION + 1;
+    assert_eq!(newer.load().unwrap_err(), LoadError::Version { found });
+    let mut swapped = image.clone();
+    swapped.tags.swap(2, 3);
+    assert!(matches!(swapped.load(), Err(LoadError::Section { .. })));
+    let mut short = image.clone();
+    short.tags.pop();
+    let last = *Section::ALL.last().unwrap();
+    let missing = LoadError::Section {
+        wanted: last,
+        found: None,
+    };
+    assert_eq!(short.load().unwrap_err(), missing);
+    let mut double = image;
+    double.tags.push(last);
+    double.sections.push(Vec::new());
+    let section = last;
+    assert_eq!(double.load().unwrap_err(), LoadError::Unknown { section });
 }

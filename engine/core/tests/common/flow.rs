@@ -36,9 +36,21 @@ prop_compose! {
 
 const SIDES: [u8; 8] = *b"BBBBSSTE";
 
+/// Which of the rarer kinds of orders a stream has: all, or one kind often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mix {
+    All,
+    Stops,
+    Auctions,
+}
+
 impl Step {
     /// The command of this step, given what is there.
     pub fn command(&self, oracle: &Oracle) -> Command {
+        self.command_of(oracle, Mix::All)
+    }
+
+    pub fn command_of(&self, oracle: &Oracle, mix: Mix) -> Command {
         let session = u32::from(self.session) + 1;
         let user = USERS[usize::from(self.session)];
         let epoch = oracle.epoch(session);
@@ -49,8 +61,12 @@ impl Step {
             index: 0,
         });
         let command = match self.what {
-            0..=549 => self.enter(session, epoch, oracle),
-            550..=719 => self.replace(session, epoch, target, oracle),
+            _ if mix == Mix::Auctions && self.what % 12 == 11 => self.phase(oracle),
+            1000..=1032 if mix == Mix::Stops => {
+                self.special(self.enter(session, epoch, oracle), mix)
+            }
+            0..=549 => self.special(self.enter(session, epoch, oracle), mix),
+            550..=719 => self.special(self.replace(session, epoch, target, oracle), mix),
             720..=839 => {
                 let total = if self.side < 4 {
                     0
@@ -86,7 +102,8 @@ impl Step {
                     },
                 )
             }
-            981..=999 => self.operate(),
+            981..=984 => self.protect(oracle),
+            985..=999 => self.operate(),
             _ => self.phase(oracle),
         };
         self.twisted(command)
@@ -186,6 +203,42 @@ impl Step {
                 command.option(PartTag::SELF_TRADE_PREVENTION, mode)
             }
             _ => command,
+        }
+    }
+
+    /// A share of the orders and replacements are of a rarer kind.
+    fn special(&self, command: Command, mix: Mix) -> Command {
+        let draw = self.twist_value >> 16;
+        match (mix, draw % 16) {
+            (Mix::All | Mix::Auctions, 0..=1) | (Mix::Stops, 0..=5) => {
+                self.stop(command, draw / 16)
+            }
+            _ => command,
+        }
+    }
+
+    /// Triggers lie around the prices at which trades happen; one in four trails.
+    fn stop(&self, command: Command, draw: u32) -> Command {
+        let (symbol, replaces) = match &command.request {
+            Request::EnterOrder(body) => (body.symbol, false),
+            _ => (*b"AAAA    ", true),
+        };
+        let tick = if symbol == *b"BBBB    " { 5 } else { 100 };
+        let price = u64::from(1_000 + draw / 16 % 40) * tick;
+        let offset = (draw / 16 % 6) as i32 * tick as i32;
+        let price = |command: Command| command.option(PartTag::STOP_PRICE, price.to_le_bytes());
+        let trail = |command: Command| {
+            command
+                .option(PartTag::STOP_KIND, "T")
+                .option(PartTag::TRAIL_OFFSET, offset.to_le_bytes())
+        };
+        match draw % 16 {
+            0..=2 => trail(command),
+            3 => price(trail(command)),
+            4 => price(command.option(PartTag::STOP_KIND, "S")),
+            5 if replaces => command.option(PartTag::STOP_KIND, "N"),
+            6 => price(command.option(PartTag::STOP_KIND, [draw as u8])),
+            _ => price(command),
         }
     }
 
@@ -298,7 +351,10 @@ impl Step {
         let now_ms = (oracle.now() / 1_000_000) as u32;
         let random_end_ms = u32::from(self.quantity % 3) * 2;
         match self.pick % 16 {
-            0..=5 => set_state(instrument, b"TTTTPPOHVLTC"[usize::from(self.pick / 16 % 12)]),
+            0..=5 => set_state(
+                instrument,
+                b"TTTTPPOHVLTC"[usize::from(self.pick / 16 % 12)],
+            ),
             6..=8 => {
                 let state = b"OVLVLT"[usize::from(self.pick / 16 % 6)];
                 start_auction(
@@ -322,7 +378,7 @@ impl Step {
             11..=12 => {
                 let price = 100_000 + u64::from(self.price) * 100;
                 let price = if instrument == 2 { price / 20 } else { price };
-                set_reference(instrument, price * u64::from(self.pick / 16 % 4 != 0))
+                set_reference(instrument, price * u64::from(!(self.pick / 16).is_multiple_of(4)))
             }
             _ => self.define_auctions(instrument),
         }

@@ -3,9 +3,13 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod flow;
+mod flow_protection;
+pub mod options;
 pub mod oracle;
+pub mod scenario;
 pub mod script;
 
+use lockstep_core::image::{ImageSink, Section};
 use lockstep_core::{ApplyError, Capacity, StateMachine};
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -59,7 +63,9 @@ macro_rules! requests {
 requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
-    SetInstrumentState StartAuction SetSchedule SetReferencePrice
+    SetInstrumentState
+    SetEntryState OperatorMassCancel OperatorCancel
+    StartAuction SetSchedule SetReferencePrice
 }
 
 pub const GATEWAY: u16 = 3;
@@ -234,6 +240,27 @@ impl EventSink for Recorder {
     }
 }
 
+/// An image in memory, by section.
+#[derive(Default, PartialEq, Eq)]
+pub struct SavedImage(pub Vec<(Section, Vec<u8>)>);
+
+impl ImageSink for SavedImage {
+    fn section(&mut self, section: Section) {
+        self.0.push((section, Vec::new()));
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.last_mut().unwrap().1.extend_from_slice(bytes);
+    }
+}
+
+impl SavedImage {
+    pub fn of(machine: &StateMachine) -> Self {
+        let mut image = Self::default();
+        machine.write_image(&mut image);
+        image
+    }
+}
+
 /// The machine with its place in a log, one batch per `tell`.
 pub struct Driver {
     pub machine: StateMachine,
@@ -288,6 +315,24 @@ impl Driver {
         said
     }
 
+    /// Goes on with a machine loaded from this one's image, which must be written again byte by byte.
+    pub fn reload(&mut self) -> Result<(), String> {
+        let image = SavedImage::of(&self.machine);
+        let sections: Vec<_> = image
+            .0
+            .iter()
+            .map(|(tag, bytes)| (*tag, &bytes[..]))
+            .collect();
+        let capacity = Capacity::default();
+        let loaded = StateMachine::load_image(capacity, &sections).map_err(|e| e.to_string())?;
+        let hashes = loaded.state_hash() == self.machine.state_hash();
+        if !hashes || SavedImage::of(&loaded) != image {
+            return Err(format!("batch {}: the loaded state is another", self.index));
+        }
+        self.machine = loaded;
+        Ok(())
+    }
+
     pub fn term_start(&mut self) -> Vec<Said> {
         self.try_apply(BatchKind::TermStart, &Records::default())
             .unwrap()
@@ -340,6 +385,15 @@ pub fn set_state(instrument: u32, state: u8) -> Command {
         instrument,
         state,
         _reserved: [0; 3],
+    })
+}
+
+pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
+    operator(SetEntryState {
+        id,
+        scope,
+        state,
+        _reserved: [0; 2],
     })
 }
 
@@ -501,36 +555,59 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Said::Event { session, what, .. } => write!(f, "{session}: {what}"),
-            Said::Control(Control::InstrumentState { instrument, state }) => {
-                write!(f, "-: {instrument} is {}", *state as char)
-            }
-            Said::Control(Control::Indication {
-                instrument,
-                price,
-                quantity,
-                imbalance,
-                imbalance_side,
-            }) => {
-                let side = *imbalance_side as char;
-                write!(
-                    f,
-                    "-: {instrument} would trade {quantity} @{price}, {imbalance} {side} over"
-                )
-            }
-            Said::Control(Control::Uncrossed {
-                instrument,
-                price,
-                quantity,
-                cross_type,
-            }) => {
-                let cross_type = *cross_type as char;
-                write!(
-                    f,
-                    "-: {instrument} uncrossed {quantity} @{price} {cross_type}"
-                )
-            }
-            Said::Control(control) => write!(f, "-: {control:?}"),
+            Said::Control(control) => write!(f, "-: {}", control_line(control)),
         }
+    }
+}
+
+fn control_line(control: &Control) -> String {
+    match control {
+        Control::LoginAccepted {
+            session,
+            epoch,
+            first_number,
+            next_number,
+            ..
+        } => format!(
+            "login of {session} accepted, connection {epoch}, from {first_number}, next {next_number}"
+        ),
+        Control::LoginRejected {
+            connection, reason, ..
+        } => format!(
+            "login on connection {connection} rejected {}",
+            *reason as u8 as char
+        ),
+        Control::ConnectionEnded { session, why, .. } => match why {
+            ConnectionEnd::Superseded => format!("connection of {session} ended by a newer login"),
+            ConnectionEnd::Logout => format!("connection of {session} ended by its logout"),
+        },
+        Control::DayOpened { date, .. } => format!("day {date} opened"),
+        Control::DayClosed { .. } => "day closed".into(),
+        Control::OperatorAnswered {
+            request, refusal, ..
+        } => format!("operator's request {request}: {refusal:?}"),
+        Control::InstrumentState { instrument, state } => {
+            format!("{instrument} is {}", *state as char)
+        }
+        Control::Indication {
+            instrument,
+            price,
+            quantity,
+            imbalance,
+            imbalance_side,
+        } => format!(
+            "{instrument} would trade {quantity} @{price}, {imbalance} {} over",
+            *imbalance_side as char
+        ),
+        Control::Uncrossed {
+            instrument,
+            price,
+            quantity,
+            cross_type,
+        } => format!(
+            "{instrument} uncrossed {quantity} @{price} {}",
+            *cross_type as char
+        ),
     }
 }
 
@@ -563,7 +640,7 @@ impl fmt::Display for Terms {
             write!(f, " dead")?;
         }
         for (tag, value) in &self.options {
-            write!(f, " +{tag}={value:?}")?;
+            write!(f, " {}", options::write(*tag, value))?;
         }
         Ok(())
     }
@@ -628,6 +705,15 @@ impl fmt::Display for What {
                     .map_or(Ok(()), |price| write!(f, " @{price}"))?;
                 r.secondary_reference
                     .map_or(Ok(()), |reference| write!(f, " ref {reference}"))
+            }
+            What::PriorityUpdate(p) => {
+                let who = user_ref(p.user_ref);
+                let shown = p.display as char;
+                write!(
+                    f,
+                    "active {who} @{} {shown} ref {}",
+                    p.price, p.order_reference
+                )
             }
             What::MassCancelResponse(r) => {
                 let (firm, symbol) = (text(&r.firm), text(&r.symbol));

@@ -31,8 +31,9 @@ fn cross_type(state: u8) -> u8 {
 
 impl Oracle {
     /// Orders that take part in an uncrossing at the end of a state.
-    fn takes_part(&self, id: u32, state: u8, order: &Order) -> bool {
-        order.terms.instrument == id && (order.only != Only::Close || state == b'L')
+    pub(super) fn takes_part(&self, id: u32, state: u8, order: &Order) -> bool {
+        let own = order.terms.instrument == id && order.stop.is_none();
+        own && (order.only != Only::Close || state == b'L')
     }
 
     /// Shares of one side that would trade at a price.
@@ -182,6 +183,7 @@ impl Oracle {
             }
             self.traded(id, price, shares);
         }
+        self.printed(id, price);
         let instrument = self.instruments.get_mut(&id).unwrap();
         instrument.reference = price;
         if state == b'L' {
@@ -213,14 +215,16 @@ impl Oracle {
     /// Reserve orders take part whole.
     pub(super) fn unfold(&mut self, id: u32) {
         for order in &mut self.orders {
-            if order.terms.instrument == id && order.floor != 0 {
+            if order.terms.instrument == id && order.floor != 0 && order.stop.is_none() {
                 order.shown = order.open;
             }
         }
     }
 
     pub(super) fn fold(&mut self, id: u32) {
-        let own = |order: &Order| order.terms.instrument == id && order.floor != 0;
+        let own = |order: &Order| {
+            order.terms.instrument == id && order.floor != 0 && order.stop.is_none()
+        };
         let mut restated = Vec::new();
         for order in self.orders.iter_mut().filter(|order| own(order)) {
             order.shown = order.floor.min(order.open);

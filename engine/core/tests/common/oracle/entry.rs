@@ -32,6 +32,7 @@ impl Oracle {
         match self.may_enter(session, &terms, options) {
             Ok(firm) => {
                 let deadline = self.deadline(&terms, options, None).unwrap();
+                let stop = self.stop_of(&terms, options);
                 let mut order = Order {
                     terms,
                     session,
@@ -43,11 +44,12 @@ impl Oracle {
                     deadline,
                     by_date: options.integer(204) != 0,
                     only: Only::Any,
+                    stop,
                 };
                 self.references += 1;
                 order.terms.order_reference = self.references;
                 self.say(session, What::Accepted(order.terms.clone()));
-                self.trade(order, options.integer(3) as u32);
+                self.act_or_wait(order, options.integer(3) as u32);
             }
             Err(reason) => {
                 if self.fault == Fault::RejectConsumesNothing {
@@ -83,13 +85,21 @@ impl Oracle {
         if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
             return Err(RejectReason::Other);
         }
+        if self.shut(session, firm) {
+            return Err(RejectReason::Other);
+        }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None, false)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if rests(terms, instrument.state) {
+        if self.stop_of(terms, options).is_some() {
+            let full = self.orders.len() >= self.bounds[0] as usize + slack;
+            if full || self.extended() >= self.bounds[0].div_ceil(4) {
+                return Err(RejectReason::Other);
+            }
+        } else if rests(terms, instrument.state) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
             let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
@@ -100,9 +110,9 @@ impl Oracle {
         Ok(firm)
     }
 
-    /// Live orders with a display size or a deadline.
+    /// Live orders with a display size, a deadline or a trigger.
     pub(super) fn extended(&self) -> u32 {
-        let extended = |order: &&Order| order.floor != 0 || order.deadline != 0;
+        let extended = |order: &&Order| is_extended(order);
         self.orders.iter().filter(extended).count() as u32
     }
 
@@ -152,7 +162,7 @@ impl Oracle {
             .orders
             .iter()
             .enumerate()
-            .filter(|(at, _)| Some(*at) != without);
+            .filter(|(at, order)| Some(*at) != without && order.stop.is_none());
         let levels: std::collections::BTreeSet<_> = others
             .map(|(_, order)| {
                 let (instrument, buy, price, hidden, _) = place(&order.terms);
@@ -190,7 +200,8 @@ impl Oracle {
             b'C' => true,
             _ => false,
         };
-        let may_cross = (may_cross || replaces) && terms.time_in_force == b'0';
+        let waits = self.stop_of(terms, options).is_some();
+        let may_cross = (may_cross || replaces) && terms.time_in_force == b'0' && !waits;
         fail(cross && !may_cross, RejectReason::InvalidCrossOrder)?;
         fail(
             !b"YAN".contains(&terms.display),
@@ -226,9 +237,14 @@ impl Oracle {
             (price < MARKET || post_only) && bad,
             RejectReason::InvalidPrice,
         )?;
+        fail(
+            !self.stop_is_right(terms, options),
+            RejectReason::InvalidPrice,
+        )?;
         let takes = state == b'T' && !cross && price < MARKET && !instrument.rules.calls;
+        let stop = self.stop_of(terms, options).is_some();
         let beyond = takes && self.beyond_collar(terms.instrument, is_buy(terms.side), price);
-        fail(beyond, RejectReason::InvalidPrice)
+        fail(beyond && !stop, RejectReason::InvalidPrice)
     }
 
     pub(super) fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
@@ -250,6 +266,7 @@ impl Oracle {
             _ if self.sessions[&session].disabled.contains(&original.firm) => {
                 Some(RejectReason::Other)
             }
+            _ if self.shut(session, original.firm) => Some(RejectReason::Other),
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };
@@ -292,6 +309,14 @@ impl Oracle {
             let (tag, value) = said.unwrap().clone();
             merged.insert(tag, value);
         }
+        let silent = !(200..=202).any(|tag| merged.contains_key(&tag));
+        let silent = silent && self.fault != Fault::ReplaceForgetsStop;
+        if let Some(stop) = original
+            .stop
+            .filter(|_| silent && body.time_in_force != b'3')
+        {
+            stop.said_by_a_replacement(&mut merged);
+        }
         let merged = Read {
             values: merged,
             faulty: options.faulty,
@@ -317,10 +342,12 @@ impl Oracle {
             return;
         }
         self.take_number(session, user_ref.index, user_ref.number);
-        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6';
-        let had = original.floor != 0 || original.deadline != 0;
-        let full = extends && !had && self.extended() >= self.bounds[0].div_ceil(4);
-        if rests(&terms, state) && (full || !self.level_free(&terms, Some(at))) {
+        let stop = self.stop_of(&terms, &merged);
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || stop.is_some();
+        let full =
+            extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
+        let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
+        if (rests(&terms, state) || stop.is_some()) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
@@ -353,11 +380,16 @@ impl Oracle {
             deadline,
             by_date: merged.integer(204) != 0,
             only: Only::Any,
+            stop,
         };
-        self.trade(order, merged.integer(3) as u32);
+        self.act_or_wait(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
             let last = self.orders.pop().unwrap();
             self.orders.insert(at, last);
         }
     }
+}
+
+fn is_extended(order: &Order) -> bool {
+    order.floor != 0 || order.deadline != 0 || order.stop.is_some()
 }

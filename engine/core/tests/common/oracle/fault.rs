@@ -52,6 +52,26 @@ pub enum Fault {
     DisableIgnored,
     /// Outbound numbers go on over days.
     StreamGoesOn,
+    /// A kill cancels nothing.
+    KillLeavesOrders,
+    /// The operator's mass cancel of a firm cancels every firm's orders.
+    FirmNotCompared,
+    /// A stop is triggered only by a trade beyond its price.
+    StopBeyondItsPrice,
+    /// Triggered stops act by order reference.
+    StopsByReference,
+    /// What a triggered stop triggers acts with the next record.
+    ChainedStopsLate,
+    /// A trailing stop stays where it began.
+    TrailingStaysBehind,
+    /// A trailing stop goes back with the price.
+    TrailingGoesBack,
+    /// A triggered stop keeps its order reference.
+    TriggeredKeepsReference,
+    /// A stop that was reached before its entry waits.
+    ReachedStopWaits,
+    /// A replacement forgets the trigger.
+    ReplaceForgetsStop,
     /// Of prices at which the most would trade, any will do.
     AuctionIgnoresImbalance,
     /// A surplus does not press the price.
@@ -74,7 +94,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 34] = [
+pub const FAULTS: [Fault; 44] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -99,6 +119,16 @@ pub const FAULTS: [Fault; 34] = [
     Fault::MassCancelNewestFirst,
     Fault::DisableIgnored,
     Fault::StreamGoesOn,
+    Fault::KillLeavesOrders,
+    Fault::FirmNotCompared,
+    Fault::StopBeyondItsPrice,
+    Fault::StopsByReference,
+    Fault::ChainedStopsLate,
+    Fault::TrailingStaysBehind,
+    Fault::TrailingGoesBack,
+    Fault::TriggeredKeepsReference,
+    Fault::ReachedStopWaits,
+    Fault::ReplaceForgetsStop,
     Fault::AuctionIgnoresImbalance,
     Fault::AuctionIgnoresPressure,
     Fault::AuctionIgnoresReference,

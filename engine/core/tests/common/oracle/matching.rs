@@ -11,6 +11,7 @@ impl Oracle {
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
                 && self.orders[*at].only == Only::Any
+                && self.orders[*at].stop.is_none()
                 && !self.orders[*at].by_date
         });
         own.min_by_key(|at| {
@@ -24,7 +25,7 @@ impl Oracle {
         let mut best: Option<usize> = None;
         for (at, order) in self.orders.iter().enumerate() {
             let side = is_buy(order.terms.side) == buy && order.only == Only::Any;
-            if order.terms.instrument != instrument || !side {
+            if order.terms.instrument != instrument || !side || order.stop.is_some() {
                 continue;
             }
             let better = best.is_none_or(|best| {
@@ -103,8 +104,7 @@ impl Oracle {
         order.only = self.only(&order.terms);
         if state != b'T' || order.only != Only::Any {
             order.shown = order.open;
-            self.orders.push(order);
-            return;
+            return self.come_to_rest(order);
         }
         let collar = self.collar(id, is_buy(order.terms.side));
         let collar = collar.filter(|_| self.fault != Fault::CollarIgnored);
@@ -123,7 +123,7 @@ impl Oracle {
         if stopped && self.instruments[&id].rules.calls {
             if rests(&order.terms, state) {
                 order.shown = order.floor.min(order.open);
-                self.orders.push(order);
+                self.come_to_rest(order);
             } else {
                 self.cancel_entering(&order, CancelReason::MarketCollar);
             }
@@ -134,11 +134,22 @@ impl Oracle {
         }
         let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
         if rests(&order.terms, state) || residual_rests {
+            if !self.level_free(&order.terms, None) && self.fault != Fault::LevelBoundOffByOne {
+                return self.cancel_entering(&order, CancelReason::System);
+            }
             order.shown = order.floor.min(order.open);
             self.orders.push(order);
             return;
         }
         self.cancel_entering(&order, CancelReason::ImmediateOrCancel);
+    }
+
+    /// A stop may find no price level when it acts.
+    fn come_to_rest(&mut self, order: Order) {
+        if !self.level_free(&order.terms, None) && self.fault != Fault::LevelBoundOffByOne {
+            return self.cancel_entering(&order, CancelReason::System);
+        }
+        self.orders.push(order);
     }
 
     pub(super) fn cancel_entering(&mut self, order: &Order, reason: CancelReason) {
@@ -250,12 +261,13 @@ impl Oracle {
             match_number: MatchNumber(self.matches),
         };
         let (session, left) = (resting.session, resting.open);
-        let (id, price) = (resting.terms.instrument, resting.terms.price);
-        self.traded(id, price, u64::from(quantity));
+        let (instrument, price) = (resting.terms.instrument, resting.terms.price);
+        self.traded(instrument, price, u64::from(quantity));
         self.say(session, What::Executed(executed));
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';
         self.say(order.session, What::Executed(executed));
+        self.printed(instrument, price);
         if left == 0 {
             self.orders.remove(at);
         } else if self.orders[at].floor != 0 {

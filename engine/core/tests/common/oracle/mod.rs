@@ -11,7 +11,9 @@ mod matching;
 mod operator;
 mod options;
 mod phase;
+mod protection;
 mod request;
+mod stops;
 
 use super::*;
 use auction::{Only, accumulates};
@@ -19,6 +21,7 @@ use fault::Fault;
 use lockstep_core::inspect::Statistics as Prices;
 use options::{Read, read};
 use phase::Rules;
+use protection::Protection;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ struct Session {
     disabled: Vec<u32>,
     self_trade_group: u32,
     self_trade_mode: u8,
+    /// `E`, `D`, `K`: what the operator lets it enter.
+    entry: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ struct Instrument {
     /// 0 = none.
     reference: u64,
     prices: Prices,
+    /// Of the last trade; 0 = none.
+    last: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +81,8 @@ struct Order {
     deadline: u64,
     by_date: bool,
     only: Only,
+    /// It is out of the book until a trade triggers it.
+    stop: Option<stops::Stop>,
 }
 
 impl Order {
@@ -106,6 +115,9 @@ pub struct Oracle {
     references: u64,
     matches: u64,
     random: u64,
+    /// Order references of triggered stops that have not acted.
+    triggered: std::collections::VecDeque<u64>,
+    protection: Protection,
     said: Vec<Said>,
 }
 
@@ -133,6 +145,8 @@ impl Oracle {
             references: 0,
             matches: 0,
             random: 0,
+            triggered: Default::default(),
+            protection: Protection::default(),
             said: Vec::new(),
         }
     }
@@ -149,6 +163,7 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
+        self.settle();
         std::mem::take(&mut self.said)
     }
 
@@ -247,7 +262,8 @@ impl Oracle {
     /// Live orders of one side: displayed ones in priority, then hidden ones; then those for auctions only.
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
-            order.terms.instrument == instrument && is_buy(order.terms.side) == buy
+            let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
+            own && order.stop.is_none()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.

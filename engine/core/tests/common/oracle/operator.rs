@@ -22,7 +22,7 @@ impl Oracle {
             Request::SetReferencePrice(body) => self.set_reference(body),
             Request::DayOpen(body) => self.open_day(body),
             Request::DayClose(_) => self.close_day(),
-            _ => {}
+            _ => self.protect(&command.request),
         }
     }
 
@@ -106,6 +106,7 @@ impl Oracle {
             disabled: Vec::new(),
             self_trade_group: 0,
             self_trade_mode: 0,
+            entry: b'E',
         };
         let is_new = !self.sessions.contains_key(&body.session);
         let session = self.sessions.entry(body.session).or_insert(fresh);
@@ -151,6 +152,11 @@ impl Oracle {
                 return;
             }
         }
+        // A trade at another tick is forgotten.
+        let last = match self.instruments.get(&id) {
+            Some(now) if now.tick_size == tick_size => now.last,
+            _ => 0,
+        };
         let fresh = Instrument {
             symbol: body.symbol,
             tick_size,
@@ -164,12 +170,14 @@ impl Oracle {
             rules,
             reference: 0,
             prices: Prices::default(),
+            last,
         };
         let instrument = self.instruments.entry(id).or_insert(fresh);
         instrument.symbol = body.symbol;
         instrument.tick_size = tick_size;
         instrument.lot_size = body.lot_size;
         instrument.rules = rules;
+        instrument.last = last;
     }
 
     pub(super) fn open_day(&mut self, body: &DayOpen) {
@@ -199,6 +207,7 @@ impl Oracle {
         }));
         self.say_all(SystemEventCode::StartOfDay);
         self.expire_orders();
+        self.cancel_killed();
         self.carry();
         self.begin_instruments_day();
     }
@@ -214,7 +223,7 @@ impl Oracle {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
                 display_quantity: Some(match order.floor {
-                    _ if hidden(&order.terms) => 0,
+                    _ if hidden(&order.terms) || order.stop.is_some() => 0,
                     0 => order.open,
                     floor => order.shown().min(floor),
                 }),
@@ -241,6 +250,9 @@ impl Oracle {
                 self.cancel_only(instrument, Only::Call, CancelReason::Closed);
                 self.cancel_only(instrument, Only::Close, CancelReason::Closed);
             }
+        }
+        if self.fault != Fault::DayOrdersSurvive {
+            self.close_waiting();
         }
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;

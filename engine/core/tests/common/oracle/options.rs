@@ -69,9 +69,6 @@ impl Read {
             || ![b'R', b'N', b' '].contains(&self.letter(4, b' '))
             || ![b'Y', b'N', b' '].contains(&self.letter(16, b' '))
             || ![b'Y', b'N'].contains(&self.letter(25, b'N'))
-            || self
-                .values
-                .keys()
-                .any(|tag| *tag >= 200 && *tag != 203 && *tag != 204)
+            || ![b'N', b'S', b'T'].contains(&self.letter(201, b'N'))
     }
 }

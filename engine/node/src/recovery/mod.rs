@@ -1,0 +1,130 @@
+//! From folder and log buffer to a state machine and an open log.
+//!
+//! The journal decides what the log is (docs/journal-format.md, "Torn or corrupt"); here a snapshot is loaded,
+//! the rest replayed, the day's stream files are made again, and a new term begins.
+
+mod apply;
+mod begin;
+
+use crate::config::Config;
+use crate::fatal::Fatal;
+use crate::journal::{folder_fatal, journal_policy, log_buffer_fatal, storage_fatal};
+use crate::node::{journal_folder, stream_folder};
+use crate::streams::{DayReaders, DayStreams};
+use apply::Replay;
+use lockstep_core::StateMachine;
+use lockstep_journal::folder::{JournalFolder, JournalMeta, OpenOptions};
+use lockstep_journal::journal::{Journal, StartOptions};
+use lockstep_journal::segment::SegmentPreparer;
+use lockstep_journal::storage::DirectStorage;
+use lockstep_journal::writer::JournalWriter;
+use lockstep_journal::{Appender, LogBuffer, LogBufferReader, LogTail};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A recovered node, before any thread.
+#[derive(Debug)]
+pub struct Recovered {
+    pub machine: StateMachine,
+    pub log: OpenLog,
+    pub streams: DayStreams,
+    pub reader: DayReaders,
+    pub finish: Finish,
+}
+
+/// The log, open for appending.
+#[derive(Debug)]
+pub struct OpenLog {
+    pub term: u64,
+    pub tail: LogTail,
+    pub buffer: Arc<LogBuffer>,
+    pub appender: Appender,
+    pub consensus_reader: LogBufferReader,
+    pub engine_reader: LogBufferReader,
+    pub writer: JournalWriter<DirectStorage>,
+    pub preparer: SegmentPreparer<DirectStorage>,
+    /// For those who follow the log from its segments.
+    pub storage: DirectStorage,
+    pub meta: JournalMeta,
+}
+
+/// What is left to do when everything has stopped in order. Holds the journal's lock until then.
+#[derive(Debug)]
+pub struct Finish {
+    journal: Journal<DirectStorage>,
+}
+
+impl Finish {
+    /// After an orderly stop nothing depends on the log buffer any more: say so, and remove it.
+    pub fn orderly(mut self) -> Result<(), Fatal> {
+        let commit_index = self.journal.buffer.commit_index();
+        self.journal
+            .stopped(commit_index)
+            .map_err(|e| storage_fatal(&e))?;
+        // Only memory is wasted if that fails; the next start takes it over.
+        let _ = std::fs::remove_file(self.journal.buffer.path());
+        Ok(())
+    }
+}
+
+/// Recovers the journal of a configuration; `report` is told what an operator should know.
+pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
+    let begun = Instant::now();
+    let storage = DirectStorage::open(&journal_folder(config)).map_err(|e| {
+        let fatal = storage_fatal(&e);
+        let hint = "`lockstep format --config FILE` makes a journal, once";
+        Fatal::new(fatal.code, format!("{}; {hint}", fatal.message))
+    })?;
+    let open = OpenOptions {
+        policy: journal_policy(config.acknowledge.policy),
+        allow_volatile: config.acknowledge.allow_volatile,
+    };
+    // The lock before anything is touched, the stream files included.
+    let folder = JournalFolder::open(storage.clone(), open).map_err(|e| folder_fatal(&e))?;
+    let mut streams = DayStreams::new(&stream_folder(config))?;
+    let begin = begin::begin(&storage, folder.meta(), &mut streams, &report)?;
+    let snapshot_ms = begun.elapsed().as_millis();
+    let options = StartOptions {
+        open,
+        log_buffer_path: config.data.log_buffer.clone(),
+        ring_length: config.journal.log_buffer_bytes,
+        from: begin.from,
+        witness_index: begin.witness_index,
+    };
+    let replay = Replay::new(begin.replayer, &mut streams, report, begun);
+    let (journal, machine) = replay.run(folder, &options, snapshot_ms)?;
+    let reader = streams.readers();
+    let (log, finish) = open_log(journal)?;
+    Ok(Recovered {
+        machine,
+        log,
+        streams,
+        reader,
+        finish,
+    })
+}
+
+/// Begins a term that no earlier run has had, and hands out the log's ends.
+fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fatal> {
+    let tail = journal.recovery.tail;
+    // Synced before it is spoken of: no two runs ever seal batches in one term.
+    let term = journal.begin_term().map_err(|e| storage_fatal(&e))?;
+    let buffer = Arc::clone(&journal.buffer);
+    let consensus_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
+    let engine_reader = buffer.reader().map_err(|e| log_buffer_fatal(&e))?;
+    let lineage = journal.folder.meta().lineage;
+    let appender = buffer.appender(lineage).map_err(|e| log_buffer_fatal(&e))?;
+    let log = OpenLog {
+        term,
+        tail,
+        buffer,
+        appender,
+        consensus_reader,
+        engine_reader,
+        writer: journal.writer(),
+        preparer: journal.preparer(),
+        storage: journal.folder.storage().clone(),
+        meta: *journal.folder.meta(),
+    };
+    Ok((log, Finish { journal }))
+}

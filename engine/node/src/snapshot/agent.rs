@@ -1,0 +1,169 @@
+//! The snapshot agent: a shadow on a thread of its own in the node's process.
+//!
+//! It may block on the disk, so it shares its thread with nobody. A snapshot that fails is reported and tried
+//! again when the next one is due: trading does not depend on it.
+
+use super::shadow::Shadow;
+use crate::agent::{Agent, Now};
+use crate::config::SnapshotConfig;
+use crate::counters::{Counter, CounterId, Counters};
+use crate::fatal::{ExitCode, Fatal};
+use lockstep_core::Capacity;
+use lockstep_journal::LogBuffer;
+use lockstep_journal::folder::JournalMeta;
+use lockstep_journal::storage::Storage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Batches applied in one duty cycle.
+const BATCHES_MAX: usize = 256;
+/// The segments' end is looked at this often: each look maps pages that the journal's next direct write must
+/// drop again.
+const POLL_NS: u64 = 50_000_000;
+const PARK: Duration = Duration::from_millis(5);
+
+/// Asks the agent for a snapshot as soon as it has caught up.
+#[derive(Debug, Default)]
+pub struct SnapshotRequest {
+    wanted: AtomicU64,
+    taken: AtomicU64,
+}
+
+impl SnapshotRequest {
+    /// The ticket to wait for.
+    pub fn ask(&self) -> u64 {
+        self.wanted.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether a snapshot was begun after this ticket was given, and is there.
+    pub fn is_done(&self, ticket: u64) -> bool {
+        self.taken.load(Ordering::Acquire) >= ticket
+    }
+}
+
+pub struct SnapshotAgent<S: Storage> {
+    storage: S,
+    meta: JournalMeta,
+    config: SnapshotConfig,
+    buffer: Arc<LogBuffer>,
+    request: Arc<SnapshotRequest>,
+    /// `None` before the first duty cycle, and after a failure that ends it.
+    shadow: Option<Shadow<S>>,
+    ended: bool,
+    next_poll_ns: u64,
+    next_time_ns: u64,
+    records_at_last: u64,
+    index: Counter,
+    failures: Counter,
+}
+
+impl<S: Storage> std::fmt::Debug for SnapshotAgent<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotAgent").finish_non_exhaustive()
+    }
+}
+
+impl<S: Storage> SnapshotAgent<S> {
+    pub fn new(
+        storage: S,
+        meta: JournalMeta,
+        config: SnapshotConfig,
+        buffer: Arc<LogBuffer>,
+        request: Arc<SnapshotRequest>,
+        counters: &Counters,
+    ) -> Self {
+        Self {
+            storage,
+            meta,
+            next_time_ns: config.every_seconds.saturating_mul(1_000_000_000),
+            config,
+            buffer,
+            request,
+            shadow: None,
+            ended: false,
+            next_poll_ns: 0,
+            records_at_last: 0,
+            index: counters.counter(CounterId::SnapshotIndex),
+            failures: counters.counter(CounterId::SnapshotFailures),
+        }
+    }
+
+    fn work(&mut self, now: Now) -> Result<usize, Fatal> {
+        let Some(shadow) = &mut self.shadow else {
+            let mut report = |line: &str| tracing::warn!("{line}");
+            let shadow =
+                Shadow::start(&self.storage, &self.meta, Capacity::default(), &mut report)?;
+            self.records_at_last = shadow.tail().next_sequence;
+            self.index.set(shadow.last_saved());
+            self.shadow = Some(shadow);
+            return Ok(1);
+        };
+        if now.monotonic_ns < self.next_poll_ns {
+            return Ok(0);
+        }
+        let commit_index = self.buffer.commit_index();
+        let applied = shadow.follow(commit_index, BATCHES_MAX)?;
+        if applied == BATCHES_MAX {
+            return Ok(applied);
+        }
+        self.next_poll_ns = now.monotonic_ns + POLL_NS;
+        // Whoever asked before this cycle's look at the log gets what it saw.
+        let wanted = self.request.wanted.load(Ordering::Acquire);
+        let (index, records) = (shadow.tail().index, shadow.tail().next_sequence);
+        let by_records = self.config.every_records != 0
+            && records - self.records_at_last >= self.config.every_records;
+        let by_time = self.config.every_seconds != 0 && now.monotonic_ns >= self.next_time_ns;
+        let asked = wanted > self.request.taken.load(Ordering::Acquire);
+        if !(by_records || by_time || asked) {
+            return Ok(applied);
+        }
+        self.records_at_last = records;
+        let period = self.config.every_seconds.saturating_mul(1_000_000_000);
+        self.next_time_ns = now.monotonic_ns.saturating_add(period);
+        if index > shadow.last_saved() {
+            match shadow.save() {
+                Ok(header) => {
+                    self.index.set(header.facts.tail.index);
+                    tracing::info!(index, bytes = header.file_length, "snapshot taken");
+                }
+                Err(fatal) => {
+                    self.failures.add(1);
+                    tracing::error!("snapshot failed, the next one is tried when due: {fatal}");
+                    return Ok(1);
+                }
+            }
+        }
+        self.request.taken.store(wanted, Ordering::Release);
+        Ok(applied + 1)
+    }
+}
+
+impl<S: Storage> Agent for SnapshotAgent<S> {
+    fn name(&self) -> &'static str {
+        "snapshot"
+    }
+
+    /// Alone on its thread, and looking at the log now and then only.
+    fn park(&mut self, timeout: Duration) -> bool {
+        std::thread::sleep(timeout.max(PARK));
+        true
+    }
+
+    fn do_work(&mut self, now: Now) -> Result<usize, Fatal> {
+        if self.ended {
+            return Ok(0);
+        }
+        match self.work(now) {
+            // Somebody's bits are wrong, and in the only replica there is: do not go on trading.
+            Err(fatal) if fatal.code == ExitCode::Diverged => Err(fatal),
+            Err(fatal) => {
+                self.failures.add(1);
+                tracing::error!("snapshots end until the next start: {fatal}");
+                (self.ended, self.shadow) = (true, None);
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}

@@ -4,8 +4,8 @@
 //! Everything here stands outside the venue: it speaks OUCH over sockets like any client and learns
 //! only what the venue answers. It must never reach into the engine's memory or files to make a figure
 //! or a comparison come out.
-#![forbid(unsafe_code)]
 
+pub mod book;
 pub mod cli;
 pub mod client;
 pub mod compare;

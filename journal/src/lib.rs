@@ -16,6 +16,7 @@
 //! know what a record means, never read a clock, and never answer success for bytes that are not where
 //! the policy says they are. Layouts and recovery's decisions are normative in `docs/journal-format.md`.
 
+pub mod archive;
 pub mod batch;
 mod bytes;
 mod checksum;
@@ -28,6 +29,7 @@ mod os;
 mod position;
 pub mod reader;
 pub mod recovery;
+pub mod seal;
 pub mod segment;
 pub mod snapshot;
 pub mod storage;

@@ -6,7 +6,7 @@
 mod cursor;
 mod diff;
 mod event_fields;
-mod fields;
+pub mod fields;
 mod filter;
 mod finding;
 mod folder;

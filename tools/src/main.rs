@@ -39,9 +39,8 @@ enum Command {
     /// Look at a journal: inspect, verify, replay; never writes to it
     #[command(subcommand)]
     Journal(journal::JournalCommand),
-    /// Operator's small helps
-    #[command(subcommand)]
-    Admin(admin::AdminCommand),
+    /// Look at a running node and command it, over its admin socket; hash passwords
+    Admin(Box<admin::AdminArguments>),
     /// Is this host fit for low latency? Pass, warning or failure, and the command that mends it
     Doctor(doctor::DoctorArguments),
     /// Print the counters of a running or dead node
@@ -70,6 +69,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn bench(command: &lockstep_bench::cli::BenchCommand) -> Result<(), Fatal> {
+    lockstep_bench::measure::cost::count_allocations_with(allocation::count);
     let failed = |what: String| Fatal::new(ExitCode::CheckFailed, what);
     match lockstep_bench::cli::run(command).map_err(|e| failed(format!("bench: {e}")))? {
         lockstep_bench::cli::Verdict::Good => Ok(()),

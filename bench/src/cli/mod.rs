@@ -41,6 +41,8 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
+    Book(crate::book::BookArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -84,6 +86,8 @@ pub enum BenchError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
+    Book(#[from] crate::book::BookBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
@@ -124,6 +128,7 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
+        BenchCommand::Book(args) => book(args, out),
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;
@@ -193,6 +198,11 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
+}
+
+fn book(args: &crate::book::BookArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    print(&crate::book::run(args)?, args.json, out)?;
+    Ok(Verdict::Good)
 }
 
 fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {

@@ -29,6 +29,8 @@ pub struct Setting {
     /// Of this binary.
     pub commit: &'static str,
     pub build: &'static str,
+    /// What the compiler was told to build for.
+    pub target_cpu: &'static str,
     pub clock_read_ns: u64,
 }
 
@@ -45,6 +47,7 @@ impl Setting {
             } else {
                 "release"
             },
+            target_cpu: env!("LOCKSTEP_TARGET_CPU"),
             clock_read_ns: Clock::read_cost_ns(),
         }
     }
@@ -105,7 +108,11 @@ impl fmt::Display for Setting {
             "{cpu_model}, {cores} {kind} cores · Linux {kernel} · clock {clock_source}, {} ns a read",
             self.clock_read_ns
         )?;
-        write!(f, "commit {} · {} build", self.commit, self.build)
+        write!(
+            f,
+            "commit {} · {} build for {}",
+            self.commit, self.build, self.target_cpu
+        )
     }
 }
 

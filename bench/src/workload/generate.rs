@@ -11,10 +11,35 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub const SEED_DEFAULT: u64 = 0x9E37_79B9_7F4A_7C15;
 pub const OPERATIONS_DEFAULT: usize = 5_000_000;
-/// Live orders that the stream keeps to; the first so many operations only add.
-const LIVE_TARGET: usize = 10_000;
-/// Where the price begins, ticks.
-const PRICE_START: i64 = 100_000;
+/// What a stream is made of; the default is the published one's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamShape {
+    /// Live orders that the stream keeps to; the first so many operations only add.
+    pub live_orders: usize,
+    /// Where the price begins, ticks.
+    pub price: i64,
+    pub away: Away,
+}
+
+/// How far from the price orders are entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Away {
+    /// 1 tick and on average 24 more.
+    Near,
+    /// 1 to so many ticks, all alike.
+    Anywhere(u64),
+}
+
+impl Default for StreamShape {
+    fn default() -> Self {
+        Self {
+            live_orders: 10_000,
+            price: 100_000,
+            away: Away::Near,
+        }
+    }
+}
+
 /// Steps of the geometric distribution at most.
 const STEPS_MAX: u32 = 400;
 
@@ -31,15 +56,15 @@ pub struct Workload {
 
 /// Generates `operations` records from a seed that is not 0.
 pub fn generate(operations: usize, seed: u64) -> Workload {
-    let mut generator = Generator {
-        draws: Draws(seed),
-        book: ReferenceBook::default(),
-        fair: PRICE_START,
-        next_id: 1,
-    };
+    generate_shape(operations, seed, StreamShape::default())
+}
+
+/// As `generate`, of another shape.
+pub fn generate_shape(operations: usize, seed: u64, shape: StreamShape) -> Workload {
+    let mut generator = Generator::new(seed, shape);
     let mut records = Vec::with_capacity(operations);
     while records.len() < operations {
-        records.push(generator.next_record(records.len()));
+        records.push(generator.next_record());
     }
     let book = generator.book;
     Workload {
@@ -232,16 +257,42 @@ fn crosses(side: Side, price: i64, opposite: i64) -> bool {
     }
 }
 
-struct Generator {
+/// A stream in the making.
+pub struct Generator {
     draws: Draws,
     book: ReferenceBook,
+    shape: StreamShape,
     fair: i64,
     next_id: u64,
+    written: usize,
+}
+
+impl std::fmt::Debug for Generator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Generator({:?}, {} written)", self.shape, self.written)
+    }
 }
 
 impl Generator {
-    fn next_record(&mut self, written: usize) -> WorkRecord {
-        let is_filling = written < LIVE_TARGET;
+    pub fn new(seed: u64, shape: StreamShape) -> Self {
+        Self {
+            draws: Draws(seed),
+            book: ReferenceBook::default(),
+            fair: shape.price,
+            shape,
+            next_id: 1,
+            written: 0,
+        }
+    }
+
+    /// Trades so far.
+    pub fn trades(&self) -> TradeHash {
+        self.book.trades
+    }
+
+    pub fn next_record(&mut self) -> WorkRecord {
+        let is_filling = self.written < self.shape.live_orders;
+        self.written += 1;
         if !is_filling && self.draws.below(1000) < 5 {
             self.fair += if self.draws.below(2) != 0 { 1 } else { -1 };
         }
@@ -265,7 +316,7 @@ impl Generator {
             0..50 => Operation::Replace,
             50..100 => Operation::Aggress,
             _ => {
-                let (target, live) = (LIVE_TARGET as f64, self.book.live.len() as f64);
+                let (target, live) = (self.shape.live_orders as f64, self.book.live.len() as f64);
                 let adds = (0.53 + 4.0 * (target - live) / target).clamp(0.1, 0.9);
                 if self.draws.unit() < adds {
                     Operation::Add
@@ -283,7 +334,10 @@ impl Generator {
 
     /// A price that does not cross.
     fn price(&mut self, side: Side) -> i64 {
-        let away = 1 + self.draws.geometric(24.0);
+        let away = 1 + match self.shape.away {
+            Away::Near => self.draws.geometric(24.0),
+            Away::Anywhere(ticks) => self.draws.below(ticks) as i64,
+        };
         let opposite = self.book.best(side.opposite());
         let price = match side {
             Side::Buy => self.fair - away,

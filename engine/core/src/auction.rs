@@ -9,6 +9,7 @@ use crate::book::uncross::{Books, Equilibrium};
 use crate::instrument::BookMark;
 use crate::machine::StateMachine;
 use crate::outbox::Outbox;
+use crate::risk::trade::{Trade, TradeSide};
 use crate::session::{owner_ref, owner_session};
 use crate::state::TradingState;
 use lockstep_record::event::{Control, Event, EventSink, Executed, Restated};
@@ -114,6 +115,7 @@ impl StateMachine {
         let smaller = open[0].min(open[1]);
         let quantity = u32::try_from(left).map_or(smaller, |left| left.min(smaller));
         self.last_match += 1;
+        self.account_crossing(id, slots, quantity, out);
         for slot in slots {
             let order = *self.pool.order(slot);
             let executed = Executed {
@@ -127,11 +129,53 @@ impl StateMachine {
             out.deliver(&mut self.sessions, session, Event::Executed(&executed));
             if order.open == quantity {
                 self.remove_live(slot);
-            } else {
-                self.pool.fill(slot, quantity);
+                continue;
             }
+            if self.risk.tracking {
+                self.risk.reduced(&self.counted(slot), quantity);
+            }
+            self.pool.fill(slot, quantity);
         }
         quantity
+    }
+
+    /// Positions, the memory of trades, and market-maker protections; the buyer counts as aggressor.
+    fn account_crossing<S>(
+        &mut self,
+        id: InstrumentId,
+        slots: [u32; 2],
+        quantity: u32,
+        out: &Outbox<'_, S>,
+    ) {
+        if self.risk.follows_trades() {
+            let [aggressor, resting] = slots.map(|slot| {
+                let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+                TradeSide {
+                    owner: order.owner,
+                    number: order.number,
+                    firm: detail.firm(),
+                    client_order_id: detail.client_order_id,
+                }
+            });
+            self.risk.traded(&Trade {
+                match_number: self.last_match,
+                instrument: id,
+                quantity,
+                side: Side::Buy,
+                counted: false,
+                resting,
+                aggressor,
+            });
+        }
+        for slot in slots {
+            let session = owner_session(self.pool.order(slot).owner);
+            let first = self.sessions.get(session).first_protection;
+            if first != NONE {
+                let group_id = self.details[slot as usize].group_id;
+                let protections = &mut self.risk.protections;
+                protections.executed(first, group_id, quantity, out.timestamp);
+            }
+        }
     }
 
     fn auction_traded(

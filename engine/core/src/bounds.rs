@@ -20,6 +20,12 @@ pub struct Capacity {
     pub firms_max: u32,
     /// Occupied price levels over all books.
     pub price_levels_max: u32,
+    /// Positions of firms in instruments.
+    pub positions_max: u32,
+    /// Trades that can be broken.
+    pub trades_max: u32,
+    /// Market-maker protections over all sessions.
+    pub protections_max: u32,
 }
 
 impl Default for Capacity {
@@ -31,6 +37,9 @@ impl Default for Capacity {
             sessions_max: 1 << 17,
             firms_max: FIRMS_MAX,
             price_levels_max: 1 << 22,
+            positions_max: 1 << 22,
+            trades_max: 1 << 24,
+            protections_max: 1 << 17,
         }
     }
 }

@@ -52,6 +52,10 @@ impl StateMachine {
     /// Lowers a live order to so many open shares, from its reserve first; priority is kept.
     #[inline(always)]
     fn lower(&mut self, slot: u32, open: u32) {
+        if self.risk.tracking {
+            let lost = self.open_of(slot) - open;
+            self.risk.reduced(&self.counted(slot), lost);
+        }
         let shown = self.pool.order(slot).open;
         let extension = self.details[slot as usize].extension;
         if extension != NONE {
@@ -172,6 +176,10 @@ impl StateMachine {
     /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
+        if self.risk.tracking {
+            let open = self.open_of(slot);
+            self.risk.closed(&self.counted(slot), open);
+        }
         let order = self.pool.order(slot);
         let (instrument, mark) = (order.instrument(), order.mark());
         let order = if order.is_held() {

@@ -8,6 +8,7 @@ use crate::entry::Left;
 use crate::execution::{Aggressor, Outcome};
 use crate::instrument::Instrument;
 use crate::machine::StateMachine;
+use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::phase::Phase;
 use crate::state::TradingState;
@@ -64,6 +65,7 @@ impl StateMachine {
     pub(crate) fn execute_in_collar<S: EventSink>(
         &mut self,
         order: &Aggressor,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) -> (Outcome, Left) {
         let id = order.instrument;
@@ -71,7 +73,7 @@ impl StateMachine {
         let (instrument, phase) = (self.instruments.get(id), self.instruments.phase(id));
         let volatility = phase.rules.collar_action == b'V';
         let Some(collar) = collar_tick(instrument, phase, side) else {
-            return (self.execute(order, out), Left::Usual);
+            return (self.execute(order, detail, out), Left::Usual);
         };
         let mut bounded = *order;
         bounded.admitted.limit = match (side, order.admitted.limit) {
@@ -79,7 +81,7 @@ impl StateMachine {
             (Side::Buy, Limit::Tick(tick)) => Limit::Tick(tick.min(collar)),
             (Side::Sell, Limit::Tick(tick)) => Limit::Tick(tick.max(collar)),
         };
-        let outcome = self.execute(&bounded, out);
+        let outcome = self.execute(&bounded, detail, out);
         let minimum_missed = order.min_quantity != 0 && outcome.traded == 0;
         let stopped = outcome.left != 0 && !minimum_missed && self.would_take(order);
         let left = match (stopped, volatility) {

@@ -15,6 +15,7 @@ use lockstep_record::event::{
 };
 use lockstep_record::{
     ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+    Timestamp,
 };
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
@@ -46,6 +47,7 @@ impl StateMachine {
         };
         self.sessions.begin_day();
         self.random.stir(out.timestamp.0);
+        self.begin_risk_day();
         out.set_midnight(midnight);
         out.control(&Control::DayOpened {
             date,
@@ -74,6 +76,8 @@ impl StateMachine {
                 self.end_instrument_day(id, out);
             }
         }
+        // Nothing is said after the day.
+        self.pull_if_tripped(out);
         self.expire_day_orders(out);
         self.expire_waiting(out);
         self.tell_all(SystemEventCode::EndOfDay, out);
@@ -82,6 +86,7 @@ impl StateMachine {
             self.arm(id);
         }
         self.sessions.disconnect_all();
+        self.risk.grace.deadline = Timestamp(0);
         out.control(&Control::DayClosed {
             session_name: self.day.session_name,
         });
@@ -149,27 +154,21 @@ impl StateMachine {
     }
 
     /// Carries out what is due, earliest first: at one time orders expire, lowest order reference first, then
-    /// instruments change, lowest id first. Streams end with the day, so what falls due between days is due
-    /// when the next one opens.
+    /// instruments change, lowest id first, then the grace of those that are away ends. Streams end with the
+    /// day, so what falls due between days is due when the next one opens.
     pub(crate) fn expire<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
         while self.day.open {
             let order = self.extensions.first();
             let instrument = self.timers.first();
-            let first = match (order, instrument) {
-                (Some((deadline, _)), Some((time, _))) => deadline.min(time),
-                (Some((deadline, _)), None) => deadline,
-                (None, Some((time, _))) => time,
-                (None, None) => return,
-            };
-            if first > out.timestamp {
+            let Some(first) = self.next_deadline().filter(|first| *first <= out.timestamp) else {
                 return;
-            }
+            };
             match (order, instrument) {
                 (Some((deadline, slot)), _) if deadline == first => {
                     self.cancel_live(slot, CancelReason::Timeout, out);
                 }
-                (_, Some((_, id))) => self.fire(id, out),
-                _ => return,
+                (_, Some((time, id))) if time == first => self.fire(id, out),
+                _ => self.end_grace(out),
             }
         }
     }
@@ -232,6 +231,7 @@ impl StateMachine {
         let session = self.sessions.get_mut(id);
         session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
         session.connected = true;
+        session.away = false;
         session.gateway = gateway;
         session.connection = connection;
         let next = session.next_outbound;
@@ -291,7 +291,9 @@ impl StateMachine {
             return;
         };
         self.sessions.get_mut(id).connected = false;
-        if body.reason != NODE_STOP {
+        if body.reason == NODE_STOP {
+            self.sessions.get_mut(id).away = true;
+        } else {
             self.cancel_on_disconnect(id, out);
         }
     }
@@ -326,7 +328,11 @@ impl StateMachine {
     }
 
     /// The session's orders, oldest order reference first.
-    fn cancel_on_disconnect<S: EventSink>(&mut self, id: SessionId, out: &mut Outbox<'_, S>) {
+    pub(crate) fn cancel_on_disconnect<S: EventSink>(
+        &mut self,
+        id: SessionId,
+        out: &mut Outbox<'_, S>,
+    ) {
         if !self.sessions.get(id).cancel_on_disconnect {
             return;
         }

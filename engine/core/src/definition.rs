@@ -26,7 +26,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
-        self.risk.grow(bounds.firms_max);
+        self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
         self.pool

@@ -78,6 +78,9 @@ impl StateMachine {
         wanted: &Wanted,
         options: &Options,
     ) -> Result<(InstrumentId, FirmId, Admitted), RejectReason> {
+        if self.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
         let instrument = self.instruments.find(symbol);
         let state = instrument.map(|id| self.instruments.get(id).state);
         if !self.day.open || state == Some(TradingState::Closed) {
@@ -92,7 +95,9 @@ impl StateMachine {
         let firm = self
             .named_firm(session, options.firm)
             .ok_or(RejectReason::FirmNotAuthorized)?;
-        if self.sessions.get(session).is_disabled(firm) || !self.operator_allows(session, firm) {
+        if self.sessions.get(session).is_disabled(firm)
+            || !self.lets_in(session, firm, options.group_id)
+        {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -100,6 +105,7 @@ impl StateMachine {
             return Err(RejectReason::Halted);
         }
         let admitted = self.check_wanted(instrument, wanted, options)?;
+        self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
         let book = self.instruments.book(instrument, admitted.book);
         let full = if admitted.stop {
             self.pool.is_full() || self.extensions.is_full()
@@ -140,6 +146,7 @@ impl StateMachine {
         options: &Options,
         out: &mut Outbox<'_, S>,
     ) {
+        self.risk.positions.claim(detail.firm(), instrument);
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
@@ -194,7 +201,7 @@ impl StateMachine {
         if self.instruments.get(order.instrument).collared {
             return self.trade_in_collar(order, detail, out);
         }
-        let outcome = self.execute(order, out);
+        let outcome = self.execute(order, &detail, out);
         self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
     }
 
@@ -205,7 +212,7 @@ impl StateMachine {
         detail: Detail,
         out: &mut Outbox<'_, S>,
     ) {
-        let (outcome, left) = self.execute_in_collar(order, out);
+        let (outcome, left) = self.execute_in_collar(order, &detail, out);
         match left {
             Left::Usual => {
                 self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
@@ -260,6 +267,9 @@ impl StateMachine {
         self.sessions.link(&mut self.details, session, slot);
         if order.admitted.is_extended() {
             self.extend(slot, order, left - shown);
+        }
+        if self.risk.tracking {
+            self.risk.opened(&self.counted(slot), left);
         }
     }
 

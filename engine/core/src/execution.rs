@@ -11,9 +11,11 @@ use crate::extension::Extensions;
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::risk::trade::{Trade, TradeSide};
+use crate::risk::{Counted, Risk};
 use crate::session::{Sessions, owner_ref, owner_session};
 use lockstep_record::event::{Event, EventSink, Executed, Restated, SelfMatchCanceled};
-use lockstep_record::{InstrumentId, MatchNumber, Price};
+use lockstep_record::{InstrumentId, MatchNumber, Price, Side};
 
 const ADDED: u8 = b'A';
 const ADDED_HIDDEN: u8 = b'J';
@@ -62,8 +64,14 @@ struct Executions<'a, 'b, S> {
     details: &'a mut [Detail],
     extensions: &'a mut Extensions,
     last_match: &'a mut u64,
+    risk: &'a mut Risk,
     out: &'a mut Outbox<'b, S>,
+    instrument: InstrumentId,
     tick_size: u32,
+    /// The aggressor's side.
+    side: Side,
+    /// The aggressor.
+    detail: &'a Detail,
     owner: u32,
     number: u32,
     self_trade: u8,
@@ -89,15 +97,25 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
         } else {
             self.prevent(fill);
         }
+        if self.risk.tracking {
+            let order = self.resting(fill);
+            self.risk.reduced(&order, fill.resting_loss);
+        }
         if fill.resting_open != 0 {
             return 0;
         }
         let extension = self.details[fill.slot as usize].extension;
+        // What a self-trade prevention takes away with the order.
+        let reserve = self.extensions.of(extension).reserve;
         if extension != NONE {
             let refreshed = self.refresh_or_end(fill, extension);
             if refreshed != 0 {
                 return refreshed;
             }
+        }
+        if self.risk.tracking {
+            let order = self.resting(fill);
+            self.risk.closed(&order, reserve);
         }
         let session = owner_session(fill.owner);
         self.sessions.unlink(self.details, session, fill.slot);
@@ -111,9 +129,53 @@ impl<S: EventSink> Executions<'_, '_, S> {
         Price(u64::from(fill.tick) * u64::from(self.tick_size))
     }
 
+    /// The resting order as it counts against limits.
+    fn resting(&self, fill: &Fill) -> Counted {
+        Counted {
+            session: owner_session(fill.owner),
+            firm: self.details[fill.slot as usize].firm(),
+            instrument: self.instrument,
+            side: self.side.opposite(),
+            price: self.price(fill).0,
+        }
+    }
+
+    /// Positions, the memory of trades, and market-maker protections.
+    #[inline(always)]
+    fn account(&mut self, fill: &Fill) {
+        let resting = &self.details[fill.slot as usize];
+        if self.risk.follows_trades() {
+            let side = |owner, number, detail: &Detail| TradeSide {
+                owner,
+                number,
+                firm: detail.firm(),
+                client_order_id: detail.client_order_id,
+            };
+            self.risk.traded(&Trade {
+                match_number: *self.last_match,
+                instrument: self.instrument,
+                quantity: fill.quantity,
+                side: self.side,
+                counted: false,
+                resting: side(fill.owner, fill.number, resting),
+                aggressor: side(self.owner, self.number, self.detail),
+            });
+        }
+        let sides = [(fill.owner, resting), (self.owner, self.detail)];
+        for (owner, detail) in sides {
+            let first = self.sessions.get(owner_session(owner)).first_protection;
+            if first != NONE {
+                let now = self.out.timestamp;
+                let protections = &mut self.risk.protections;
+                protections.executed(first, detail.group_id, fill.quantity, now);
+            }
+        }
+    }
+
     #[inline(always)]
     fn trade(&mut self, fill: &Fill) {
         *self.last_match += 1;
+        self.account(fill);
         if self.traded == 0 {
             self.first_tick = fill.tick;
         }
@@ -197,6 +259,7 @@ impl StateMachine {
     pub(crate) fn execute<S: EventSink>(
         &mut self,
         order: &Aggressor,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) -> Outcome {
         if order.min_quantity != 0 && !self.can_take_minimum(order) {
@@ -213,8 +276,12 @@ impl StateMachine {
             details: &mut self.details,
             extensions: &mut self.extensions,
             last_match: &mut self.last_match,
+            risk: &mut self.risk,
             out,
+            instrument: order.instrument,
             tick_size: instrument.tick_size,
+            side,
+            detail,
             owner: order.owner,
             number: order.number,
             self_trade: order.self_trade,

@@ -7,6 +7,7 @@
 //! `load` accepts passes `check_invariants`, and is written again with the same bytes.
 
 mod load;
+mod risk;
 mod walk;
 
 use crate::book::pool::{Book, LANES, Order};
@@ -18,7 +19,6 @@ use crate::instrument::{BookMark, Instrument};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::phase::{AuctionRules, Phase, Schedule};
-use crate::risk::Firm;
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::state::TradingState;
 use crate::statistics::Statistics;
@@ -44,7 +44,7 @@ pub enum Section {
     Sessions = 3,
     /// Instruments with their live orders.
     Books = 4,
-    /// What the operator lets the venue and firms do.
+    /// What the operator lets sessions, firms and the venue do; positions and trades.
     Risk = 5,
     /// Live orders that wait out of their books.
     Waiting = 6,
@@ -160,7 +160,7 @@ impl StateMachine {
             timers: _,      // the earliest of each instrument's times
             random,
             stops: _, // written by write_waiting
-            risk: _,  // written by write_risk
+            risk: _,  // written by write_risk (image/risk.rs)
             last_reference,
             last_match,
             counters,
@@ -191,15 +191,6 @@ impl StateMachine {
         for (id, mut code) in self.firms.defined() {
             writer.put(id.0);
             writer.bytes(&mut code);
-        }
-    }
-
-    /// The venue's, then each defined firm's, by id.
-    fn write_risk(&self, writer: &mut Writer<'_>) {
-        let mut venue = self.risk.entry;
-        venue.walk(writer);
-        for (id, _) in self.firms.defined() {
-            walk_firm(writer, &mut self.risk.firm(id).clone());
         }
     }
 
@@ -400,6 +391,9 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
         cancel_on_disconnect,
         order_entry,
         entry,
+        away,
+        throttled: _,        // its throttle says so
+        first_protection: _, // the list is written behind
         gateway,
         epoch,
         number: _, // written with the other channels'
@@ -420,6 +414,7 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.flag(cancel_on_disconnect);
     walk.flag(order_entry);
     entry.walk(walk);
+    walk.flag(away);
     walk.u16(&mut gateway.0);
     walk.u32(&mut epoch.0);
     walk.u64(connection);
@@ -437,11 +432,6 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u32(disabled);
     walk.u32(self_trade_group);
     walk.u8(self_trade_mode);
-}
-
-fn walk_firm(walk: &mut impl Walk, firm: &mut Firm) {
-    let Firm { entry } = firm;
-    entry.walk(walk);
 }
 
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {

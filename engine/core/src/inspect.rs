@@ -6,6 +6,7 @@ use crate::features::Features;
 use crate::instrument::BookMark;
 use crate::machine::{Counters, StateMachine};
 pub use crate::risk::EntryState;
+pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
 pub use crate::state::TradingState;
 pub use crate::statistics::Statistics;
@@ -201,6 +202,17 @@ impl StateMachine {
         })
     }
 
+    /// A defined firm.
+    pub fn firm_of(&self, id: u32) -> Option<FirmView> {
+        let firm = FirmId(id);
+        let defined = self.firms.in_bounds(firm) && self.firms.is_defined(firm);
+        defined.then(|| FirmView {
+            firm,
+            code: self.firms.code(firm),
+            entry: self.risk.firm(firm).entry,
+        })
+    }
+
     /// Firms that a session may enter orders for beside its own; empty if it is not defined.
     pub fn session_permitted_firms(&self, id: SessionId) -> &[FirmId] {
         let session = self.sessions.find(id);
@@ -333,6 +345,32 @@ impl StateMachine {
             .sessions
             .find(id)
             .map_or(crate::NONE, |session| session.first_order);
+        core::iter::from_fn(move || {
+            if slot == crate::NONE {
+                return None;
+            }
+            let view = self.order_view(slot);
+            slot = self.details[slot as usize].next;
+            Some(view)
+        })
+    }
+
+    /// The same, behind one of them; from the oldest if there is none or it is not live (any more).
+    pub fn open_orders_behind(
+        &self,
+        id: SessionId,
+        at: Option<UserRef>,
+    ) -> impl Iterator<Item = OrderView> + '_ {
+        let defined = self.sessions.find(id);
+        let at = at.filter(|_| defined.is_some()).map_or(crate::NONE, |at| {
+            self.pool
+                .find(crate::session::owner(id, at.index), at.number)
+        });
+        let mut slot = if at == crate::NONE {
+            defined.map_or(crate::NONE, |session| session.first_order)
+        } else {
+            self.details[at as usize].next
+        };
         core::iter::from_fn(move || {
             if slot == crate::NONE {
                 return None;

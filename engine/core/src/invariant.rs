@@ -6,9 +6,11 @@ use crate::book::uncross::market_tick;
 use crate::error::InvariantError;
 use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
+use crate::risk::{Exposure, notional};
 use crate::session::owner_session;
 use crate::state::TradingState;
-use lockstep_record::{InstrumentId, SessionId, Side, Timestamp};
+use alloc::collections::BTreeMap;
+use lockstep_record::{FirmId, InstrumentId, SessionId, Side, Timestamp};
 
 type Check = Result<(), InvariantError>;
 
@@ -53,6 +55,7 @@ impl StateMachine {
                 "the sessions and the books disagree on the number of live orders",
             ));
         }
+        self.check_risk()?;
         if orders > self.bounds.open_orders_max || levels > self.bounds.price_levels_max {
             return Err(state("a bound is exceeded"));
         }
@@ -210,6 +213,68 @@ impl StateMachine {
         }
         self.check_connection(id)?;
         Ok((count, extended))
+    }
+
+    /// What is counted of live orders, against the live orders.
+    fn check_risk(&self) -> Check {
+        if !self.risk.protections.pending.is_empty() {
+            return Err(state("a tripped protection was not pulled"));
+        }
+        if !self.risk.tracking {
+            return Ok(());
+        }
+        let mut firms = alloc::vec![Exposure::default(); self.bounds.firms_max as usize + 1];
+        let mut open: BTreeMap<(u32, u32), [u64; 2]> = BTreeMap::new();
+        for id in self.sessions.defined() {
+            let mut own = Exposure::default();
+            let mut slot = self.sessions.get(id).first_order;
+            while slot != NONE {
+                let (order, shares) = (self.counted(slot), self.open_of(slot));
+                for sum in [&mut own, &mut firms[order.firm.0 as usize]] {
+                    sum.open_orders += 1;
+                    sum.open_notional += notional(order.price, shares);
+                }
+                let pair = open.entry((order.firm.0, order.instrument.0)).or_default();
+                pair[order.side as usize] += u64::from(shares);
+                slot = self.details[slot as usize].next;
+            }
+            if self.risk.session(id).exposure != own {
+                return Err(state("a session's open orders are not what is counted"));
+            }
+        }
+        for (id, _) in self.firms.defined() {
+            if self.risk.firm(id).account.exposure != firms[id.0 as usize] {
+                return Err(state("a firm's open orders are not what is counted"));
+            }
+        }
+        if self.risk.positions.are_kept() {
+            self.check_positions(&open)?;
+        }
+        Ok(())
+    }
+
+    fn check_positions(&self, open: &BTreeMap<(u32, u32), [u64; 2]>) -> Check {
+        let positions = &self.risk.positions;
+        if positions.iter().count() != positions.live() as usize
+            || positions.live() > self.risk.bounds.positions_max
+        {
+            return Err(state("the number of positions is not what is counted"));
+        }
+        for position in positions.iter() {
+            let pair = (position.firm, position.instrument);
+            let counted = [position.open_buy, position.open_sell];
+            if open.get(&pair).copied().unwrap_or_default() != counted {
+                return Err(state("a position's open shares are not its orders'"));
+            }
+        }
+        let there = |pair: &(u32, u32)| {
+            let (firm, instrument) = (FirmId(pair.0), InstrumentId(pair.1));
+            positions.find(firm, instrument).is_some()
+        };
+        if !open.keys().all(there) {
+            return Err(state("a live order's firm has no position"));
+        }
+        Ok(())
     }
 
     fn check_connection(&self, id: SessionId) -> Check {

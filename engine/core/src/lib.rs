@@ -68,6 +68,9 @@ pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};
 pub use features::Features;
 pub use machine::{Counters, StateMachine};
+pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
+pub use risk::limit::Limits;
+pub use risk::{EntryState, Exposure, RiskBounds, Scope};
 
 use alloc::vec::Vec;
 

@@ -20,10 +20,12 @@ use crate::stop::Stops;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
-    AccountQuery, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument, DefineSession,
-    DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel, ModifyOrder,
-    OperatorCancel, OperatorMassCancel, ReplaceOrder, SetBounds, SetEntryState, SetInstrumentState,
-    SetReferencePrice, SetSchedule, StartAuction,
+    AccountQuery, BreakTrade, CancelOrder, DayClose, DayOpen, DefineFirm, DefineInstrument,
+    DefineSession, DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel,
+    ModifyOrder, OperatorCancel, OperatorMassCancel, ReplaceOrder, ResetProtection,
+    RetireInstrument, SetBounds, SetEntryState, SetGrace, SetInstrumentState, SetLimits,
+    SetPosition, SetProtection, SetReferencePrice, SetRiskBounds, SetSchedule, SetThrottle,
+    StartAuction,
 };
 use lockstep_record::event::{Control, EventSink, Refusal};
 use lockstep_record::{
@@ -155,9 +157,11 @@ impl StateMachine {
         self.position.timestamp = batch.timestamp;
         if batch.kind == BatchKind::TermStart {
             // Connections end with the leader that held them; cancel-on-disconnect does not fire.
-            self.sessions.disconnect_all();
+            self.begin_grace(batch.timestamp);
         }
         self.expire(&mut out);
+        self.end_grace(&mut out);
+        self.pull_if_tripped(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -167,6 +171,7 @@ impl StateMachine {
             self.position.sequence = sequence;
             out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
+            self.pull_if_tripped(&mut out);
             rest = after;
         }
         if !rest.is_empty() {
@@ -178,6 +183,13 @@ impl StateMachine {
         self.digest = out.digest;
         self.stopped = false;
         Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn pull_if_tripped<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        if !self.risk.protections.pending.is_empty() {
+            self.pull_tripped(out);
+        }
     }
 
     fn check_batch(&self, batch: &BatchInfo) -> Result<(), ApplyError> {
@@ -304,11 +316,30 @@ impl StateMachine {
             Kind::OPERATOR_CANCEL => {
                 self.operator::<OperatorCancel, S>(record, out, Self::operator_cancel)
             }
-            // Known to the log's format, not built here yet.
-            kind if kind.0 >= Kind::BREAK_TRADE.0 && kind.0 <= Kind::SET_GRACE.0 => {
-                self.answer_operator(record, Some(Refusal::Unspecified), out);
-                Ok(())
+            Kind::BREAK_TRADE => self.operator::<BreakTrade, S>(record, out, Self::break_trade),
+            Kind::SET_LIMITS => self.operator::<SetLimits, S>(record, out, Self::set_limits),
+            Kind::SET_THROTTLE => self.operator::<SetThrottle, S>(record, out, Self::set_throttle),
+            Kind::SET_PROTECTION => {
+                self.operator::<SetProtection, S>(record, out, Self::set_protection)
             }
+            Kind::RESET_PROTECTION => {
+                self.operator::<ResetProtection, S>(record, out, Self::reset_protection)
+            }
+            Kind::SET_POSITION => self.operator::<SetPosition, S>(record, out, Self::set_position),
+            Kind::RETIRE_INSTRUMENT => {
+                self.operator::<RetireInstrument, S>(record, out, |_, _, _, _| Done::Refused)
+            }
+            Kind::SET_RISK_BOUNDS => {
+                let mut beyond = None;
+                self.operator::<SetRiskBounds, S>(record, out, |machine, _, body, _| {
+                    machine.set_risk_bounds(body).unwrap_or_else(|error| {
+                        beyond = Some(error);
+                        Done::Yes
+                    })
+                })?;
+                beyond.map_or(Ok(()), Err)
+            }
+            Kind::SET_GRACE => self.operator::<SetGrace, S>(record, out, Self::set_grace),
             _ => self.unknown(record),
         }
     }
@@ -366,10 +397,19 @@ impl StateMachine {
         let source = record.header().source;
         let current =
             |session: &crate::session::Session| session.connected && session.epoch == source.epoch;
-        if !self.sessions.find(source.session).is_some_and(current) {
+        let session = self
+            .sessions
+            .find(source.session)
+            .filter(|session| current(session));
+        let Some(session) = session else {
             self.counters.stale += 1;
             return Ok(());
-        }
+        };
+        self.risk.over_rate = session.throttled
+            && self
+                .risk
+                .throttle_mut(source.session)
+                .count(self.position.timestamp);
         handle(self, source.session, body, options, out);
         Ok(())
     }
@@ -513,9 +553,12 @@ impl StateMachine {
         if !self.day.open {
             return None;
         }
-        let order = self.extensions.first().map(|(deadline, _)| deadline);
-        let instrument = self.timers.first().map(|(time, _)| time);
-        order.into_iter().chain(instrument).min()
+        let deadlines = [
+            self.extensions.first().map(|(deadline, _)| deadline),
+            self.timers.first().map(|(time, _)| time),
+            self.grace_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 }
 

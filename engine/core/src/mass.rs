@@ -171,6 +171,9 @@ impl StateMachine {
             Event::DisableResponse(&response)
         } else {
             entry.disabled &= !mask;
+            // A client that enables its entry is back in its senses: what had tripped is reset.
+            let first = entry.first_protection;
+            self.risk.protections.reset(first, |_| true);
             Event::EnableResponse(&response)
         };
         out.deliver(&mut self.sessions, session, event);

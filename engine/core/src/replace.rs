@@ -18,7 +18,7 @@ use crate::session::{owner, owner_session};
 use crate::state::TradingState;
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
-use lockstep_record::{FirmId, InstrumentId, PartTag, Parts, SessionId};
+use lockstep_record::{InstrumentId, PartTag, Parts, SessionId};
 
 impl StateMachine {
     pub(crate) fn replace_order<S: EventSink>(
@@ -41,7 +41,7 @@ impl StateMachine {
         let original = self.details[slot as usize];
         let instrument = order.instrument();
         let place = self.instruments.get(instrument);
-        if let Err(reason) = self.may_replace(session, place, original.firm()) {
+        if let Err(reason) = self.may_replace(session, place, &original) {
             self.sessions.consume(owner, number);
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
@@ -52,14 +52,15 @@ impl StateMachine {
             return;
         };
         self.sessions.consume(owner, number);
-        if self.lacks_room(&order, &original, &admitted) {
-            self.reject(
-                owner,
-                number,
-                RejectReason::Other,
-                body.client_order_id,
-                out,
-            );
+        let whose = (session, original.firm(), instrument);
+        let within = self.check_limits(whose, &wanted, &admitted, Some(slot));
+        let fits = if self.lacks_room(&order, &original, &admitted) {
+            Err(RejectReason::Other)
+        } else {
+            within
+        };
+        if let Err(reason) = fits {
+            self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
         self.remove_live(slot);
@@ -112,9 +113,13 @@ impl StateMachine {
         &self,
         session: SessionId,
         place: &Instrument,
-        firm: FirmId,
+        original: &Detail,
     ) -> Result<(), RejectReason> {
-        let allowed = self.operator_allows(session, firm);
+        if self.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
+        let firm = original.firm();
+        let allowed = self.lets_in(session, firm, original.group_id);
         let session = self.sessions.get(session);
         let allowed = allowed && session.order_entry && !session.is_disabled(firm);
         match place.state {

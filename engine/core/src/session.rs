@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub disabled: u32,
     /// Sessions of one group do not trade with each other; 0 = the session is a group of its own.
     pub self_trade_group: u32,
+    /// Its market-maker protections, by group.
+    pub first_protection: u32,
     pub gateway: Gateway,
     /// Used when an order does not say: `N`, `O`, `B`, `D`; 0 = its orders may trade with each other.
     pub self_trade_mode: u8,
@@ -46,6 +48,10 @@ pub(crate) struct Session {
     pub order_entry: bool,
     /// The same by the operator's command.
     pub entry: EntryState,
+    /// Its requests are counted.
+    pub throttled: bool,
+    /// Its connection ended with a leader and it has not come back.
+    pub away: bool,
     pub permitted: [FirmId; PERMITTED_FIRMS_MAX],
     pub user: [u8; 6],
 }
@@ -63,6 +69,7 @@ pub(crate) const UNDEFINED: Session = Session {
     open_orders: 0,
     disabled: 0,
     self_trade_group: 0,
+    first_protection: NONE,
     gateway: Gateway(0),
     self_trade_mode: 0,
     permitted_count: 0,
@@ -71,6 +78,8 @@ pub(crate) const UNDEFINED: Session = Session {
     cancel_on_disconnect: false,
     order_entry: false,
     entry: EntryState::Enabled,
+    throttled: false,
+    away: false,
     permitted: [FirmId(0); PERMITTED_FIRMS_MAX],
     user: [b' '; 6],
 };
@@ -220,11 +229,23 @@ impl Sessions {
         }
     }
 
-    /// No connection is left; epochs stay.
+    /// No connection is left, and nobody is expected back; epochs stay.
     pub fn disconnect_all(&mut self) {
         for session in &mut self.table {
             session.connected = false;
+            session.away = false;
         }
+    }
+
+    /// No connection is left: who had one is away. Whether anybody is.
+    pub fn leave_all(&mut self) -> bool {
+        let mut any = false;
+        for session in &mut self.table {
+            session.away |= session.connected;
+            session.connected = false;
+            any |= session.away;
+        }
+        any
     }
 
     /// Appends an order that has just got the highest order reference to its session's list.

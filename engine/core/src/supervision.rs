@@ -62,12 +62,18 @@ impl StateMachine {
         }
     }
 
-    /// Whether the operator lets this firm's orders in on this session.
+    /// Whether the operator, and the session's protections, let this firm's orders of this group in.
     #[inline(always)]
-    pub(crate) fn operator_allows(&self, session: SessionId, firm: FirmId) -> bool {
+    pub(crate) fn lets_in(&self, session: SessionId, firm: FirmId, group_id: u16) -> bool {
+        let who = self.sessions.get(session);
         self.risk.entry == EntryState::Enabled
-            && self.sessions.get(session).entry == EntryState::Enabled
+            && who.entry == EntryState::Enabled
             && self.risk.firm(firm).entry == EntryState::Enabled
+            && (who.first_protection == NONE
+                || !self
+                    .risk
+                    .protections
+                    .refuses(who.first_protection, group_id))
     }
 
     pub(crate) fn operator_mass_cancel<S: EventSink>(

@@ -160,6 +160,9 @@ impl StateMachine {
             side,
         };
         self.stops.add(index, order.instrument.0, trigger, waiting);
+        if self.risk.tracking {
+            self.risk.opened(&self.counted(slot), order.open);
+        }
     }
 
     /// Takes an order out of where it waits; its session's list and its extension are the caller's.

@@ -51,6 +51,16 @@ impl Pair {
             }
             pair.tell(&command).unwrap();
         }
+        if orders_max == BOUNDS[0].0 {
+            pair.tell(&risk_bounds(4, 8, 2)).unwrap();
+            let grace = lockstep_record::command::SetGrace { grace: 2_000_000 };
+            pair.tell(&operator(grace)).unwrap();
+            let mut leaves = define_session(3, 2, &USERS[2]);
+            if let Request::DefineSession(body) = &mut leaves.request {
+                body.cancel_on_disconnect = 1;
+            }
+            pair.tell(&leaves).unwrap();
+        }
         pair
     }
 
@@ -83,6 +93,19 @@ impl Pair {
 
     fn compare_books(&self) -> Result<(), String> {
         let machine = &self.driver.machine;
+        let view = |p: lockstep_core::inspect::PositionView| {
+            let shares = [p.bought, p.sold, p.open_buy, p.open_sell].map(i128::from);
+            let [bought, sold, bids, asks] = shares;
+            (
+                (p.firm.0, p.instrument.0),
+                [p.net, bought, sold, bids, asks],
+            )
+        };
+        let positions: Vec<_> = machine.positions().map(view).collect();
+        let wanted = self.oracle.positions();
+        if positions != wanted {
+            return Err(format!("machine: {positions:?}\noracle: {wanted:?}"));
+        }
         for instrument in 1..=3u32 {
             let id = lockstep_record::InstrumentId(instrument);
             self.compare_phase(id)?;
@@ -181,7 +204,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let mut pair = Pair::new(fault, bounds);
     let mut done = Done::default();
     for (at, step) in steps.iter().enumerate() {
-        if step.twist == 399 && step.what < 200 {
+        if step.twist == 399 && step.what < 600 {
             let said = pair.driver.term_start();
             let wanted = pair.oracle.term_start(pair.driver.timestamp);
             if said != wanted {

@@ -1,11 +1,14 @@
 //! Password verification on a helper thread: argon2id takes milliseconds and must never run on an
 //! agent's thread. The queue is bounded; a login that finds it full waits unread, nobody else does.
 
+use crate::config::{Config, SessionConfig};
+use crate::fatal::{ExitCode, Fatal};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use lockstep_wire::soup::{Password, User};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 
 /// Verifications waiting at most; more logins wait in their sockets.
 pub const VERIFICATIONS_MAX: usize = 64;
@@ -55,10 +58,53 @@ pub struct Credential {
     pub password_argon2id: String,
 }
 
+/// The sessions of a configuration as credentials.
+pub fn credentials(config: &Config) -> Result<Vec<Credential>, Fatal> {
+    let credential = |session: &SessionConfig| {
+        let user = User::new(&session.user).map_err(|e| {
+            Fatal::new(
+                ExitCode::Configuration,
+                format!("session {}: user: {e}", session.id),
+            )
+        })?;
+        Ok(Credential {
+            user,
+            session: session.id,
+            password_argon2id: session.password_argon2id.clone(),
+        })
+    };
+    config.sessions.iter().map(credential).collect()
+}
+
+/// The credentials in force, sorted by user. Looked at by the helper thread, replaced by a reload; no
+/// agent ever takes its lock.
+#[derive(Clone, Debug)]
+pub struct Passwords(Arc<Mutex<Vec<Credential>>>);
+
+impl Passwords {
+    pub fn new(credentials: Vec<Credential>) -> Self {
+        let passwords = Self(Arc::default());
+        passwords.replace(credentials);
+        passwords
+    }
+
+    /// Counts from the next verification on; connections that are logged in stay.
+    pub fn replace(&self, mut credentials: Vec<Credential>) {
+        credentials.sort_unstable_by_key(|c| *c.user.padded());
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = credentials;
+    }
+
+    fn find(&self, user: &User) -> Option<Credential> {
+        let credentials = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let found = credentials.binary_search_by_key(user.padded(), |c| *c.user.padded());
+        found.ok().map(|i| credentials[i].clone())
+    }
+}
+
 #[derive(Debug)]
 struct Request {
     connection: u64,
-    credential: Option<usize>,
+    user: User,
     password: Password,
 }
 
@@ -73,7 +119,6 @@ pub struct Verdict {
 /// The gateway's end of the helper thread. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Verifier {
-    users: Vec<([u8; 6], usize)>,
     requests: SyncSender<Request>,
     verdicts: Receiver<Verdict>,
     pending: usize,
@@ -81,15 +126,9 @@ pub struct Verifier {
 
 impl Verifier {
     /// Starts the helper thread. Call before threads are pinned, so that it stays off their cores.
-    pub fn start(credentials: Vec<Credential>) -> std::io::Result<Self> {
+    pub fn start(passwords: Passwords) -> std::io::Result<Self> {
         let (requests, queue) = sync_channel::<Request>(VERIFICATIONS_MAX);
         let (answers, verdicts) = sync_channel(VERIFICATIONS_MAX);
-        let mut users: Vec<_> = credentials
-            .iter()
-            .map(|c| *c.user.padded())
-            .zip(0..)
-            .collect();
-        users.sort_unstable();
         std::thread::Builder::new()
             .name("passwords".into())
             .spawn(move || {
@@ -99,25 +138,12 @@ impl Verifier {
                     .and_then(|p| hash_password(&p, HashCost::DEFAULT).ok())
                     .unwrap_or_default();
                 while let Ok(request) = queue.recv() {
-                    let known = request.credential.map(|i| &credentials[i]);
-                    let phc = known.map_or(&decoy, |c| &c.password_argon2id);
-                    let right = PasswordHash::new(phc).is_ok_and(|hash| {
-                        Argon2::default()
-                            .verify_password(request.password.as_bytes(), &hash)
-                            .is_ok()
-                    });
-                    let session = known.filter(|_| right).map(|c| c.session);
-                    let verdict = Verdict {
-                        connection: request.connection,
-                        session,
-                    };
-                    if answers.send(verdict).is_err() {
+                    if answers.send(verify(&passwords, &decoy, &request)).is_err() {
                         return;
                     }
                 }
             })?;
         Ok(Self {
-            users,
             requests,
             verdicts,
             pending: 0,
@@ -126,14 +152,12 @@ impl Verifier {
 
     /// Asks for a verdict on (user, password); false if the queue is full: ask again later.
     pub fn request(&mut self, connection: u64, user: &User, password: Password) -> bool {
-        let found = self.users.binary_search_by(|(u, _)| u.cmp(user.padded()));
-        let credential = found.ok().map(|i| self.users[i].1);
         if self.pending >= VERIFICATIONS_MAX {
             return false;
         }
         match self.requests.try_send(Request {
             connection,
-            credential,
+            user: *user,
             password,
         }) {
             Ok(()) => {
@@ -156,6 +180,20 @@ impl Verifier {
     }
 }
 
+fn verify(passwords: &Passwords, decoy: &str, request: &Request) -> Verdict {
+    let known = passwords.find(&request.user);
+    let phc = known.as_ref().map_or(decoy, |c| &c.password_argon2id);
+    let right = PasswordHash::new(phc).is_ok_and(|hash| {
+        Argon2::default()
+            .verify_password(request.password.as_bytes(), &hash)
+            .is_ok()
+    });
+    Verdict {
+        connection: request.connection,
+        session: known.filter(|_| right).map(|c| c.session),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +205,7 @@ mod tests {
             session: 5,
             password_argon2id: hash_password(&right, HashCost::CHEAP).unwrap(),
         };
-        let mut verifier = Verifier::start(vec![credential]).unwrap();
+        let mut verifier = Verifier::start(Passwords::new(vec![credential])).unwrap();
         let user = User::new(user).unwrap();
         assert!(verifier.request(9, &user, Password::new(password).unwrap()));
         loop {
@@ -188,6 +226,32 @@ mod tests {
         );
         assert_eq!(verdict_for("ALICE", "Secret2"), None);
         assert_eq!(verdict_for("BOB", "Secret1"), None);
+    }
+
+    /// A reload replaces passwords while the node runs.
+    #[test]
+    fn replaced_passwords_count_at_once() {
+        let credential = |password: &str, session| Credential {
+            user: User::new("ALICE").unwrap(),
+            session,
+            password_argon2id: hash_password(&Password::new(password).unwrap(), HashCost::CHEAP)
+                .unwrap(),
+        };
+        let passwords = Passwords::new(vec![credential("first", 1)]);
+        let mut verifier = Verifier::start(passwords.clone()).unwrap();
+        let mut verdict = |password: &str| {
+            let user = User::new("alice").unwrap();
+            assert!(verifier.request(1, &user, Password::new(password).unwrap()));
+            loop {
+                match verifier.poll() {
+                    Some(verdict) => return verdict.session,
+                    None => std::thread::yield_now(),
+                }
+            }
+        };
+        assert_eq!(verdict("first"), Some(1));
+        passwords.replace(vec![credential("second", 2)]);
+        assert_eq!((verdict("first"), verdict("second")), (None, Some(2)));
     }
 
     #[test]

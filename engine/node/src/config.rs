@@ -3,6 +3,7 @@
 //! It holds addresses, cores, paths, keys, and the definitions (firms, sessions, instruments, bounds)
 //! that the node *proposes*: what can change an outcome is what the log says, not what this file says.
 
+use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ pub struct Config {
     pub bounds: BoundsConfig,
     #[serde(default)]
     pub day: DayConfig,
+    #[serde(default)]
+    pub admin: AdminConfig,
     /// Threads and the agents they run. Empty: one thread, all agents, `backoff`.
     #[serde(default, rename = "thread")]
     pub threads: Vec<ThreadConfig>,
@@ -32,6 +35,9 @@ pub struct Config {
     pub sessions: Vec<SessionConfig>,
     #[serde(default, rename = "instrument")]
     pub instruments: Vec<InstrumentConfig>,
+    /// Where it was read from; a reload reads it again.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -347,6 +353,8 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         config.data.directory = base.join(&config.data.directory);
         config.data.log_buffer = config.data.log_buffer.map(|p| base.join(p));
+        config.admin.socket = config.admin.socket.map(|p| base.join(p));
+        config.file = Some(path.to_owned());
         Ok(config)
     }
 

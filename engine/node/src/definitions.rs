@@ -6,7 +6,7 @@ use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
 use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
-use lockstep_record::{PartTag, SessionId};
+use lockstep_record::{InstrumentId, PartTag, SessionId};
 
 /// Identity in the records that the node proposes by itself.
 pub const OPERATOR: &str = "configuration";
@@ -100,7 +100,7 @@ fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
 }
 
 /// Text padded right with spaces; it was checked to fit.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
+pub(crate) fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [b' '; N];
     for (to, from) in field.iter_mut().zip(text.bytes()) {
         *to = from;
@@ -122,7 +122,7 @@ impl Known for StateMachine {
     }
 
     fn firm(&self, id: u32) -> Option<DefineFirm> {
-        let firm = self.firms().find(|f| f.firm.0 == id)?;
+        let firm = self.firm_of(id)?;
         Some(DefineFirm {
             firm: id,
             code: firm.code,
@@ -149,7 +149,7 @@ impl Known for StateMachine {
     }
 
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
-        let instrument = self.instruments().find(|i| i.instrument.0 == id)?;
+        let instrument = Self::instrument(self, InstrumentId(id))?;
         Some(DefineInstrument {
             symbol: instrument.symbol,
             instrument: id,

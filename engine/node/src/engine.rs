@@ -3,6 +3,7 @@
 //! It applies nothing that is not committed, and no further batch while events of the last one wait
 //! for room in the egress ring.
 
+use crate::admin::desk::Inquiries;
 use crate::agent::{Agent, Now};
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
@@ -32,6 +33,7 @@ pub struct EngineAgent {
     buffer: Arc<LogBuffer>,
     sink: EgressSink,
     status: Arc<Status>,
+    inquiries: Arc<Inquiries>,
     counters: EngineCounters,
 }
 
@@ -50,6 +52,7 @@ impl EngineAgent {
         buffer: Arc<LogBuffer>,
         sink: EgressSink,
         status: Arc<Status>,
+        inquiries: Arc<Inquiries>,
         counters: &Counters,
     ) -> Self {
         Self {
@@ -58,6 +61,7 @@ impl EngineAgent {
             buffer,
             sink,
             status,
+            inquiries,
             counters: EngineCounters {
                 index: counters.counter(CounterId::AppliedIndex),
                 sequence: counters.counter(CounterId::AppliedSequence),
@@ -106,7 +110,8 @@ impl Agent for EngineAgent {
         if applied != 0 {
             self.publish_status();
         }
-        Ok(applied)
+        // Between two batches, at most one: the state is whole, and nothing waits behind it for long.
+        Ok(applied + self.inquiries.answer(&self.machine))
     }
 
     fn on_stop(&mut self, _: Now) -> Result<bool, Fatal> {

@@ -40,6 +40,10 @@ pub enum ExitCode {
     Bind = 22,
     /// The clock leapt beyond the bound.
     Clock = 23,
+    /// No node listens on the admin socket.
+    NotRunning = 24,
+    /// The admin socket's node says that this user may not do that.
+    NotPermitted = 25,
 }
 
 impl ExitCode {
@@ -61,6 +65,8 @@ impl ExitCode {
         Self::Setup,
         Self::Bind,
         Self::Clock,
+        Self::NotRunning,
+        Self::NotPermitted,
     ];
 }
 

@@ -3,6 +3,7 @@
 //! Core decides, shell does: rules live in `lockstep-core` and in the plain state machines here
 //! (`consensus`, `clock`, `sequencer`, `gateway`); sockets, files, threads and clocks stay in thin shells.
 
+pub mod admin;
 pub mod agent;
 pub mod auth;
 pub mod clock;

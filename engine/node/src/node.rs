@@ -1,7 +1,9 @@
 //! The node: recovers, makes agents and rings, puts them on threads, stops them in order.
 
+use crate::admin::submit::Submitter;
+use crate::admin::{AdminServer, Office, desk};
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
-use crate::auth::{Credential, Verifier};
+use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
 use crate::config::{AgentName, Config, DriverChoice, ThreadConfig};
 use crate::consensus::{LogEnd, Solo};
@@ -26,7 +28,7 @@ use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
 use lockstep_net::{DriverKind, Limits};
 use lockstep_record::{LogIndex, Sequence, Term, Timestamp};
-use lockstep_wire::soup::{Timing, User};
+use lockstep_wire::soup::Timing;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,7 +103,7 @@ impl Node {
         })?;
         let stop = Arc::new(Stop::default());
         let (told, listening) = sync_channel(1);
-        let mut assembly = Assembly::new(config, &recovered, &counters, &stop)?;
+        let mut assembly = Assembly::new(config, &recovered, options.report, &stop)?;
         assembly.listening = Some(told);
         let status = Arc::clone(&assembly.status);
         let snapshot_request = Arc::clone(&assembly.snapshot_request);
@@ -226,7 +228,9 @@ struct Assembly<'a> {
     flush_wanted: Arc<AtomicBool>,
     snapshot_request: Arc<SnapshotRequest>,
     agents_done: Arc<AtomicBool>,
+    passwords: Passwords,
     verifier: Verifier,
+    admin: Option<AdminServer>,
     listening: Option<std::sync::mpsc::SyncSender<(SocketAddr, &'static str)>>,
 }
 
@@ -236,7 +240,7 @@ impl<'a> Assembly<'a> {
     fn new(
         config: &'a Config,
         recovered: &Recovered,
-        _: &Counters,
+        report: fn(&str),
         stop: &Arc<Stop>,
     ) -> Result<Self, Fatal> {
         let machine = &recovered.machine;
@@ -246,8 +250,9 @@ impl<'a> Assembly<'a> {
         };
         let status = Arc::new(Status::new(applied, machine.last_index()));
         status.set_applied(applied, machine.last_sequence(), machine.next_deadline());
+        let passwords = Passwords::new(credentials(config)?);
         let verifier =
-            Verifier::start(credentials(config)?).map_err(|e| thread_fatal("passwords", &e))?;
+            Verifier::start(passwords.clone()).map_err(|e| thread_fatal("passwords", &e))?;
         Ok(Self {
             config,
             status,
@@ -255,7 +260,9 @@ impl<'a> Assembly<'a> {
             flush_wanted: Arc::default(),
             snapshot_request: Arc::default(),
             agents_done: Arc::default(),
+            passwords,
             verifier,
+            admin: bind_admin(config, report)?,
             listening: None,
         })
     }
@@ -312,13 +319,16 @@ impl<'a> Assembly<'a> {
             committed,
             counters,
         );
-        let sink = EgressSink::new(egress, spill_bytes(config, &machine));
+        let (fates, fates_out, inquiries) =
+            desk::create().map_err(setup_fatal("operator's desk"))?;
+        let sink = EgressSink::new(egress, spill_bytes(config, &machine)).with_fates(fates);
         let engine = EngineAgent::new(
             machine,
             log.engine_reader,
             Arc::clone(&buffer),
             sink,
             Arc::clone(&self.status),
+            Arc::clone(&inquiries),
             counters,
         );
         let stream = StreamAgent::new(
@@ -370,10 +380,17 @@ impl<'a> Assembly<'a> {
             listening,
             status: self.status,
         };
+        let office = Office {
+            config: config.clone(),
+            inquiries,
+            submitter: Submitter::new(operator_ring, fates_out, Arc::clone(&self.stop)),
+            schedule,
+            passwords: self.passwords,
+        };
         let others = vec![
             journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
                 .map_err(|e| thread_fatal("segments", &e))?,
-            operator::start(operator_ring, records, schedule, Arc::clone(&self.stop))
+            operator::start(office, self.admin, records, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("operator", &e))?,
         ];
         let mut plans: Plans = vec![
@@ -395,6 +412,20 @@ impl<'a> Assembly<'a> {
             plans.push((AgentName::Snapshot, plan(agent)));
         }
         Ok((plans, finish, others))
+    }
+}
+
+/// The admin socket, if it is served; a venue may run without.
+fn bind_admin(config: &Config, report: fn(&str)) -> Result<Option<AdminServer>, Fatal> {
+    match AdminServer::bind(config)? {
+        Ok(server) => {
+            report(&format!("admin socket {}", server.path().display()));
+            Ok(Some(server))
+        }
+        Err(why) => {
+            report(&why);
+            Ok(None)
+        }
     }
 }
 
@@ -434,24 +465,6 @@ fn spill_bytes(config: &Config, machine: &StateMachine) -> usize {
         .open_orders_max
         .max(config.bounds.open_orders_max) as usize;
     (2 * orders + 8 * config.journal.batch_records_max as usize) * (FRAME_MAX + 8)
-}
-
-fn credentials(config: &Config) -> Result<Vec<Credential>, Fatal> {
-    let credential = |session: &crate::config::SessionConfig| {
-        let user = User::new(&session.user).map_err(|e| {
-            Fatal::new(
-                ExitCode::Configuration,
-                format!("session {}: user: {e}", session.id),
-            )
-        })?;
-        let password_argon2id = session.password_argon2id.clone();
-        Ok(Credential {
-            user,
-            session: session.id,
-            password_argon2id,
-        })
-    };
-    config.sessions.iter().map(credential).collect()
 }
 
 fn timing(config: &Config) -> Timing {

@@ -2,13 +2,18 @@
 //!
 //! It writes records into the operator ring like any gateway; it changes nothing by itself.
 
+use crate::admin::{AdminServer, Office};
 use crate::agent::Stop;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::{DayConfig, DayOpening};
 use crate::day::{self, VenueDay};
 use crate::ring::Producer;
+use crate::signals;
 use lockstep_record::command::DayClose;
-use lockstep_record::{Body, PartTag, Policy, RECORD_LENGTH_MAX, RecordWriter, Source};
+use lockstep_record::{
+    Body, PartTag, Parts, Policy, RECORD_HEADER_LENGTH, RECORD_LENGTH_MAX, RecordWriter, Source,
+    write_part,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +28,28 @@ pub fn record<B: Body>(body: &B, parts: &[(PartTag, Vec<u8>)], operator: &str) -
     }
     writer.part(PartTag::OPERATOR, Policy::Ignore, operator.as_bytes());
     let length = writer.finish();
+    out.truncate(length);
+    out
+}
+
+/// The same record in the name of `identity`, with a request number for its answer.
+///
+/// Panics if the record is none, or too long for both: callers made it.
+pub fn signed(record: &[u8], identity: &str, request: u64) -> Vec<u8> {
+    let body_end = RECORD_HEADER_LENGTH + usize::from(u16::from_le_bytes([record[20], record[21]]));
+    let mut out = vec![0; RECORD_LENGTH_MAX];
+    out[..body_end].copy_from_slice(&record[..body_end]);
+    let mut length = body_end;
+    let parts = Parts::parse(&record[body_end..]).unwrap_or(Parts::NONE);
+    for part in parts.filter(|part| part.tag != PartTag::OPERATOR) {
+        length += write_part(&mut out[length..], part.tag, part.policy, part.value);
+    }
+    let tail = &mut out[length..];
+    length += write_part(tail, PartTag::OPERATOR, Policy::Ignore, identity.as_bytes());
+    let request = request.to_le_bytes();
+    let tail = &mut out[length..];
+    length += write_part(tail, PartTag::OPERATOR_REQUEST, Policy::Ignore, &request);
+    out[0..4].copy_from_slice(&(length as u32).to_le_bytes());
     out.truncate(length);
     out
 }
@@ -66,6 +93,17 @@ impl Schedule {
         }
     }
 
+    /// The operator has opened a day.
+    pub fn note_opened(&mut self, day: &VenueDay) {
+        self.open_midnight_ns = Some(day.midnight_ns);
+        self.last_date = self.last_date.max(day.date);
+    }
+
+    /// The operator has closed the day.
+    pub fn note_closed(&mut self) {
+        self.open_midnight_ns = None;
+    }
+
     /// The records due at `now_ns`: a close, then perhaps an opening.
     pub fn due(&mut self, now_ns: u64) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
@@ -106,28 +144,50 @@ impl Schedule {
     }
 }
 
-/// Starts the thread that proposes `records` and opens and closes days as scheduled.
+/// Starts the thread that proposes `records`, opens and closes days as scheduled, and serves the admin
+/// socket.
 pub fn start(
-    mut ring: Producer,
+    mut office: Office,
+    mut server: Option<AdminServer>,
     records: Vec<Vec<u8>>,
-    mut schedule: Schedule,
     stop: Arc<Stop>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
         .name("operator".into())
         .spawn(move || {
-            if !push_all(&mut ring, &records, &stop) {
+            if !office.submitter.push(&records) {
                 return;
             }
             drop(records);
             while !stop.is_requested() {
-                let due = schedule.due(SystemClock.now_ns());
-                if !push_all(&mut ring, &due, &stop) {
+                let due = office.schedule.due(SystemClock.now_ns());
+                if !office.submitter.push(&due) {
                     return;
                 }
-                std::thread::sleep(PERIOD);
+                if signals::take_reload_request() {
+                    reload_on_signal(&mut office);
+                }
+                match &mut server {
+                    Some(server) => server.poll(PERIOD, &mut office),
+                    None => std::thread::sleep(PERIOD),
+                }
             }
         })
+}
+
+/// SIGHUP: as `lockstep admin reload --apply`, with the outcome in the log.
+fn reload_on_signal(office: &mut Office) {
+    match office.reload(true, "SIGHUP") {
+        Ok(done) => {
+            for record in &done.records {
+                tracing::info!(kind = %record.kind, sequence = record.sequence,
+                    outcome = ?record.outcome, reason = record.reason.as_deref(), "reload");
+            }
+            let changed = done.restart_needed.join(", ");
+            tracing::info!(records = done.records.len(), restart_needed = %changed, "reloaded");
+        }
+        Err(problem) => tracing::error!(problem = %problem.message, "reload failed"),
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +244,46 @@ mod tests {
         s.open_midnight_ns = Some(MIDNIGHT);
         assert!(kinds(&mut s, MIDNIGHT + 16 * HOUR).is_empty());
         assert_eq!(kinds(&mut s, MIDNIGHT + 17 * HOUR), [Kind::DAY_CLOSE]);
+    }
+
+    #[test]
+    fn the_operator_s_own_days_are_known_to_the_schedule() {
+        let mut s = schedule(DayOpening::Operator, Some(17 * 60));
+        let today = day::venue_day(&s.config, MIDNIGHT + HOUR).unwrap();
+        s.note_opened(&today);
+        assert!(kinds(&mut s, MIDNIGHT + 16 * HOUR).is_empty());
+        assert_eq!(kinds(&mut s, MIDNIGHT + 17 * HOUR), [Kind::DAY_CLOSE]);
+        let mut s = schedule(DayOpening::Automatic, Some(17 * 60));
+        assert_eq!(kinds(&mut s, MIDNIGHT + HOUR), [Kind::DAY_OPEN]);
+        s.note_closed();
+        assert!(
+            kinds(&mut s, MIDNIGHT + 17 * HOUR).is_empty(),
+            "closed by hand: neither closed again nor opened again today"
+        );
+    }
+
+    /// Parts stay, the identity is replaced, and the whole is a record again.
+    #[test]
+    fn a_signed_record_keeps_its_body_and_parts() {
+        let firm = 9u32.to_le_bytes().to_vec();
+        let parts = [(PartTag::PERMITTED_FIRM, firm)];
+        let plain = record(&DayClose { _reserved: 0 }, &parts, "configuration");
+        let bytes = signed(&plain, "uid 7", 41);
+        let (mut ring, mut out) = crate::ring::create(4096, 1).unwrap();
+        assert!(ring.push(0, &bytes));
+        let frame = out[0].peek().unwrap();
+        let (parsed, rest) = Record::parse(frame.payload).unwrap();
+        assert!(rest.is_empty());
+        assert!(parsed.body::<DayClose>().is_some());
+        let found: Vec<_> = parsed.parts().map(|p| (p.tag, p.value.to_vec())).collect();
+        assert_eq!(
+            found,
+            [
+                (PartTag::PERMITTED_FIRM, 9u32.to_le_bytes().to_vec()),
+                (PartTag::OPERATOR, b"uid 7".to_vec()),
+                (PartTag::OPERATOR_REQUEST, 41u64.to_le_bytes().to_vec()),
+            ]
+        );
     }
 
     #[test]

@@ -1,13 +1,20 @@
-//! SIGTERM and SIGINT into a flag that the main thread looks at; SIGPIPE ignored.
+//! SIGTERM and SIGINT into a flag that the main thread looks at, SIGHUP into one of the operator's thread;
+//! SIGPIPE ignored.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn on_signal(_: libc::c_int) {
+static RELOAD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_signal(signal: libc::c_int) {
     // The only thing done here: a store is async-signal-safe.
-    STOP.store(true, Ordering::Release);
+    if signal == libc::SIGHUP {
+        RELOAD.store(true, Ordering::Release);
+    } else {
+        STOP.store(true, Ordering::Release);
+    }
 }
 
 /// Installs the handlers; call once, before threads start.
@@ -16,7 +23,7 @@ pub fn install() -> std::io::Result<()> {
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_signal as *const () as usize;
     action.sa_flags = libc::SA_RESTART;
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         // SAFETY: `action` is initialised, its handler only stores to an atomic.
         if unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } != 0 {
             return Err(std::io::Error::last_os_error());
@@ -30,6 +37,11 @@ pub fn install() -> std::io::Result<()> {
 /// Whether SIGTERM or SIGINT has come.
 pub fn stop_requested() -> bool {
     STOP.load(Ordering::Acquire)
+}
+
+/// Whether SIGHUP has come since this was last asked: the definitions file is to be read again.
+pub fn take_reload_request() -> bool {
+    RELOAD.swap(false, Ordering::AcqRel)
 }
 
 /// Asks another process to stop in order (SIGTERM). Only for a child that has not been waited for: its id

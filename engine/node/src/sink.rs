@@ -4,6 +4,7 @@
 //! rest of the batch's frames go to a spill reserved at start, and no further batch is applied until the
 //! spill has drained: back-pressure reaches the sequencer, then the clients.
 
+use crate::admin::desk::FateSender;
 use crate::egress::{self, MESSAGE_HEADER, TAG_CONTROL, TAG_MESSAGE};
 use crate::ring::Producer;
 use lockstep_record::event::{Control, Delivery, Event, EventSink};
@@ -21,6 +22,8 @@ pub struct EgressSink {
     events: u64,
     /// Times the ring was found full.
     full: u64,
+    /// What became of operators' records goes to their thread, not to gateways.
+    fates: Option<FateSender>,
 }
 
 impl EgressSink {
@@ -33,7 +36,14 @@ impl EgressSink {
             spill_read: 0,
             events: 0,
             full: 0,
+            fates: None,
         }
+    }
+
+    /// With somebody to tell what became of operators' records.
+    pub fn with_fates(mut self, fates: FateSender) -> Self {
+        self.fates = Some(fates);
+        self
     }
 
     pub fn events(&self) -> u64 {
@@ -111,6 +121,12 @@ impl EventSink for EgressSink {
 
     fn control(&mut self, control: &Control) {
         self.events += 1;
+        if let Control::OperatorAnswered { .. } = control {
+            if let Some(fates) = &mut self.fates {
+                fates.send(control);
+            }
+            return;
+        }
         let frame = egress::write_control(control);
         if !self.spill.is_empty() || !self.ring.push(TAG_CONTROL, &frame) {
             self.spill_frame(TAG_CONTROL, &frame);

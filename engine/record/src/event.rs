@@ -327,6 +327,28 @@ impl Refusal {
     pub fn from_u16(value: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|r| *r as u16 == value)
     }
+
+    /// In words, for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Unspecified => "out of range, or it contradicts the state",
+            Self::UnknownPart => "it holds a part that this build does not know",
+            Self::NotOperator => "it did not come from the operator",
+            Self::OutOfBounds => "the id is 0 or above its bound",
+            Self::Taken => "another entry has that name",
+            Self::Undefined => "it names what is not defined",
+            Self::Value => "a value is not allowed",
+            Self::LiveOrders => "live orders depend on what it would change",
+            Self::DayOpen => "a day is open",
+            Self::NoDay => "no day is open",
+            Self::Date => "the date is not after the last day's",
+            Self::BoundLowered => "bounds may only be raised",
+            Self::NotLive => "no such order is live",
+            Self::NotKnown => "the trade is not known, not of today, or broken already",
+            Self::Full => "a bound of the log is reached",
+            Self::State => "that trading state may not follow the present one",
+        }
+    }
 }
 
 /// What the state machine tells the shell beside the numbered streams. It consumes no number.

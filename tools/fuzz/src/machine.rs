@@ -21,6 +21,9 @@ const CAPACITY: Capacity = Capacity {
     sessions_max: 4,
     firms_max: 4,
     price_levels_max: 24,
+    positions_max: 6,
+    trades_max: 8,
+    protections_max: 4,
 };
 
 fn record<B: Body>(body: &B, source: Source) -> Vec<u8> {

@@ -13,6 +13,7 @@ mod proof;
 #[allow(dead_code)]
 mod venue;
 
+mod admin;
 mod command_line;
 mod common;
 mod crash;

@@ -4,11 +4,11 @@
 //! 1024) chooses a page of 64 cache lines by multiples of the golden ratio, which put the successive pages
 //! of one client far from each other; the number's low bits choose a slot in it. So a client that numbers
 //! densely walks through whole lines of one page after another, and one that numbers sparsely anywhere in
-//! u32 is spread evenly; both pay one look. An order whose place is taken is a *stray*: a keyed hash of
-//! (owner, number / 16), whose key no client knows, chooses its line, or, if that is full, a line behind.
-//! Each line counts the strays whose place it holds and those that passed over it, so that a search ends
-//! where there are none, and removal leaves no tombstone. Numbers chosen to meet in one place cost their
-//! owner a second look, no more.
+//! u32 is spread evenly; both pay one look. An order whose place is taken is a *stray*: it lies in the line
+//! that a keyed hash of (owner, number / 16) chooses, whose key no client knows, or in one behind that.
+//! Each line counts the strays whose place it
+//! holds and those that passed over it, so that a search ends where there are none, and removal leaves no
+//! tombstone. Numbers chosen to meet in one place cost their owner a second look, no more.
 //!
 //! The table stores slots of the order pool only: the key is the order's own, looked at where the order is
 //! needed anyway. Neither the table's layout nor the hash can influence an outcome.
@@ -22,17 +22,6 @@ const PAGE_SLOTS: usize = LINE_SLOTS * PAGE_LINES;
 /// Table slots for each order that it has room for: with 7/2 a table of as many orders is 29 % full.
 const ROOM_NUMERATOR: usize = 7;
 const ROOM_DENOMINATOR: usize = 2;
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line {
-    slots: [u32; LINE_SLOTS],
-}
-const _: () = assert!(size_of::<Line>() == 64);
-
-const EMPTY: Line = Line {
-    slots: [NONE; LINE_SLOTS],
-};
 
 /// What a line knows of strays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +39,9 @@ const NO_STRAYS: Strays = Strays {
 
 #[derive(Debug)]
 pub(crate) struct OrderIndex {
-    lines: Vec<Line>,
+    /// Orders by place.
+    slots: Vec<u32>,
+    /// By line of 16 slots.
     strays: Vec<Strays>,
     pages: u64,
     seed: u64,
@@ -71,7 +62,7 @@ impl Place {
 
     #[inline(always)]
     fn slot(self) -> usize {
-        self.0 as usize % LINE_SLOTS
+        self.0 as usize
     }
 }
 
@@ -85,7 +76,7 @@ fn mix(key: u64) -> u64 {
 impl OrderIndex {
     pub fn new() -> Self {
         let mut index = Self {
-            lines: Vec::new(),
+            slots: Vec::new(),
             strays: Vec::new(),
             pages: 0,
             seed: 0,
@@ -96,7 +87,7 @@ impl OrderIndex {
 
     /// Bytes of table for each order that it has room for, rounded up; a last page may come on top.
     pub const fn bytes_per_order() -> usize {
-        let line = size_of::<Line>() + size_of::<Strays>();
+        let line = LINE_SLOTS * size_of::<u32>() + size_of::<Strays>();
         (line * ROOM_NUMERATOR).div_ceil(ROOM_DENOMINATOR * LINE_SLOTS)
     }
 
@@ -110,9 +101,9 @@ impl OrderIndex {
     ) {
         let slots = (orders_max as usize * ROOM_NUMERATOR).div_ceil(ROOM_DENOMINATOR);
         let pages = slots.div_ceil(PAGE_SLOTS).max(1);
-        self.lines.clear();
+        self.slots.clear();
         self.strays.clear();
-        grown(&mut self.lines, pages * PAGE_LINES, EMPTY);
+        grown(&mut self.slots, pages * PAGE_SLOTS, NONE);
         grown(&mut self.strays, pages * PAGE_LINES, NO_STRAYS);
         self.pages = pages as u64;
         self.seed = seed;
@@ -123,25 +114,33 @@ impl OrderIndex {
 
     #[inline(always)]
     fn place(&self, owner: u32, number: u32) -> Place {
-        let block = number / PAGE_SLOTS as u32;
+        let block = u64::from(number) / PAGE_SLOTS as u64;
         let turn = block
-            .wrapping_mul(0x9E37_79B9)
-            .wrapping_add(owner.wrapping_mul(0x85EB_CA6B));
-        let page = (u64::from(turn) * self.pages) >> 32;
-        let twist = (turn ^ (turn >> 15)).wrapping_mul(0x2C1B_3C6D) >> 22;
-        let slot = (number ^ twist) % PAGE_SLOTS as u32;
-        Place(page as u32 * PAGE_SLOTS as u32 + slot)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .wrapping_add(u64::from(owner).wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        // Below 2^32, as `pages` is below 2^32.
+        let page = ((turn >> 32) * self.pages) >> 32;
+        let slot = (u64::from(number) ^ (turn >> 16)) % PAGE_SLOTS as u64;
+        Place(page as u32 * PAGE_SLOTS as u32 + slot as u32)
     }
 
     /// First line where a stray may lie.
     fn stray_line(&self, owner: u32, number: u32) -> usize {
         let group = number / LINE_SLOTS as u32;
         let mixed = mix(((u64::from(owner) << 32) | u64::from(group)) ^ self.seed);
-        (((mixed >> 32) * self.lines.len() as u64) >> 32) as usize
+        (((mixed >> 32) * self.strays.len() as u64) >> 32) as usize
+    }
+
+    fn line(&self, line: usize) -> &[u32] {
+        &self.slots[line * LINE_SLOTS..][..LINE_SLOTS]
+    }
+
+    fn line_mut(&mut self, line: usize) -> &mut [u32] {
+        &mut self.slots[line * LINE_SLOTS..][..LINE_SLOTS]
     }
 
     fn after(&self, line: usize) -> usize {
-        if line + 1 == self.lines.len() {
+        if line + 1 == self.strays.len() {
             0
         } else {
             line + 1
@@ -153,7 +152,7 @@ impl OrderIndex {
     #[inline(always)]
     pub fn find(&self, owner: u32, number: u32, is_it: impl Fn(u32) -> bool) -> (u32, Place) {
         let place = self.place(owner, number);
-        let order = self.lines[place.line()].slots[place.slot()];
+        let order = self.slots[place.slot()];
         if order != NONE && is_it(order) {
             return (order, place);
         }
@@ -168,7 +167,7 @@ impl OrderIndex {
         let first = self.stray_line(owner, number);
         let mut line = first;
         loop {
-            for (slot, &order) in self.lines[line].slots.iter().enumerate() {
+            for (slot, &order) in self.line(line).iter().enumerate() {
                 if order != NONE && is_it(order) {
                     return (
                         order,
@@ -189,7 +188,7 @@ impl OrderIndex {
     pub fn insert(&mut self, owner: u32, number: u32, order: u32) {
         debug_assert!(order != NONE);
         let place = self.place(owner, number);
-        let slot = &mut self.lines[place.line()].slots[place.slot()];
+        let slot = &mut self.slots[place.slot()];
         if *slot == NONE {
             *slot = order;
         } else {
@@ -198,15 +197,11 @@ impl OrderIndex {
     }
 
     #[inline(never)]
-    fn insert_stray(&mut self, place: Place, owner: u32, number: u32, order: u32) {
-        self.strays[place.line()].displaced += 1;
+    fn insert_stray(&mut self, home: Place, owner: u32, number: u32, order: u32) {
+        self.strays[home.line()].displaced += 1;
         let mut line = self.stray_line(owner, number);
         loop {
-            if let Some(slot) = self.lines[line]
-                .slots
-                .iter_mut()
-                .find(|slot| **slot == NONE)
-            {
+            if let Some(slot) = self.line_mut(line).iter_mut().find(|slot| **slot == NONE) {
                 *slot = order;
                 return;
             }
@@ -219,7 +214,7 @@ impl OrderIndex {
     #[inline(always)]
     pub fn remove(&mut self, owner: u32, number: u32, order: u32) {
         let place = self.place(owner, number);
-        let slot = &mut self.lines[place.line()].slots[place.slot()];
+        let slot = &mut self.slots[place.slot()];
         if *slot == order {
             *slot = NONE;
         } else {
@@ -231,26 +226,22 @@ impl OrderIndex {
     #[inline(always)]
     pub fn remove_at(&mut self, place: Place, owner: u32, number: u32, order: u32) {
         if place.0 & Place::STRAY == 0 {
-            self.lines[place.line()].slots[place.slot()] = NONE;
+            self.slots[place.slot()] = NONE;
         } else {
             self.remove_stray(self.place(owner, number), owner, number, order);
         }
     }
 
     #[inline(never)]
-    fn remove_stray(&mut self, place: Place, owner: u32, number: u32, order: u32) {
+    fn remove_stray(&mut self, home: Place, owner: u32, number: u32, order: u32) {
         debug_assert!(
-            self.strays[place.line()].displaced > 0,
+            self.strays[home.line()].displaced > 0,
             "the key is not in the table"
         );
-        self.strays[place.line()].displaced -= 1;
+        self.strays[home.line()].displaced -= 1;
         let mut line = self.stray_line(owner, number);
         loop {
-            if let Some(slot) = self.lines[line]
-                .slots
-                .iter_mut()
-                .find(|slot| **slot == order)
-            {
+            if let Some(slot) = self.line_mut(line).iter_mut().find(|slot| **slot == order) {
                 *slot = NONE;
                 return;
             }
@@ -315,7 +306,7 @@ mod tests {
                 index.remove(owner, number, order);
             }
             prop_assert!(index.strays.iter().all(|&strays| strays == NO_STRAYS));
-            prop_assert!(index.lines.iter().all(|line| line.slots.iter().all(|&slot| slot == NONE)));
+            prop_assert!(index.slots.iter().all(|&slot| slot == NONE));
         }
     }
 

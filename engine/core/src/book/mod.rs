@@ -1,6 +1,6 @@
 //! The order book alone: usable without sessions, days and records.
 //!
-//! [`OrderBook`] is one instrument's book with the pool, the levels and the order index that the state
+//! [`OrderBook`] is one instrument's book ([`OrderBooks`] those of many) with the pool, the levels and the order index that the state
 //! machine uses for all of its books; an outside harness drives it with `add`, `cancel`, `reduce` and
 //! `replace` and hears of trades through a [`TradeSink`]. Prices are ticks.
 //!
@@ -20,21 +20,23 @@
 //! assert_eq!((trades[0].tick, trades[0].quantity, trades[1].quantity), (100, 30, 10));
 //! ```
 
+mod books;
 mod check;
 mod index;
 pub(crate) mod ladder;
 pub(crate) mod pool;
 pub(crate) mod take;
 pub(crate) mod uncross;
+mod verbs;
 
+pub use books::OrderBooks;
 pub use ladder::{LEVELS_MAX, TICK_MAX};
 pub use lockstep_record::Side;
 pub use pool::ORDERS_MAX;
 pub use take::Limit;
 
 use crate::NONE;
-use pool::{Book, NewOrder, OrderPool, lane};
-use take::{Fill, FillSink};
+use pool::{Book, OrderPool, lane};
 use thiserror::Error;
 
 /// What a book can hold; reaching either is an error of the command, never of the book.
@@ -89,6 +91,8 @@ pub enum BookError {
     LevelsFull,
     #[error("no live order has this key")]
     NotLive,
+    #[error("there is no book {0}")]
+    NoBook(u32),
 }
 
 /// One instrument's book in price-time priority.
@@ -96,28 +100,6 @@ pub enum BookError {
 pub struct OrderBook {
     pool: OrderPool,
     book: Book,
-}
-
-struct Trades<'a, S> {
-    aggressor: OrderKey,
-    sink: &'a mut S,
-}
-
-impl<S: TradeSink> FillSink for Trades<'_, S> {
-    #[inline(always)]
-    fn filled(&mut self, fill: &Fill) -> u32 {
-        self.sink.traded(&Trade {
-            resting: OrderKey {
-                owner: fill.owner,
-                number: fill.number,
-            },
-            aggressor: self.aggressor,
-            tick: fill.tick,
-            quantity: fill.quantity,
-            resting_open: fill.resting_open,
-        });
-        0
-    }
 }
 
 impl OrderBook {
@@ -136,7 +118,7 @@ impl OrderBook {
     /// Adds a limit order: it trades what it can up to `tick`, the rest rests. Returns what rests.
     ///
     /// The key must not be live. Refused as a whole when the order might not find room to rest.
-    #[inline]
+    #[inline(always)]
     pub fn add<S: TradeSink>(
         &mut self,
         key: OrderKey,
@@ -145,53 +127,8 @@ impl OrderBook {
         quantity: u32,
         sink: &mut S,
     ) -> Result<u32, BookError> {
-        self.check(key.number, tick, quantity)?;
-        if self.pool.is_full() {
-            return Err(BookError::OrdersFull);
-        }
-        if self.pool.lacks_level(&self.book, lane(side, false), tick) {
-            return Err(BookError::LevelsFull);
-        }
-        Ok(self.enter(key, side, tick, quantity, sink))
-    }
-
-    #[inline(always)]
-    fn check(&self, number: u32, tick: u32, quantity: u32) -> Result<(), BookError> {
-        if number == 0 || quantity == 0 {
-            return Err(BookError::Zero);
-        }
-        if tick > TICK_MAX {
-            Err(BookError::Tick(tick))
-        } else {
-            Ok(())
-        }
-    }
-
-    #[inline(always)]
-    fn enter<S: TradeSink>(
-        &mut self,
-        key: OrderKey,
-        side: Side,
-        tick: u32,
-        quantity: u32,
-        sink: &mut S,
-    ) -> u32 {
-        debug_assert!(
-            self.pool.find(key.owner, key.number) == NONE,
-            "the key is live"
-        );
-        let open = self.take(key, side, Limit::Tick(tick), quantity, sink);
-        if open != 0 {
-            let new = NewOrder {
-                owner: key.owner,
-                number: key.number,
-                open,
-                executed: 0,
-                hidden: false,
-            };
-            self.pool.rest(&mut self.book, side, tick, &new);
-        }
-        open
+        self.pool
+            .add(&mut self.book, key, side, tick, quantity, sink)
     }
 
     /// Trades what it can up to `limit` and returns what is left; nothing rests.
@@ -204,16 +141,12 @@ impl OrderBook {
         quantity: u32,
         sink: &mut S,
     ) -> u32 {
-        let mut trades = Trades {
-            aggressor: key,
-            sink,
-        };
         self.pool
-            .take(&mut self.book, side, limit, quantity, &mut trades)
+            .take_for(&mut self.book, key, side, limit, quantity, sink)
     }
 
     /// Cancels an order; returns the shares that were open, or `None` if it is not live.
-    #[inline]
+    #[inline(always)]
     pub fn cancel(&mut self, key: OrderKey) -> Option<u32> {
         let (slot, place) = self.pool.find_place(key.owner, key.number);
         (slot != NONE).then(|| self.pool.remove_at(&mut self.book, slot, place).open)
@@ -222,22 +155,16 @@ impl OrderBook {
     /// Lowers an order's open quantity, priority kept; returns the shares taken off it. Nothing happens
     /// when `open` is not below what is open; 0 cancels.
     pub fn reduce(&mut self, key: OrderKey, open: u32) -> Result<u32, BookError> {
-        let slot = self.pool.find(key.owner, key.number);
+        let (slot, place) = self.pool.find_place(key.owner, key.number);
         if slot == NONE {
             return Err(BookError::NotLive);
         }
-        let before = self.pool.order(slot).open;
-        if open == 0 {
-            self.pool.remove(&mut self.book, slot);
-        } else if open < before {
-            self.pool.reduce(slot, open);
-        }
-        Ok(before.saturating_sub(open))
+        Ok(self.pool.lower(&mut self.book, slot, place, open))
     }
 
     /// Cancels an order and enters a new one on its side, which may trade; priority is new. Returns what
     /// rests. `new` may be the old key, and must otherwise not be live.
-    #[inline]
+    #[inline(always)]
     pub fn replace<S: TradeSink>(
         &mut self,
         key: OrderKey,
@@ -246,22 +173,13 @@ impl OrderBook {
         quantity: u32,
         sink: &mut S,
     ) -> Result<u32, BookError> {
-        self.check(new.number, tick, quantity)?;
+        OrderPool::check(new.number, tick, quantity)?;
         let (slot, place) = self.pool.find_place(key.owner, key.number);
         if slot == NONE {
             return Err(BookError::NotLive);
         }
-        let order = *self.pool.order(slot);
-        let alone = order.prev == NONE && order.next == NONE;
-        if !alone
-            && self
-                .pool
-                .lacks_level(&self.book, lane(order.side(), false), tick)
-        {
-            return Err(BookError::LevelsFull);
-        }
-        self.pool.remove_at(&mut self.book, slot, place);
-        Ok(self.enter(new, order.side(), tick, quantity, sink))
+        self.pool
+            .replace_at(&mut self.book, slot, place, new, tick, quantity, sink)
     }
 
     /// Price of the best level, in ticks.

@@ -8,9 +8,10 @@
 //! sessions, days or protocols.
 
 use super::index::{OrderIndex, Place};
-use super::ladder::{Key, Ladder, Level, LevelPool};
+use super::ladder::{Key, Ladder, Level, LevelPool, TICK_MAX};
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use core::hint::select_unpredictable;
 use lockstep_record::Side;
 
 /// Most live orders: slots and the free list are u32, `NONE` is none.
@@ -126,6 +127,16 @@ impl Book {
         self.ladders.iter().all(Ladder::is_empty)
     }
 
+    /// Whether an order of this side at this price would meet any other.
+    #[inline(always)]
+    pub fn crosses(&self, side: Side, tick: u32) -> bool {
+        let against = side as usize ^ 1;
+        let (displayed, hidden) = (&self.ladders[against], &self.ladders[against | 2]);
+        // A key counts from the best price of its own side: what bounds the other side's is its mirror.
+        let limit = Key(Key::of(side, tick).0 ^ TICK_MAX);
+        displayed.best_key.min(hidden.best_key) <= limit
+    }
+
     /// The ladder of a side that an aggressor takes from next: a hidden price only if it is better.
     #[inline(always)]
     pub(super) fn next_lane(&self, side: Side) -> usize {
@@ -138,6 +149,7 @@ impl Book {
 /// All live orders, their levels and their index.
 #[derive(Debug)]
 pub(crate) struct OrderPool {
+    /// By slot; one more than the bound, behind all slots, which takes the links of `NONE`.
     pub(super) orders: Vec<Order>,
     free: u32,
     live: u32,
@@ -168,7 +180,7 @@ impl OrderPool {
         assert!(orders_max >= self.orders_max && orders_max <= ORDERS_MAX);
         let from = self.orders_max;
         self.orders_max = orders_max;
-        grown(&mut self.orders, orders_max as usize, FREE_ORDER);
+        grown(&mut self.orders, orders_max as usize + 1, FREE_ORDER);
         for slot in (from..orders_max).rev() {
             self.orders[slot as usize].next = self.free;
             self.free = slot;
@@ -193,7 +205,7 @@ impl OrderPool {
 
     #[inline(always)]
     pub fn is_full(&self) -> bool {
-        self.live == self.orders_max
+        self.free == NONE
     }
 
     #[inline(always)]
@@ -223,7 +235,7 @@ impl OrderPool {
     pub fn find_place(&self, owner: u32, number: u32) -> (u32, Place) {
         let is_it = |slot: u32| {
             let order = &self.orders[slot as usize];
-            order.number == number && order.owner == owner
+            (order.number ^ number) | (order.owner ^ owner) == 0
         };
         self.index.find(owner, number, is_it)
     }
@@ -242,23 +254,33 @@ impl OrderPool {
     /// The caller has seen that neither orders nor levels are full and that the key is not live.
     #[inline(always)]
     pub fn rest(&mut self, book: &mut Book, side: Side, tick: u32, new: &NewOrder) -> u32 {
-        debug_assert!(new.open != 0);
-        let slot = self.free;
+        debug_assert!(new.open != 0 && self.free != NONE);
+        let (slot, lane) = (self.free, lane(side, new.hidden));
+        self.index.insert(new.owner, new.number, slot);
+        let level = self
+            .levels
+            .occupy(&mut book.ladders[lane], Key::of(side, tick));
+        let entry = self.levels.level_mut(level);
+        let last = entry.tail;
+        entry.tail = slot;
+        entry.quantity += u64::from(new.open);
+        if last == NONE {
+            entry.head = slot;
+        }
         let order = &mut self.orders[slot as usize];
         self.free = order.next;
         *order = Order {
             next: NONE,
-            prev: NONE,
-            level: NONE,
+            prev: last,
+            level,
             open: new.open,
             executed: new.executed,
             number: new.number,
             owner: new.owner,
-            place: (book.id << 2) | lane(side, new.hidden) as u32,
+            place: (book.id << 2) | lane as u32,
         };
+        self.neighbour(last).next = slot;
         self.live += 1;
-        self.index.insert(new.owner, new.number, slot);
-        self.link(book, side, tick, slot);
         slot
     }
 
@@ -297,24 +319,12 @@ impl OrderPool {
         order.open = open;
     }
 
+    /// The order in a slot, or the one that nobody reads for `NONE`: so that a link is set without asking
+    /// whether there is an order at its end, which no branch predictor could know.
     #[inline(always)]
-    fn link(&mut self, book: &mut Book, side: Side, tick: u32, slot: u32) {
-        let lane = self.orders[slot as usize].lane();
-        let level = self
-            .levels
-            .occupy(&mut book.ladders[lane], Key::of(side, tick));
-        let entry = self.levels.level_mut(level);
-        let last = entry.tail;
-        entry.tail = slot;
-        let order = &mut self.orders[slot as usize];
-        entry.quantity += u64::from(order.open);
-        order.level = level;
-        order.prev = last;
-        if last == NONE {
-            entry.head = slot;
-        } else {
-            self.orders[last as usize].next = slot;
-        }
+    fn neighbour(&mut self, slot: u32) -> &mut Order {
+        let unread = self.orders.len() - 1;
+        &mut self.orders[(slot as usize).min(unread)]
     }
 
     /// Takes an order out of the book, its level and the index.
@@ -336,19 +346,15 @@ impl OrderPool {
     #[inline(always)]
     fn unlink(&mut self, book: &mut Book, slot: u32, order: Order) -> Order {
         debug_assert!(order.open != 0 && order.book() == book.id);
+        let (is_first, is_last) = (order.prev == NONE, order.next == NONE);
         let entry = self.levels.level_mut(order.level);
         entry.quantity -= u64::from(order.open);
-        if order.prev == NONE {
-            entry.head = order.next;
-        } else {
-            self.orders[order.prev as usize].next = order.next;
-        }
-        if order.next == NONE {
-            entry.tail = order.prev;
-        } else {
-            self.orders[order.next as usize].prev = order.prev;
-        }
-        if order.prev == NONE && order.next == NONE {
+        entry.head = select_unpredictable(is_first, order.next, entry.head);
+        self.neighbour(order.prev).next = order.next;
+        self.neighbour(order.next).prev = order.prev;
+        let entry = self.levels.level_mut(order.level);
+        entry.tail = select_unpredictable(is_last, order.prev, entry.tail);
+        if is_first & is_last {
             self.levels
                 .vacate(&mut book.ladders[order.lane()], order.level);
         }

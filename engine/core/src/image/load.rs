@@ -14,7 +14,7 @@ use crate::session::{UNDEFINED, owner, owner_session};
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
 
-type Loaded = Result<(), LoadError>;
+pub(super) type Loaded = Result<(), LoadError>;
 
 /// (order reference, slot) of all live orders.
 type References = Vec<(u64, u32)>;
@@ -64,16 +64,7 @@ impl StateMachine {
         reader.section(Section::Waiting)?;
         self.read_waiting(reader, &mut references)?;
         self.link_sessions(references);
-        Ok(())
-    }
-
-    fn read_risk(&mut self, reader: &mut Reader<'_>) -> Loaded {
-        self.risk.entry.walk(reader);
-        let firms: Vec<FirmId> = self.firms.defined().map(|(id, _)| id).collect();
-        for id in firms {
-            walk_firm(reader, self.risk.firm_mut(id));
-        }
-        reader.check()
+        self.count_loaded(reader)
     }
 
     /// A state before its first `SetBounds` has none and holds nothing.

@@ -4,6 +4,9 @@ use super::*;
 use crate::Capacity;
 use crate::extension::Extension;
 use crate::risk::EntryState;
+use crate::risk::position::Position;
+use crate::risk::protection::Protection;
+use crate::risk::trade::Trade;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::*;
@@ -145,8 +148,50 @@ fn empty() -> StateMachine {
     machine
 }
 
+/// Everything of protection is in use.
+fn guard(machine: &mut StateMachine) {
+    let bounds = SetRiskBounds {
+        positions_max: 4,
+        trades_max: 4,
+        protections_max: 2,
+        _reserved: [0; 4],
+    };
+    apply(machine, 0, &bounds, &[]);
+    let limits = SetLimits {
+        order_notional_max: 1 << 40,
+        open_notional_max: 1 << 41,
+        long_max: 1_000,
+        short_max: 1_000,
+        gross_max: 5_000,
+        order_quantity_max: 500,
+        open_orders_max: 9,
+        id: 1,
+        scope: b'F',
+        _reserved: [0; 3],
+    };
+    apply(machine, 0, &limits, &[]);
+    let throttle = SetThrottle {
+        window: 1_000,
+        session: 1,
+        messages_max: 40,
+    };
+    apply(machine, 0, &throttle, &[]);
+    let protection = SetProtection {
+        window: 1_000,
+        quantity_max: 100,
+        session: 1,
+        executions_max: 9,
+        group_id: 1,
+        by_group: 1,
+        _reserved: [0; 5],
+    };
+    apply(machine, 0, &protection, &[]);
+    apply(machine, 0, &SetGrace { grace: 77 }, &[]);
+}
+
 fn busy() -> StateMachine {
     let mut machine = empty();
+    guard(&mut machine);
     let group: &[(PartTag, &[u8])] = &[
         (PartTag::GROUP_ID, &[1, 0]),
         (PartTag::CUSTOMER_TYPE, b"R"),
@@ -199,6 +244,25 @@ fn extension(machine: &mut StateMachine) -> &mut Extension {
     machine.extensions.get_mut(index)
 }
 
+fn protection(machine: &mut StateMachine) -> &mut Protection {
+    let first = session(machine).first_protection;
+    machine.risk.protections.get_mut(first)
+}
+
+fn position(machine: &mut StateMachine) -> &mut Position {
+    let positions = &mut machine.risk.positions;
+    positions.find_mut(FirmId(1), InstrumentId(1)).unwrap()
+}
+
+/// Changes the only trade there is.
+fn with_trade(machine: &mut StateMachine, change: fn(&mut Trade)) {
+    let mut trade = machine.risk.trades.take(1).unwrap();
+    change(&mut trade);
+    if trade.match_number != 0 {
+        machine.risk.trades.keep(&trade);
+    }
+}
+
 fn session(machine: &mut StateMachine) -> &mut Session {
     machine.sessions.get_mut(SessionId(1))
 }
@@ -245,6 +309,51 @@ fn every_field_moves_the_hash() {
         |m| session(m).cancel_on_disconnect = true,
         |m| session(m).order_entry = false,
         |m| session(m).entry = EntryState::Disabled,
+        |m| session(m).away = true,
+        |m| m.risk.bounds.positions_max += 1,
+        |m| m.risk.bounds.trades_max += 1,
+        |m| m.risk.bounds.protections_max += 1,
+        |m| m.risk.grace.period += 1,
+        |m| m.risk.grace.deadline.0 += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.order_quantity_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.open_orders_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.order_notional_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.open_notional_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.long_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.short_max += 1,
+        |m| m.risk.session_mut(SessionId(1)).limits.gross_max += 1,
+        |m| m.risk.firm_mut(FirmId(1)).account.limits.gross_max += 1,
+        |m| m.risk.firm_mut(FirmId(2)).account.limits.gross_max += 1,
+        |m| m.risk.throttle_mut(SessionId(1)).window += 1,
+        |m| m.risk.throttle_mut(SessionId(1)).messages_max += 1,
+        |m| m.risk.throttle_mut(SessionId(1)).count += 1,
+        |m| m.risk.throttle_mut(SessionId(1)).start.0 += 1,
+        |m| protection(m).window += 1,
+        |m| protection(m).quantity_max += 1,
+        |m| protection(m).executions_max += 1,
+        |m| protection(m).whom += 1,
+        |m| protection(m).executions += 1,
+        |m| protection(m).quantity += 1,
+        |m| protection(m).start.0 += 1,
+        |m| protection(m).tripped = true,
+        |m| position(m).carried += 1,
+        |m| position(m).bought += 1,
+        |m| position(m).sold += 1,
+        |m| position(m).firm += 1,
+        |m| position(m).instrument += 1,
+        |m| with_trade(m, |trade| trade.match_number = 0),
+        |m| with_trade(m, |trade| trade.instrument.0 += 1),
+        |m| with_trade(m, |trade| trade.quantity += 1),
+        |m| with_trade(m, |trade| trade.side = trade.side.opposite()),
+        |m| with_trade(m, |trade| trade.counted = !trade.counted),
+        |m| with_trade(m, |trade| trade.resting.owner += 1),
+        |m| with_trade(m, |trade| trade.resting.number += 1),
+        |m| with_trade(m, |trade| trade.resting.firm.0 += 1),
+        |m| with_trade(m, |trade| trade.resting.client_order_id[0] += 1),
+        |m| with_trade(m, |trade| trade.aggressor.owner += 1),
+        |m| with_trade(m, |trade| trade.aggressor.number += 1),
+        |m| with_trade(m, |trade| trade.aggressor.firm.0 += 1),
+        |m| with_trade(m, |trade| trade.aggressor.client_order_id[0] += 1),
         |m| m.risk.entry = EntryState::Killed,
         |m| m.risk.firm_mut(FirmId(2)).entry = EntryState::Disabled,
         |m| session(m).gateway.0 += 1,
@@ -643,7 +752,7 @@ fn damage(image: &Kept) {
 }
 
 fn is_bound(section: usize, at: usize) -> bool {
-    section == 1 && at < 20
+    (section == 1 && at < 20) || (section == 4 && at < 12)
 }
 
 #[test]

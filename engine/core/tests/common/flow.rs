@@ -90,7 +90,7 @@ impl Step {
             935..=950 => self.numbered(session, epoch, oracle),
             951..=974 => login(session, &user, u64::from(self.price / 8)),
             975..=976 => command(session, epoch, Logout { connection: 0 }),
-            977..=980 => {
+            977..=978 => {
                 let reason = self.side;
                 command(
                     session,
@@ -102,8 +102,8 @@ impl Step {
                     },
                 )
             }
-            981..=984 => self.protect(oracle),
-            985..=999 => self.operate(),
+            979..=986 => self.protect(oracle),
+            987..=999 => self.operate(),
             _ => self.phase(oracle),
         };
         self.twisted(command)
@@ -378,7 +378,10 @@ impl Step {
             11..=12 => {
                 let price = 100_000 + u64::from(self.price) * 100;
                 let price = if instrument == 2 { price / 20 } else { price };
-                set_reference(instrument, price * u64::from(!(self.pick / 16).is_multiple_of(4)))
+                set_reference(
+                    instrument,
+                    price * u64::from(!(self.pick / 16).is_multiple_of(4)),
+                )
             }
             _ => self.define_auctions(instrument),
         }

@@ -10,9 +10,48 @@ impl Step {
     pub(super) fn protect(&self, oracle: &Oracle) -> Command {
         let (session, side) = (u32::from(self.session) + 1, self.side);
         let firm = u32::from(self.price % 3);
-        match self.pick % 8 {
+        match self.pick % 24 {
             0 | 1 => self.entry_state(),
-            2 | 3 => operator(OperatorMassCancel {
+            2..=5 => self.limits(),
+            6 | 7 => operator(SetThrottle {
+                window: [0, 5, 40, 1_000_000][usize::from(self.price % 4)],
+                session,
+                messages_max: [0, 2, 9, 30][usize::from(self.price % 4)],
+            }),
+            8..=10 => self.protection(session),
+            11 => operator(ResetProtection {
+                session,
+                group_id: [0, 0, 5, 5][usize::from(side % 4)],
+                by_group: [0, 1, 1, 0][usize::from(side % 4)],
+                _reserved: 0,
+            }),
+            12 => operator(SetPosition {
+                position: [0, 50, -50, 900, -900, i64::MIN, i64::MAX, 7][usize::from(side)],
+                firm,
+                instrument: u32::from(self.quantity % 4),
+            }),
+            13..=15 => operator(BreakTrade {
+                match_number: oracle.last_match().wrapping_sub(u64::from(self.price) / 2),
+                reason: b"ECSXECSZ"[usize::from(side)],
+                _reserved: [0; 7],
+            }),
+            16 => risk_bounds(
+                4 + u32::from(self.price == 0),
+                8 + u32::from(self.price % 2),
+                2 + u32::from(side == 0),
+            ),
+            17 => operator(SetGrace {
+                grace: [0, 1, 2, 30, 3_000, 2_000_000, 400_000_000, u64::MAX][usize::from(side)],
+            }),
+            20 => operator(DefineSession {
+                session,
+                firm: 1 + u32::from(session != 1),
+                user: USERS[usize::from(self.session)],
+                cancel_on_disconnect: 1,
+                order_entry: 1,
+                _reserved: [0; 8],
+            }),
+            18 | 19 => operator(OperatorMassCancel {
                 session: u32::from(self.quantity % 5),
                 firm,
                 instrument: u32::from(side % 3),
@@ -35,6 +74,46 @@ impl Step {
                 })
             }
         }
+    }
+
+    /// Of each session and firm now and then, mostly generous.
+    fn limits(&self) -> Command {
+        let twist = self.twist_value;
+        let pick = |shift: u32, values: [u64; 4]| values[(twist >> shift) as usize % 4];
+        let scope = b"SSSFFFFV"[usize::from(self.side)];
+        operator(SetLimits {
+            order_notional_max: pick(0, [0, 0, 4_000_000, 9_000_000]),
+            open_notional_max: pick(2, [0, 0, 12_000_000, 40_000_000]),
+            long_max: pick(4, [0, 90, 300, 1_200]) * u64::from(scope == b'F'),
+            short_max: pick(6, [0, 90, 300, 1_200]) * u64::from(scope == b'F'),
+            gross_max: pick(8, [0, 0, 900, u64::MAX]) * u64::from(scope == b'F'),
+            order_quantity_max: pick(10, [0, 0, 300, 40]) as u32,
+            open_orders_max: pick(12, [0, 0, 3, 9]) as u32,
+            id: if scope == b'F' {
+                u32::from(self.price % 4)
+            } else {
+                u32::from(self.session) + 1
+            },
+            scope,
+            _reserved: [0; 3],
+        })
+    }
+
+    fn protection(&self, session: u32) -> Command {
+        let off = self.price.is_multiple_of(5);
+        operator(SetProtection {
+            window: if off {
+                u64::from(self.side == 0)
+            } else {
+                [20, 400, 10_000_000_000, 1][usize::from(self.side % 4)]
+            },
+            quantity_max: if off { 0 } else { u64::from(self.quantity) },
+            session,
+            executions_max: if off { 0 } else { u32::from(self.price % 4) },
+            group_id: [0, 0, 5, 5][usize::from(self.twist % 4)],
+            by_group: [0, 1, 1, 0][usize::from(self.twist % 4)],
+            _reserved: [0; 5],
+        })
     }
 
     /// Mostly enabled again, so that orders go on.

@@ -64,7 +64,8 @@ requests! {
     Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel DisableEntry
     EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument DayOpen DayClose
     SetInstrumentState
-    SetEntryState OperatorMassCancel OperatorCancel
+    SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
+    ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
     StartAuction SetSchedule SetReferencePrice
 }
 
@@ -431,6 +432,15 @@ pub fn set_reference(instrument: u32, price: u64) -> Command {
         price,
         instrument,
         _reserved: 0,
+    })
+}
+
+pub fn risk_bounds(positions_max: u32, trades_max: u32, protections_max: u32) -> Command {
+    operator(SetRiskBounds {
+        positions_max,
+        trades_max,
+        protections_max,
+        _reserved: [0; 4],
     })
 }
 

@@ -2,7 +2,7 @@
 //! rings are full or clients slow.
 
 use super::*;
-use crate::auth::{Credential, HashCost, hash_password};
+use crate::auth::{Credential, HashCost, Passwords, hash_password};
 use crate::egress;
 use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason};
 use lockstep_record::{Kind, Record, StreamNumber};
@@ -119,7 +119,7 @@ impl Bed {
             next_numbers: vec![1; 8],
             ingress,
             egress: egress.pop().unwrap(),
-            verifier: Verifier::start(vec![credential]).unwrap(),
+            verifier: Verifier::start(Passwords::new(vec![credential])).unwrap(),
             streams,
             flush_wanted: Arc::new(AtomicBool::new(false)),
         };

@@ -160,6 +160,9 @@ impl Oracle {
                 .min(left);
             left -= shares;
             self.matches += 1;
+            let [bid, ask] = pair;
+            let buyer = self.orders[bid].clone();
+            self.remember(ask, &buyer, shares as u32);
             for at in pair {
                 let order = &mut self.orders[at];
                 order.open -= shares as u32;

@@ -36,6 +36,7 @@ impl Oracle {
         if self.sessions[&id].connected {
             self.end(id, ConnectionEnd::Superseded);
         }
+        self.protection.risk.away.remove(&id);
         let session = self.sessions.get_mut(&id).unwrap();
         session.epoch += 1;
         session.connected = true;

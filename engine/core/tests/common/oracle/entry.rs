@@ -46,6 +46,7 @@ impl Oracle {
                     only: Only::Any,
                     stop,
                 };
+                self.note_pair(order.firm, order.terms.instrument);
                 self.references += 1;
                 order.terms.order_reference = self.references;
                 self.say(session, What::Accepted(order.terms.clone()));
@@ -67,6 +68,9 @@ impl Oracle {
         terms: &Terms,
         options: &Read,
     ) -> Result<u32, RejectReason> {
+        if self.protection.risk.over_rate {
+            return Err(RejectReason::RiskPortMessageRate);
+        }
         let instrument = self.instruments.get(&terms.instrument);
         if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
             return Err(RejectReason::DestinationClosed);
@@ -85,7 +89,7 @@ impl Oracle {
         if who.disabled.contains(&firm) && self.fault != Fault::DisableIgnored {
             return Err(RejectReason::Other);
         }
-        if self.shut(session, firm) {
+        if self.shut(session, firm) || self.has_tripped(session, terms) {
             return Err(RejectReason::Other);
         }
         let instrument = instrument.ok_or(RejectReason::InvalidSymbol)?;
@@ -93,6 +97,8 @@ impl Oracle {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None, false)?;
+        let waits = self.stop_of(terms, options).is_some();
+        self.check_limits(session, firm, terms, waits, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
         if self.stop_of(terms, options).is_some() {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
@@ -261,12 +267,14 @@ impl Oracle {
         let original = self.orders[at].clone();
         let state = self.instruments[&original.terms.instrument].state;
         let blocked = match state {
+            _ if self.protection.risk.over_rate => Some(RejectReason::RiskPortMessageRate),
             b'C' => Some(RejectReason::DestinationClosed),
             _ if !self.sessions[&session].order_entry => Some(RejectReason::Other),
             _ if self.sessions[&session].disabled.contains(&original.firm) => {
                 Some(RejectReason::Other)
             }
             _ if self.shut(session, original.firm) => Some(RejectReason::Other),
+            _ if self.has_tripped(session, &original.terms) => Some(RejectReason::Other),
             b'H' => Some(RejectReason::Halted),
             _ => None,
         };
@@ -349,6 +357,11 @@ impl Oracle {
         let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
         if (rests(&terms, state) || stop.is_some()) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
+            return;
+        }
+        let limits = self.check_limits(session, original.firm, &terms, stop.is_some(), Some(at));
+        if let Err(reason) = limits {
+            self.reject(session, user_ref, reason, body.client_order_id);
             return;
         }
         self.orders.remove(at);

@@ -56,6 +56,22 @@ pub enum Fault {
     KillLeavesOrders,
     /// The operator's mass cancel of a firm cancels every firm's orders.
     FirmNotCompared,
+    /// A replacement counts beside the order that it replaces.
+    ReplaceCountsTwice,
+    /// One more open order than the limit.
+    OpenOrdersOffByOne,
+    /// Open sells make room for buys.
+    LongNetsSells,
+    /// One more request than the throttle allows is let in.
+    ThrottleOffByOne,
+    /// A tripped protection lets new orders in.
+    TrippedEnters,
+    /// A tripped protection leaves orders where they are.
+    TrippedStays,
+    /// A broken trade still counts in the positions.
+    BustKeepsPosition,
+    /// Who does not come back in time keeps its orders.
+    GraceForgotten,
     /// A stop is triggered only by a trade beyond its price.
     StopBeyondItsPrice,
     /// Triggered stops act by order reference.
@@ -94,7 +110,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 44] = [
+pub const FAULTS: [Fault; 52] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -121,6 +137,14 @@ pub const FAULTS: [Fault; 44] = [
     Fault::StreamGoesOn,
     Fault::KillLeavesOrders,
     Fault::FirmNotCompared,
+    Fault::ReplaceCountsTwice,
+    Fault::OpenOrdersOffByOne,
+    Fault::LongNetsSells,
+    Fault::ThrottleOffByOne,
+    Fault::TrippedEnters,
+    Fault::TrippedStays,
+    Fault::BustKeepsPosition,
+    Fault::GraceForgotten,
     Fault::StopBeyondItsPrice,
     Fault::StopsByReference,
     Fault::ChainedStopsLate,

@@ -267,6 +267,7 @@ impl Oracle {
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';
         self.say(order.session, What::Executed(executed));
+        self.remember(at, order, quantity);
         self.printed(instrument, price);
         if left == 0 {
             self.orders.remove(at);

@@ -13,6 +13,7 @@ mod options;
 mod phase;
 mod protection;
 mod request;
+mod risk;
 mod stops;
 
 use super::*;
@@ -155,6 +156,8 @@ impl Oracle {
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
         self.expire();
+        self.pull_tripped();
+        self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
             self.operate(command);
@@ -164,14 +167,16 @@ impl Oracle {
             self.request(command.session, &command.request, &options);
         }
         self.settle();
+        self.pull_tripped();
         std::mem::take(&mut self.said)
     }
 
     /// A new leader begins.
     pub fn term_start(&mut self, now: u64) -> Vec<Said> {
         self.now = now;
+        self.begin_grace();
         self.expire();
-        self.disconnect_all();
+        self.pull_tripped();
         std::mem::take(&mut self.said)
     }
 
@@ -194,8 +199,10 @@ impl Oracle {
                 let is_it = |order: &Order| order.terms.order_reference == id;
                 let at = self.orders.iter().position(is_it).unwrap();
                 self.cancel_at(at, CancelReason::Timeout);
-            } else {
+            } else if class == 1 {
                 self.fire(id as u32, what);
+            } else {
+                self.end_grace();
             }
         }
     }

@@ -192,6 +192,7 @@ impl Oracle {
         self.numbers.clear();
         self.random ^= self.now;
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.begin_risk_day();
         for session in self.sessions.values_mut() {
             session.disabled.clear();
         }
@@ -239,6 +240,7 @@ impl Oracle {
             return;
         }
         self.end_instruments_day();
+        self.pull_tripped();
         if self.fault != Fault::DayOrdersSurvive {
             for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
                 // Displayed before hidden orders; bids before asks; best price first; then time.
@@ -257,6 +259,8 @@ impl Oracle {
         self.say_all(SystemEventCode::EndOfDay);
         self.day_open = false;
         self.disconnect_all();
+        self.protection.risk.away.clear();
+        self.protection.risk.deadline = 0;
         let session_name = self.session_name;
         self.said
             .push(Said::Control(Control::DayClosed { session_name }));

@@ -244,7 +244,10 @@ impl Oracle {
             let indicates = instrument.indicates.map(|time| (time, 1, id, 2));
             [call, planned, indicates].into_iter().flatten()
         });
-        self.next_order_due().into_iter().chain(instruments).min()
+        let grace = self.protection.risk.deadline;
+        let grace = (grace != 0).then_some((grace, 2, 0, 0));
+        let all = self.next_order_due().into_iter().chain(instruments);
+        all.chain(grace).min()
     }
 
     pub(super) fn next_order_due(&self) -> Option<(u64, u8, u64, u8)> {

@@ -1,13 +1,15 @@
 //! Protection by the operator in the naive venue: everything is searched and counted anew each time.
 
+use super::risk::Risk;
 use super::*;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Protection {
     /// What the operator lets the venue enter; 0 = nothing was said.
     venue: u8,
     /// By firm, where something was said.
     firms: BTreeMap<u32, u8>,
+    pub(super) risk: Risk,
 }
 
 impl Oracle {
@@ -17,7 +19,7 @@ impl Oracle {
             Request::SetEntryState(body) => self.set_entry_state(body),
             Request::OperatorMassCancel(body) => self.operator_mass_cancel(body),
             Request::OperatorCancel(body) => self.operator_cancel(body),
-            _ => {}
+            _ => self.limit(request),
         }
     }
 

@@ -4,6 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn request(&mut self, session: u32, request: &Request, options: &Read) {
+        self.count_request(session, request);
         match request {
             Request::Logout(_) => {
                 self.end(session, ConnectionEnd::Logout);
@@ -11,7 +12,9 @@ impl Oracle {
             }
             Request::Disconnect(body) => {
                 self.sessions.get_mut(&session).unwrap().connected = false;
-                if body.reason != 5 {
+                if body.reason == 5 {
+                    self.protection.risk.away.insert(session);
+                } else {
                     self.connection_lost(session);
                 }
             }
@@ -135,6 +138,7 @@ impl Oracle {
             disabled.push(firm);
             self.say(session, What::DisableResponse(response));
         } else {
+            self.reset_protections(session, None);
             self.say(session, What::EnableResponse(response));
         }
     }

@@ -1,0 +1,145 @@
+//! The definitions file against the state: what differs, as records; and, if wanted, put through the log.
+
+use super::commands::{kind_name, kind_of};
+use super::desk::Inquiries;
+use super::protocol::{Applied, Commanded, Fate, Problem, ProblemCode};
+use super::server::Office;
+use super::views;
+use crate::config::Config;
+use crate::definitions::{self, Known, SessionDefinition};
+use lockstep_record::Kind;
+use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds};
+use std::cell::Cell;
+
+/// The state as the definitions' comparison asks it, one question an entry.
+#[derive(Debug)]
+struct AskedState<'a> {
+    inquiries: &'a Inquiries,
+    bounds: SetBounds,
+    /// A question was not answered: the comparison is worth nothing.
+    failed: Cell<bool>,
+}
+
+impl AskedState<'_> {
+    fn ask<R: Send + 'static>(
+        &self,
+        look: impl Fn(&lockstep_core::StateMachine) -> Option<R> + Send + 'static,
+    ) -> Option<R> {
+        if self.failed.get() {
+            return None;
+        }
+        let answer = self.inquiries.ask(None, move |machine, answer| {
+            *answer = Some(look(machine));
+        });
+        self.failed.set(answer.is_none());
+        answer.flatten().flatten()
+    }
+}
+
+impl Known for AskedState<'_> {
+    fn bounds(&self) -> SetBounds {
+        self.bounds
+    }
+
+    fn firm(&self, id: u32) -> Option<DefineFirm> {
+        self.ask(move |machine| Known::firm(machine, id))
+    }
+
+    fn session(&self, id: u32) -> Option<SessionDefinition> {
+        self.ask(move |machine| Known::session(machine, id))
+    }
+
+    fn instrument(&self, id: u32) -> Option<DefineInstrument> {
+        self.ask(move |machine| Known::instrument(machine, id))
+    }
+}
+
+impl Office {
+    /// Reads the file again; shows what of its definitions the state lacks, or applies it, and takes the
+    /// passwords over.
+    pub fn reload(&mut self, apply: bool, identity: &str) -> Result<Commanded, Problem> {
+        let wanted = self.read_file()?;
+        let mut proposals = self.difference(&wanted)?;
+        let mut answer = Commanded {
+            records: Vec::new(),
+            restart_needed: restart_needed(&self.config, &wanted),
+        };
+        // Rings, tables and files were sized at the start, and memory is not taken while matching.
+        let before = proposals.len();
+        proposals.retain(|record| kind_of(record) != Kind::SET_BOUNDS);
+        if proposals.len() != before {
+            answer.restart_needed.push("bounds".to_owned());
+        }
+        if !apply {
+            answer.records = proposals.iter().map(|record| proposed(record)).collect();
+            return Ok(answer);
+        }
+        answer.records = self.apply(&proposals, identity);
+        // Firms, sessions and instruments count from now on; the rest of the file from the next start.
+        let credentials = crate::auth::credentials(&wanted)
+            .map_err(|e| Problem::new(ProblemCode::Configuration, e.message))?;
+        self.passwords.replace(credentials);
+        self.config.firms = wanted.firms;
+        self.config.sessions = wanted.sessions;
+        self.config.instruments = wanted.instruments;
+        Ok(answer)
+    }
+
+    fn read_file(&self) -> Result<Config, Problem> {
+        let problem = |what: String| Problem::new(ProblemCode::Configuration, what);
+        let Some(path) = &self.config.file else {
+            return Err(problem("the node was not started from a file".into()));
+        };
+        Config::load(path).map_err(|e| problem(e.message))
+    }
+
+    fn difference(&self, wanted: &Config) -> Result<Vec<Vec<u8>>, Problem> {
+        let bounds = self
+            .inquiries
+            .ask(None, |machine, answer| {
+                *answer = Some(Known::bounds(machine));
+            })
+            .flatten()
+            .ok_or_else(views::timed_out)?;
+        let state = AskedState {
+            inquiries: &self.inquiries,
+            bounds,
+            failed: Cell::new(false),
+        };
+        let proposals = definitions::proposals(wanted, &state);
+        if state.failed.get() {
+            return Err(views::timed_out());
+        }
+        Ok(proposals)
+    }
+}
+
+/// Sections of the file that only a start reads, as far as they differ from what this process runs with.
+fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
+    let sections = [
+        ("data", running.data != wanted.data),
+        ("acknowledge", running.acknowledge != wanted.acknowledge),
+        ("network", running.network != wanted.network),
+        ("journal", running.journal != wanted.journal),
+        ("day", running.day != wanted.day),
+        ("snapshot", running.snapshot != wanted.snapshot),
+        ("admin", running.admin != wanted.admin),
+        ("thread", running.threads != wanted.threads),
+    ];
+    let changed = sections.iter().filter(|(_, differs)| *differs);
+    changed.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn proposed(record: &[u8]) -> Applied {
+    Applied {
+        kind: kind_name(record),
+        sequence: 0,
+        outcome: Fate::Proposed,
+        reason: None,
+        record: hex(record),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -4,6 +4,7 @@
 //! and counted; nothing is half done.
 
 use crate::book::ladder::TICK_MAX;
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::extension::Extensions;
 use crate::grown;
@@ -161,6 +162,9 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(allocation) = allocation_of(record) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let now = self.instruments.get(id);
         let Some(rules) = AuctionRules::of(record) else {
             return Done::RefusedFor(Refusal::Value);
@@ -169,6 +173,10 @@ impl StateMachine {
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
+        if live && self.day.open && now.allocation != allocation {
+            return Done::RefusedFor(Refusal::LiveOrders);
+        }
+        self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
         self.instruments.phase_mut(id).rules = rules;
@@ -190,4 +198,18 @@ fn self_trade(record: &Record<'_>) -> Option<(u32, u8)> {
         None => 0,
     };
     Some((group, mode))
+}
+
+/// How an instrument's definition says that displayed orders share; price-time if it does not.
+fn allocation_of(record: &Record<'_>) -> Option<Allocation> {
+    let value = |tag| match record.parts().find(tag) {
+        Some(part) => part.u32(),
+        None => Some(0),
+    };
+    let letter = match record.parts().find(PartTag::ALLOCATION) {
+        Some(part) => part.u8()?,
+        None => b'F',
+    };
+    let minimum = value(PartTag::ALLOCATION_MINIMUM)?;
+    Allocation::of(letter, minimum, value(PartTag::TOP_SHARE)?)
 }

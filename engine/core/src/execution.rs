@@ -6,6 +6,7 @@
 
 use crate::NONE;
 use crate::admission::Admitted;
+use crate::book::share::{Allocation, Sharing};
 use crate::book::take::{Fill, FillSink, Meeting, Prospect};
 use crate::extension::Extensions;
 use crate::machine::StateMachine;
@@ -289,10 +290,17 @@ impl StateMachine {
             first_tick: 0,
             last_tick: 0,
         };
+        let sharing = Sharing {
+            allocation: instrument.allocation,
+            lot_size: instrument.lot_size,
+        };
         let book = &mut instrument.book;
-        let left = self
-            .pool
-            .take(book, side, limit, order.open, &mut executions);
+        let (pool, open) = (&mut self.pool, order.open);
+        let left = if sharing.allocation == Allocation::PriceTime {
+            pool.take(book, side, limit, open, &mut executions)
+        } else {
+            pool.take_shared(book, side, limit, open, &sharing, &mut executions)
+        };
         let (traded, first, last) = (
             executions.traded,
             executions.first_tick,
@@ -317,6 +325,7 @@ impl StateMachine {
             machine: self,
             owner: order.owner,
             self_trade: order.self_trade,
+            shared: self.instruments.get(order.instrument).allocation != Allocation::PriceTime,
         };
         let plain = order.self_trade == 0 && !self.extensions.any_reserve();
         let prospect: Option<&dyn Prospect> = if plain { None } else { Some(&ahead) };
@@ -330,6 +339,7 @@ struct Ahead<'a> {
     machine: &'a StateMachine,
     owner: u32,
     self_trade: u8,
+    shared: bool,
 }
 
 impl Prospect for Ahead<'_> {
@@ -340,6 +350,15 @@ impl Prospect for Ahead<'_> {
         } else {
             Meeting::Trade
         }
+    }
+
+    fn reserve(&self, slot: u32) -> u32 {
+        let detail = &self.machine.details[slot as usize];
+        self.machine.extensions.of(detail.extension).reserve
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn displays(&self, slot: u32, round: u32) -> u32 {

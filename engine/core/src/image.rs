@@ -11,6 +11,7 @@ mod risk;
 mod walk;
 
 use crate::book::pool::{Book, LANES, Order};
+use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::extension::Extension;
@@ -441,6 +442,7 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
         lot_size,
         state,
         last_price,
+        allocation,
         collared: _, // says whether its rules have a collar
         book: _,     // written level by level
         statistics,
@@ -449,6 +451,14 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     walk.u32(tick_size);
     walk.u32(lot_size);
     walk.u32(last_price);
+    let (mut kind, mut minimum, mut percent) = allocation.parts();
+    walk.u8(&mut kind);
+    walk.u32(&mut minimum);
+    walk.u32(&mut percent);
+    match Allocation::of(kind, minimum, percent) {
+        Some(known) => *allocation = known,
+        None => walk.refuse("an allocation is unknown"),
+    }
     let mut letter = *state as u8;
     walk.u8(&mut letter);
     match TradingState::from_u8(letter) {

@@ -1,6 +1,7 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
 use crate::book::pool::lane;
+pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
 use crate::instrument::BookMark;
@@ -59,6 +60,7 @@ pub struct InstrumentView {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    pub allocation: Allocation,
 }
 
 /// Where an instrument is in its day.
@@ -245,6 +247,7 @@ impl StateMachine {
             tick_size: instrument.tick_size,
             lot_size: instrument.lot_size,
             state: instrument.state,
+            allocation: instrument.allocation,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Firms and instruments: dense tables by id, and the way from a symbol to an instrument.
 
 use crate::book::pool::{Book, Order};
+use crate::book::share::Allocation;
 use crate::phase::Phase;
 use crate::state::TradingState;
 use crate::statistics::Statistics;
@@ -59,6 +60,7 @@ pub(crate) struct Instrument {
     pub collared: bool,
     /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
     pub last_price: u32,
+    pub allocation: Allocation,
     pub book: Book,
     pub statistics: Statistics,
 }
@@ -70,6 +72,7 @@ const UNDEFINED: Instrument = Instrument {
     state: TradingState::Trading,
     collared: false,
     last_price: 0,
+    allocation: Allocation::PriceTime,
     book: Book::new(0),
     statistics: Statistics::NONE,
 };

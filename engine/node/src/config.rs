@@ -5,6 +5,7 @@
 
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
+use lockstep_core::inspect::Allocation;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -301,6 +302,36 @@ pub struct InstrumentConfig {
     pub tick_size: u32,
     #[serde(default = "defaults::lot_size")]
     pub lot_size: u32,
+    /// How the displayed orders of a price share what an aggressor takes.
+    #[serde(default)]
+    pub allocation: AllocationConfig,
+    /// Smallest share in a pro-rata allocation.
+    #[serde(default)]
+    pub allocation_minimum: u32,
+    /// Per cent that the first order of a price gives, 1 to 100, in a top-share allocation.
+    #[serde(default)]
+    pub top_share: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum AllocationConfig {
+    #[default]
+    PriceTime,
+    ProRata,
+    TopShare,
+}
+
+impl InstrumentConfig {
+    /// The allocation as the log has it; `None` if the values do not fit each other.
+    pub fn allocation(&self) -> Option<Allocation> {
+        let letter = match self.allocation {
+            AllocationConfig::PriceTime => b'F',
+            AllocationConfig::ProRata => b'P',
+            AllocationConfig::TopShare => b'T',
+        };
+        Allocation::of(letter, self.allocation_minimum, self.top_share)
+    }
 }
 
 mod defaults {
@@ -558,6 +589,12 @@ impl Config {
             text("instrument", "symbol", &instrument.symbol, 8, |b| {
                 b.is_ascii_graphic()
             })?;
+            if instrument.allocation().is_none() {
+                return Err(format!(
+                    "instrument {}: allocation_minimum is for \"pro-rata\" alone, top_share (1 to 100) for \"top-share\" alone",
+                    instrument.id
+                ));
+            }
             if instrument.tick_size == 0 || instrument.lot_size == 0 {
                 return Err(format!(
                     "instrument {}: tick_size and lot_size must not be 0",
@@ -657,6 +694,16 @@ mod tests {
             (
                 &format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"TOOLONGSYM\""),
                 "symbol",
+            ),
+            (
+                &format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"A\"\ntop_share = 40"),
+                "top_share",
+            ),
+            (
+                &format!(
+                    "{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"A\"\nallocation = \"top-share\""
+                ),
+                "top_share",
             ),
             (
                 &format!("{SMALL}\n[[thread]]\nidle = \"spin\"\nagents = [\"gateway\"]"),

@@ -5,6 +5,7 @@
 use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
+use lockstep_core::inspect::Allocation;
 use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
 use lockstep_record::{InstrumentId, PartTag, SessionId};
 
@@ -24,6 +25,8 @@ pub trait Known {
     fn firm(&self, id: u32) -> Option<DefineFirm>;
     fn session(&self, id: u32) -> Option<SessionDefinition>;
     fn instrument(&self, id: u32) -> Option<DefineInstrument>;
+    /// Parts of the instrument's definition; those that say the default are left out.
+    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)>;
 }
 
 /// The records that make the log say what the configuration says, in dependency order.
@@ -52,8 +55,11 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
     }
     for instrument in &config.instruments {
         let body = instrument_definition(instrument);
-        if known.instrument(instrument.id) != Some(body) {
-            records.push(operator::record(&body, &[], OPERATOR));
+        // The configuration was checked: the values fit each other.
+        let parts = allocation_parts(instrument.allocation().unwrap_or(Allocation::PriceTime));
+        let same = known.instrument_parts(instrument.id) == parts;
+        if known.instrument(instrument.id) != Some(body) || !same {
+            records.push(operator::record(&body, &parts, OPERATOR));
         }
     }
     records
@@ -97,6 +103,18 @@ fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
         lot_size: instrument.lot_size,
         _reserved: [0; 12],
     }
+}
+
+fn allocation_parts(allocation: Allocation) -> Vec<(PartTag, Vec<u8>)> {
+    let (letter, minimum, percent) = allocation.parts();
+    if allocation == Allocation::PriceTime {
+        return Vec::new();
+    }
+    vec![
+        (PartTag::ALLOCATION, vec![letter]),
+        (PartTag::ALLOCATION_MINIMUM, minimum.to_le_bytes().to_vec()),
+        (PartTag::TOP_SHARE, percent.to_le_bytes().to_vec()),
+    ]
 }
 
 /// Text padded right with spaces; it was checked to fit.
@@ -148,6 +166,11 @@ impl Known for StateMachine {
         Some(SessionDefinition { body, permitted })
     }
 
+    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
+        let instrument = self.instruments().find(|i| i.instrument.0 == id);
+        instrument.map_or_else(Vec::new, |i| allocation_parts(i.allocation))
+    }
+
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
         let instrument = Self::instrument(self, InstrumentId(id))?;
         Some(DefineInstrument {
@@ -157,5 +180,80 @@ impl Known for StateMachine {
             lot_size: instrument.lot_size,
             _reserved: [0; 12],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_core::Capacity;
+    use lockstep_record::batch::BatchKind;
+    use lockstep_record::event::NullSink;
+    use lockstep_record::{BatchInfo, LogIndex, Sequence, Term, Timestamp};
+
+    const CONFIG: &str = r#"
+[data]
+directory = "d"
+
+[network]
+listen = "127.0.0.1:0"
+
+[[instrument]]
+id = 1
+symbol = "PLAIN"
+
+[[instrument]]
+id = 2
+symbol = "SIZE"
+allocation = "pro-rata"
+allocation_minimum = 5
+
+[[instrument]]
+id = 3
+symbol = "TOP"
+allocation = "top-share"
+top_share = 40
+"#;
+
+    fn apply(machine: &mut StateMachine, records: &[Vec<u8>]) {
+        let bytes = records.concat();
+        // Records are 8-aligned in a log buffer.
+        let mut aligned = vec![0u8; bytes.len() + 8];
+        let at = aligned.as_ptr().align_offset(8);
+        aligned[at..at + bytes.len()].copy_from_slice(&bytes);
+        let batch = BatchInfo {
+            kind: BatchKind::Commands,
+            term: Term(1),
+            index: LogIndex(machine.last_index().0 + 1),
+            first_sequence: Sequence(machine.last_sequence().0 + 1),
+            record_count: records.len() as u32,
+            timestamp: Timestamp(machine.last_timestamp().0 + 1),
+            feature_set_version: 0,
+        };
+        let records = &aligned[at..at + bytes.len()];
+        machine.apply(&batch, records, &mut NullSink).unwrap();
+    }
+
+    #[test]
+    fn an_allocation_is_proposed_until_the_log_has_it() {
+        let config: Config = Config::parse(CONFIG).unwrap();
+        let mut machine = StateMachine::new(Capacity::default());
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 4, "bounds and three instruments");
+        apply(&mut machine, &records);
+        let has: Vec<_> = machine.instruments().map(|i| i.allocation).collect();
+        let wanted = [
+            Allocation::PriceTime,
+            Allocation::ProRata { minimum: 5 },
+            Allocation::TopShare { percent: 40 },
+        ];
+        assert_eq!(has, wanted);
+        assert!(proposals(&config, &machine).is_empty());
+        let plain = CONFIG.replace("allocation = \"pro-rata\"\nallocation_minimum = 5", "");
+        let config: Config = Config::parse(&plain).unwrap();
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 1, "back to price-time");
+        apply(&mut machine, &records);
+        assert!(proposals(&config, &machine).is_empty());
     }
 }

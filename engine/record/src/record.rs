@@ -199,6 +199,14 @@ impl PartTag {
     /// u64 that the sender chose for an operator's record; non-zero: the state machine says what became of it.
     pub const OPERATOR_REQUEST: Self = Self(320);
 
+    /// `F` price-time, `P` pro-rata, `T` price-time with a share for the first; of an instrument's definition.
+    pub const ALLOCATION: Self = Self(260);
+    /// u32 smallest share of a pro-rata allocation; of an instrument's definition.
+    pub const ALLOCATION_MINIMUM: Self = Self(261);
+    /// u32 per cent, 1 to 100, that the first order of a price gives of what is wanted; of an instrument's
+    /// definition.
+    pub const TOP_SHARE: Self = Self(262);
+
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;
 }

@@ -25,6 +25,7 @@ mod check;
 mod index;
 pub(crate) mod ladder;
 pub(crate) mod pool;
+pub(crate) mod share;
 pub(crate) mod take;
 pub(crate) mod uncross;
 mod verbs;

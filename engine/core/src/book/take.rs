@@ -20,7 +20,7 @@ pub enum Limit {
 
 impl Limit {
     #[inline(always)]
-    fn key(self, against: Side) -> Key {
+    pub(super) fn key(self, against: Side) -> Key {
         match self {
             Self::Tick(tick) => Key::of(against, tick),
             Self::Market => Key(TICK_MAX),
@@ -77,6 +77,10 @@ pub(crate) trait Prospect {
     fn meets(&self, owner: u32) -> Meeting;
     /// Shares that an order would display at its `round`-th refreshment, from 1.
     fn displays(&self, slot: u32, round: u32) -> u32;
+    /// Shares that it does not display yet.
+    fn reserve(&self, slot: u32) -> u32;
+    /// Whether displayed orders share in another way than price-time.
+    fn is_shared(&self) -> bool;
 }
 
 impl OrderPool {
@@ -104,7 +108,7 @@ impl OrderPool {
         open
     }
 
-    fn take_level<S: FillSink>(
+    pub(super) fn take_level<S: FillSink>(
         &mut self,
         ladder: &mut Ladder,
         lane: usize,
@@ -143,7 +147,7 @@ impl OrderPool {
 
     /// The first order of a level and an aggressor with `open` shares meet: who loses how much.
     #[inline(always)]
-    fn meet<S: FillSink>(
+    pub(super) fn meet<S: FillSink>(
         &mut self,
         slot: u32,
         lane: usize,
@@ -243,6 +247,9 @@ impl OrderPool {
             }
             found += match prospect {
                 None => self.level(ahead[next]).quantity,
+                Some(prospect) if next == 0 && prospect.is_shared() => {
+                    self.count_shared(ahead[next], &mut open, prospect)
+                }
                 Some(prospect) => self.count_level(ahead[next], &mut open, prospect),
             };
             ahead[next] = self.levels.behind(&book.ladders[lanes[next]], ahead[next]);

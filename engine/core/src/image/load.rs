@@ -180,6 +180,7 @@ impl StateMachine {
         *self.instruments.phase_mut(id) = phase;
         let place = self.instruments.get_mut(id);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
+        place.allocation = instrument.allocation;
         place.statistics = instrument.statistics;
         place.collared = phase.rules.collars();
         self.arm(id);

@@ -42,6 +42,7 @@ pub enum Mix {
     All,
     Stops,
     Auctions,
+    Shares,
 }
 
 impl Step {
@@ -62,7 +63,7 @@ impl Step {
         });
         let command = match self.what {
             _ if mix == Mix::Auctions && self.what % 12 == 11 => self.phase(oracle),
-            1000..=1032 if mix == Mix::Stops => {
+            1000..=1032 if matches!(mix, Mix::Stops | Mix::Shares) => {
                 self.special(self.enter(session, epoch, oracle), mix)
             }
             0..=549 => self.special(self.enter(session, epoch, oracle), mix),
@@ -213,6 +214,7 @@ impl Step {
             (Mix::All | Mix::Auctions, 0..=1) | (Mix::Stops, 0..=5) => {
                 self.stop(command, draw / 16)
             }
+            (Mix::All, 2) | (Mix::Shares, 0..=11) => at_few_prices(command, draw / 16),
             _ => command,
         }
     }
@@ -332,10 +334,17 @@ impl Step {
                 order_entry: u8::from(!self.price.is_multiple_of(8)),
                 _reserved: [0; 8],
             }),
-            31..=33 => define_instrument(instrument, b"AAAA    ", 50 << (self.price % 3), 1),
-            34..=36 => {
-                define_instrument(instrument, b"BBBB    ", 5, u32::from(self.price % 3) * 10)
+            31..=33 => {
+                let tick_size = 50 << (self.price % 3);
+                allocated(
+                    define_instrument(instrument, b"AAAA    ", tick_size, 1),
+                    self.quantity,
+                )
             }
+            34..=36 => allocated(
+                define_instrument(instrument, b"BBBB    ", 5, u32::from(self.price % 3) * 10),
+                self.quantity,
+            ),
             37..=39 => define_firm(
                 u32::from(self.side),
                 [b"ACME", b"BEST", b"CORP"][usize::from(self.session)],
@@ -468,4 +477,34 @@ fn with_channel(command: Command, channel: u8) -> Command {
     } else {
         command.option(PartTag::USER_REF_IDX, [channel])
     }
+}
+
+/// A definition of an instrument with an allocation.
+pub fn allocated(definition: Command, draw: u16) -> Command {
+    let with = |letter: &str| definition.clone().option(PartTag::ALLOCATION, letter);
+    let minimum = |value: u32| (PartTag::ALLOCATION_MINIMUM, value.to_le_bytes());
+    let percent = |value: u32| (PartTag::TOP_SHARE, value.to_le_bytes());
+    let (command, (tag, value)) = match draw % 8 {
+        0 => (with("P"), minimum(0)),
+        1 => (with("P"), minimum(3)),
+        2 => (with("P"), minimum(20)),
+        3 => (with("T"), percent(30)),
+        4 => (with("T"), percent(55)),
+        5 => (with("T"), percent(u32::from(draw))),
+        6 => (with("F"), minimum(u32::from(draw / 16))),
+        _ => return definition,
+    };
+    command.option(tag, value)
+}
+
+/// Orders meet at few prices, and the smaller takes from several of the larger.
+fn at_few_prices(mut command: Command, draw: u32) -> Command {
+    if let Request::EnterOrder(body) = &mut command.request
+        && body.price < 2_000_000_000
+    {
+        let tick = if body.symbol == *b"BBBB    " { 5 } else { 100 };
+        let away = u64::from(draw % 2) * if body.side == b'B' { 0 } else { 2 };
+        body.price = (1_010 + u64::from(draw / 2 % 2) + away) * tick;
+    }
+    command
 }

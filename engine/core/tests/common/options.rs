@@ -55,6 +55,9 @@ pub const OPTIONS: &[(&str, PartTag, Form)] = &[
     ("permitted", PartTag::PERMITTED_FIRM, Unsigned(4)),
     ("stp-group", PartTag::SELF_TRADE_GROUP, Unsigned(4)),
     ("stp-mode", PartTag::SELF_TRADE_MODE, Letters(1)),
+    ("allocation", PartTag::ALLOCATION, Letters(1)),
+    ("minimum", PartTag::ALLOCATION_MINIMUM, Unsigned(4)),
+    ("top-share", PartTag::TOP_SHARE, Unsigned(4)),
 ];
 
 /// An option's tag and bytes from its name and value, or what is wrong with them.

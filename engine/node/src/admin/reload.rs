@@ -7,8 +7,8 @@ use super::server::Office;
 use super::views;
 use crate::config::Config;
 use crate::definitions::{self, Known, SessionDefinition};
-use lockstep_record::Kind;
 use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds};
+use lockstep_record::{Kind, PartTag};
 use std::cell::Cell;
 
 /// The state as the definitions' comparison asks it, one question an entry.
@@ -51,6 +51,11 @@ impl Known for AskedState<'_> {
 
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
         self.ask(move |machine| Known::instrument(machine, id))
+    }
+
+    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
+        let parts = self.ask(move |machine| Some(Known::instrument_parts(machine, id)));
+        parts.unwrap_or_default()
     }
 }
 

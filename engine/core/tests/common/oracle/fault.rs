@@ -88,6 +88,20 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// Pro-rata shares are not rounded to lots.
+    SharesNotInLots,
+    /// The smallest share is not looked at.
+    SmallestShareIgnored,
+    /// What rounding leaves goes to the last.
+    RestToTheLast,
+    /// The first order has no share of its own.
+    NoTopShare,
+    /// The first order's share is rounded down.
+    TopShareRoundedDown,
+    /// Orders of the aggressor's own party take part in the shares.
+    OwnPartyShares,
+    /// An allocation changes while orders rest.
+    AllocationChangesAnyTime,
     /// Of prices at which the most would trade, any will do.
     AuctionIgnoresImbalance,
     /// A surplus does not press the price.
@@ -110,7 +124,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 52] = [
+pub const FAULTS: [Fault; 59] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -153,6 +167,13 @@ pub const FAULTS: [Fault; 52] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::SharesNotInLots,
+    Fault::SmallestShareIgnored,
+    Fault::RestToTheLast,
+    Fault::NoTopShare,
+    Fault::TopShareRoundedDown,
+    Fault::OwnPartyShares,
+    Fault::AllocationChangesAnyTime,
     Fault::AuctionIgnoresImbalance,
     Fault::AuctionIgnoresPressure,
     Fault::AuctionIgnoresReference,

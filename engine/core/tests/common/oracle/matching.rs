@@ -90,6 +90,10 @@ impl Oracle {
             }
             let mode = self.self_trade_mode(order);
             let prevented = mode != 0 && self.fault != Fault::SelfTradeIgnored;
+            if !hidden(&self.orders[at].terms) && self.is_shared(order) {
+                self.take_round(order, at, if prevented { mode } else { 0 });
+                continue;
+            }
             if prevented && self.same_party(order.session, self.orders[at].session) {
                 self.prevent(order, at, mode);
             } else {
@@ -241,8 +245,12 @@ impl Oracle {
 
     /// One trade: the resting side hears first.
     pub(super) fn fill(&mut self, order: &mut Order, at: usize) {
+        let quantity = order.open.min(self.orders[at].shown());
+        self.fill_quantity(order, at, quantity);
+    }
+
+    pub(super) fn fill_quantity(&mut self, order: &mut Order, at: usize, quantity: u32) {
         let resting = &mut self.orders[at];
-        let quantity = order.open.min(resting.shown());
         resting.open -= quantity;
         resting.shown = resting.shown.saturating_sub(quantity);
         resting.executed += quantity;

@@ -14,6 +14,7 @@ mod phase;
 mod protection;
 mod request;
 mod risk;
+mod sharing;
 mod stops;
 
 use super::*;
@@ -64,6 +65,8 @@ struct Instrument {
     prices: Prices,
     /// Of the last trade; 0 = none.
     last: u64,
+    /// Letter, smallest share, per cent of the first.
+    allocation: (u8, u32, u32),
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +121,8 @@ pub struct Oracle {
     random: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
+    /// Rounds in which more than one order gave its share of less than all.
+    pub rounds: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -147,6 +152,7 @@ impl Oracle {
             matches: 0,
             random: 0,
             triggered: Default::default(),
+            rounds: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }

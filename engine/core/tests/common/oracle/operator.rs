@@ -4,7 +4,7 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=259).contains(&tag) || (270..=275).contains(&tag);
+        let known = |tag: u16| (256..=262).contains(&tag) || (270..=275).contains(&tag);
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -152,6 +152,16 @@ impl Oracle {
                 return;
             }
         }
+        let Some(allocation) = sharing::allocation(parts) else {
+            return;
+        };
+        if let Some(now) = self.instruments.get(&id) {
+            let live = self.orders.iter().any(|order| order.terms.instrument == id);
+            let free = self.fault == Fault::AllocationChangesAnyTime;
+            if live && self.day_open && now.allocation != allocation && !free {
+                return;
+            }
+        }
         // A trade at another tick is forgotten.
         let last = match self.instruments.get(&id) {
             Some(now) if now.tick_size == tick_size => now.last,
@@ -171,6 +181,7 @@ impl Oracle {
             reference: 0,
             prices: Prices::default(),
             last,
+            allocation,
         };
         let instrument = self.instruments.entry(id).or_insert(fresh);
         instrument.symbol = body.symbol;
@@ -178,6 +189,7 @@ impl Oracle {
         instrument.lot_size = body.lot_size;
         instrument.rules = rules;
         instrument.last = last;
+        instrument.allocation = allocation;
     }
 
     pub(super) fn open_day(&mut self, body: &DayOpen) {

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod html;
 pub mod itch;
 pub mod jitter;
+pub mod journal;
 pub mod load;
 pub mod local;
 pub mod market;

@@ -2,17 +2,19 @@
 //!
 //! An agent without a thread: [`JournalWriter::do_work`] never waits. It takes everything between the
 //! durable and the published position (group commit by draining), rounds to whole blocks, and writes it
-//! from the ring's memory without a copy. One write is in flight, so no two ever touch one block; a block
-//! that fills later is written again, its acknowledged bytes identical. Any failure is final: the medium's
-//! state is then unknown, and a retry would pretend otherwise.
+//! from the ring's memory without a copy. Up to [`WriterOptions::depth`] writes are in flight; no two touch one
+//! block, whatever order they end in, and the durable position moves over them in order. A block that fills
+//! later is written again, its acknowledged bytes identical. Any failure is final: the medium's state is then
+//! unknown, and a retry would pretend otherwise.
 
 use crate::folder::{AcknowledgementPolicy, JournalFolder};
 use crate::position::BLOCK_LENGTH;
 use crate::segment::{SegmentSupply, segment_name};
 use crate::storage::{
-    Completion, LogBytes, Storage, StorageError, StorageFile, WriteLane, WriteMode,
+    Completion, LANE_DEPTH_MAX, LogBytes, Storage, StorageError, StorageFile, WriteLane, WriteMode,
 };
 use crate::{LogBuffer, LogPosition};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -23,8 +25,24 @@ pub const SEGMENTS_AHEAD: u64 = 1;
 
 const _: () = assert!(WRITE_LENGTH_MAX.is_multiple_of(BLOCK_LENGTH));
 
-const WRITE_TOKEN: u64 = 1;
-const SYNC_TOKEN: u64 = 2;
+/// With a depth above 1: so much is worth a write of its own while others are in flight.
+pub const PIPELINED_LENGTH_MIN: u64 = 64 << 10;
+
+const SYNC_TOKEN: u64 = u64::MAX;
+
+/// How the writer works; the policy says what a completed write means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriterOptions {
+    /// Writes in flight, 1 to [`LANE_DEPTH_MAX`]; clamped. More than 1 helps only when batches come faster than
+    /// the medium takes them.
+    pub depth: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { depth: 1 }
+    }
+}
 
 /// Fatal: stop the node; nothing beyond the durable position may be acknowledged under `durable`.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -50,6 +68,15 @@ struct OpenSegment<F> {
     file: F,
 }
 
+/// A write in flight.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    token: u64,
+    /// Durable position once it and all before it have ended.
+    end: LogPosition,
+    ended: bool,
+}
+
 #[derive(Debug)]
 pub struct JournalWriter<S: Storage> {
     buffer: Arc<LogBuffer>,
@@ -63,8 +90,12 @@ pub struct JournalWriter<S: Storage> {
     next: Option<OpenSegment<S::File>>,
     /// The segment before, until its sync has ended (policies that do not sync each write).
     retiring: Option<OpenSegment<S::File>>,
-    /// Durable position once the write in flight completes.
-    in_flight: Option<LogPosition>,
+    depth: usize,
+    /// In the order of the log.
+    in_flight: VecDeque<Flight>,
+    /// Everything before it is durable or in flight.
+    submitted: LogPosition,
+    next_token: u64,
     counts: WriterCounts,
     failure: Option<JournalError>,
 }
@@ -83,9 +114,10 @@ impl<S: Storage> JournalWriter<S> {
             buffer.identity().segment_data_length,
             "of one journal"
         );
-        let segment = buffer.durable_position().segment(data_length);
+        let durable = buffer.durable_position();
+        let segment = durable.segment(data_length);
         supply.want(segment + 1 + SEGMENTS_AHEAD);
-        supply.advance(buffer.durable_position());
+        supply.advance(durable);
         Self {
             buffer,
             storage: folder.storage().clone(),
@@ -96,10 +128,19 @@ impl<S: Storage> JournalWriter<S> {
             current: None,
             next: None,
             retiring: None,
-            in_flight: None,
+            depth: 1,
+            in_flight: VecDeque::with_capacity(LANE_DEPTH_MAX),
+            submitted: durable,
+            next_token: 0,
             counts: WriterCounts::default(),
             failure: None,
         }
+    }
+
+    /// Before the first duty cycle.
+    pub fn with_options(mut self, options: WriterOptions) -> Self {
+        self.depth = options.depth.clamp(1, LANE_DEPTH_MAX);
+        self
     }
 
     pub fn counts(&self) -> WriterCounts {
@@ -126,7 +167,7 @@ impl<S: Storage> JournalWriter<S> {
 
     /// Whether everything published is in the segments and nothing is in flight.
     pub fn is_drained(&self) -> bool {
-        self.in_flight.is_none()
+        self.in_flight.is_empty()
             && self.retiring.is_none()
             && self.buffer.durable_position() == self.buffer.published_position()
     }
@@ -145,16 +186,18 @@ impl<S: Storage> JournalWriter<S> {
     }
 
     fn work(&mut self) -> Result<usize, JournalError> {
-        let completed = self.complete()?;
-        if self.in_flight.is_some() {
-            return Ok(completed);
-        }
-        let from = self.buffer.durable_position();
+        let mut work = self.complete()?;
         let published = self.buffer.published_position();
-        if published > from {
-            return Ok(completed + self.write(from, published)?);
+        while let Some(end) = self.next_end(published) {
+            if !self.write(end, published)? {
+                return Ok(work);
+            }
+            work += 1;
         }
-        Ok(completed + self.open_ahead()?)
+        if self.in_flight.is_empty() {
+            work += self.open_ahead()?;
+        }
+        Ok(work)
     }
 
     fn complete(&mut self) -> Result<usize, JournalError> {
@@ -171,36 +214,68 @@ impl<S: Storage> JournalWriter<S> {
             count += 1;
             if token == SYNC_TOKEN {
                 self.retiring = None;
-            } else if let Some(durable) = self.in_flight.take() {
-                self.buffer.publish_durable(durable);
+            } else if let Some(flight) = self.in_flight.iter_mut().find(|f| f.token == token) {
+                flight.ended = true;
             }
+        }
+        while let Some(first) = self.in_flight.front().copied().filter(|first| first.ended) {
+            self.in_flight.pop_front();
+            self.buffer.publish_durable(first.end);
         }
         Ok(count)
     }
 
-    /// Submits the blocks from that of `from` on, up to `published`, the segment's end or the bound.
-    fn write(&mut self, from: LogPosition, published: LogPosition) -> Result<usize, JournalError> {
-        let begin = from.block_floor();
+    /// Where the next write is to end, a multiple of the block; `None` if none is to be made now.
+    fn next_end(&self, published: LogPosition) -> Option<LogPosition> {
+        let (begin, whole) = (self.submitted.block_floor(), published.block_floor());
+        let limit = begin
+            .next_segment(self.data_length)
+            .min(begin.plus(WRITE_LENGTH_MAX));
+        if published <= self.submitted || self.in_flight.len() == self.depth {
+            return None;
+        }
+        let pipelined = whole.min(limit);
+        let worthwhile = pipelined.0.saturating_sub(begin.0) >= PIPELINED_LENGTH_MIN;
+        if self.in_flight.is_empty() {
+            // Leaving the last block alone lets the next write go while this one is in flight.
+            let alone = self.depth > 1 && worthwhile;
+            return Some(if alone {
+                pipelined
+            } else {
+                published.block_ceil().min(limit)
+            });
+        }
+        // A write in flight that ends within a block has that block.
+        let free = self.submitted == begin;
+        (free && worthwhile).then_some(pipelined)
+    }
+
+    /// Submits the blocks from that of the submitted position up to `end`; `false` if the segment is not
+    /// there yet.
+    fn write(&mut self, end: LogPosition, published: LogPosition) -> Result<bool, JournalError> {
+        let begin = self.submitted.block_floor();
         if !self.ready(begin.segment(self.data_length))? {
-            self.counts.stalls += 1;
-            return Ok(0);
+            return Ok(false);
         }
         let (Some(current), Some(lane)) = (&self.current, &mut self.lane) else {
-            return Ok(0);
+            return Ok(false);
         };
-        let end = published
-            .block_ceil()
-            .min(begin.next_segment(self.data_length))
-            .min(begin.plus(WRITE_LENGTH_MAX));
         let offset = BLOCK_LENGTH + begin.offset_in_segment(self.data_length);
         let bytes = LogBytes::new(&self.buffer, begin, end.0 - begin.0);
-        lane.submit_write(&current.file, offset, bytes, WRITE_TOKEN)
+        let token = self.next_token;
+        lane.submit_write(&current.file, offset, bytes, token)
             .map_err(JournalError::Write)?;
-        self.in_flight = Some(end.min(published));
+        self.next_token += 1;
+        self.submitted = end.min(published);
+        self.in_flight.push_back(Flight {
+            token,
+            end: self.submitted,
+            ended: false,
+        });
         self.supply.advance(end);
         self.counts.writes += 1;
         self.counts.bytes += end.0 - begin.0;
-        Ok(1)
+        Ok(true)
     }
 
     /// Makes segment `number` the current one; `false` if it is not prepared yet.
@@ -212,7 +287,10 @@ impl<S: Storage> JournalWriter<S> {
         {
             return Ok(true);
         }
-        if self.retiring.is_some() || !self.open_segment(number)? {
+        // A sync covers what has ended, so all of the segment's writes must have.
+        let busy = self.retiring.is_some() || !self.in_flight.is_empty();
+        if busy || !self.open_segment(number)? {
+            self.counts.stalls += u64::from(!busy);
             return Ok(false);
         }
         let next = self.next.take();

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod journal;
 mod serve;
+mod snapshotter;
 
 use clap::{Parser, Subcommand};
 use lockstep_node::fatal::{ExitCode, Fatal};
@@ -45,6 +46,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Print the counters of a running or dead node
     Counters(admin::CountersArguments),
+    /// Follow a journal and take snapshots of it, in a process of its own
+    Snapshotter(snapshotter::SnapshotterArguments),
 }
 
 fn main() -> std::process::ExitCode {
@@ -58,6 +61,7 @@ fn main() -> std::process::ExitCode {
         Command::Admin(c) => admin::run(&c),
         Command::Doctor(a) => doctor::run(&a),
         Command::Counters(a) => admin::counters(&a),
+        Command::Snapshotter(a) => snapshotter::run(&a),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -53,6 +53,8 @@ pub enum BenchCommand {
     Codec(crate::micro::codec::CodecArgs),
     /// Makes a journal and replays it: records a second, and where the time goes.
     Replay(crate::replay::ReplayArgs),
+    /// The journal's writer beside raw writes of the same sizes, flags and depth
+    Journal(crate::journal::JournalArgs),
 }
 
 /// What a run ended with.
@@ -89,6 +91,8 @@ pub enum BenchError {
     Book(#[from] crate::book::BookBenchError),
     #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
     #[error(transparent)]
@@ -147,6 +151,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
             Ok(Verdict::Good)
         }
         BenchCommand::Replay(args) => replay(args, out),
+        BenchCommand::Journal(args) => {
+            print(&crate::journal::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
     }
 }
 

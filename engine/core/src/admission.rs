@@ -204,6 +204,17 @@ impl StateMachine {
         Ok(())
     }
 
+    /// Whether an instrument allows a price.
+    #[inline(always)]
+    pub(crate) fn on_tick(&self, instrument: &Instrument, price: u64) -> bool {
+        price.is_multiple_of(u64::from(instrument.tick_size))
+            && (!instrument.banded
+                || self
+                    .ticks
+                    .get(InstrumentId(instrument.book.id))
+                    .allows(price))
+    }
+
     /// The limit, and its tick unless it is a market order's.
     #[inline(always)]
     fn check_price(
@@ -215,7 +226,7 @@ impl StateMachine {
         if wanted.price >= self.features.market_price_min && options.post_only != b'P' {
             return Ok((Limit::Market, None));
         }
-        let on_tick = wanted.price.is_multiple_of(u64::from(instrument.tick_size));
+        let on_tick = self.on_tick(instrument, wanted.price);
         if wanted.price == 0 || wanted.price > self.features.price_max || !on_tick {
             return Err(RejectReason::InvalidPrice);
         }

@@ -14,6 +14,7 @@ use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
 use crate::phase::AuctionRules;
 use crate::session::PERMITTED_FIRMS_MAX;
+use crate::tick::TickTable;
 use lockstep_record::command::{
     ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession,
 };
@@ -27,6 +28,7 @@ impl StateMachine {
         self.firms.grow(bounds.firms_max);
         self.sessions.grow(bounds.sessions_max);
         self.instruments.grow(bounds.instruments_max);
+        self.ticks.grow(bounds.instruments_max);
         self.risk.grow(bounds.sessions_max, bounds.firms_max);
         // The hash's key: the same on every node, and nothing a client could have known or chosen.
         let seed = self.position.timestamp.0;
@@ -162,10 +164,16 @@ impl StateMachine {
         if other.is_some_and(|other| other != id) {
             return Done::RefusedFor(Refusal::Taken);
         }
+        let Some(ticks) = TickTable::read(record, tick_size, self.features.price_max) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
         let Some(allocation) = allocation_of(record) else {
             return Done::RefusedFor(Refusal::Value);
         };
         let now = self.instruments.get(id);
+        if now.retired {
+            return Done::RefusedFor(Refusal::Taken);
+        }
         let Some(rules) = AuctionRules::of(record) else {
             return Done::RefusedFor(Refusal::Value);
         };
@@ -179,6 +187,8 @@ impl StateMachine {
         self.instruments.get_mut(id).allocation = allocation;
         self.instruments
             .define(id, body.symbol, tick_size, lot_size);
+        self.instruments.get_mut(id).banded = ticks.count != 0;
+        *self.ticks.get_mut(id) = ticks;
         self.instruments.phase_mut(id).rules = rules;
         self.instruments.get_mut(id).collared = rules.collars();
         Done::Yes

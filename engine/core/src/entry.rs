@@ -83,7 +83,8 @@ impl StateMachine {
         }
         let instrument = self.instruments.find(symbol);
         let state = instrument.map(|id| self.instruments.get(id).state);
-        if !self.day.open || state == Some(TradingState::Closed) {
+        let retired = instrument.is_some_and(|id| self.instruments.get(id).retired);
+        if !self.day.open || state == Some(TradingState::Closed) || retired {
             return Err(RejectReason::DestinationClosed);
         }
         if !self.sessions.get(session).order_entry {

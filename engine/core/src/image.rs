@@ -24,6 +24,7 @@ use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::state::TradingState;
 use crate::statistics::Statistics;
 use crate::stop::{Trigger, Waiting};
+use crate::tick::{TICK_BANDS_MAX, TickBand, TickTable};
 use crate::{InvariantError, NONE};
 use lockstep_record::{InstrumentId, SessionId};
 use sha2::{Digest as _, Sha256};
@@ -162,6 +163,7 @@ impl StateMachine {
             random,
             stops: _, // written by write_waiting
             risk: _,  // written by write_risk (image/risk.rs)
+            ticks: _, // written book by book
             last_reference,
             last_match,
             counters,
@@ -225,6 +227,7 @@ impl StateMachine {
         let mut instrument = *self.instruments.get(id);
         writer.put(id.0);
         walk_instrument(writer, &mut instrument);
+        walk_ticks(writer, &mut self.ticks.get(id).clone());
         walk_phase(writer, &mut self.instruments.phase(id).clone());
         for mark in BookMark::ALL {
             self.write_ladders(self.instruments.book(id, mark), writer);
@@ -435,11 +438,30 @@ fn walk_session(walk: &mut impl Walk, session: &mut Session) {
     walk.u8(self_trade_mode);
 }
 
+fn walk_ticks(walk: &mut impl Walk, ticks: &mut TickTable) {
+    let TickTable { bands, count } = ticks;
+    walk.u8(count);
+    if usize::from(*count) > TICK_BANDS_MAX {
+        walk.refuse("a tick table has too many bands");
+        *count = 0;
+    }
+    for band in &mut bands[..usize::from(*count)] {
+        let TickBand {
+            from_price,
+            tick_size,
+        } = band;
+        walk.u32(from_price);
+        walk.u32(tick_size);
+    }
+}
+
 fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     let Instrument {
         symbol,
         tick_size,
         lot_size,
+        banded: _, // its tick table says so
+        retired,
         state,
         last_price,
         allocation,
@@ -450,6 +472,7 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
     walk.bytes(symbol);
     walk.u32(tick_size);
     walk.u32(lot_size);
+    walk.flag(retired);
     walk.u32(last_price);
     let (mut kind, mut minimum, mut percent) = allocation.parts();
     walk.u8(&mut kind);

@@ -11,6 +11,7 @@ pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
 pub use crate::state::TradingState;
 pub use crate::statistics::Statistics;
+use crate::tick::TickBand;
 use lockstep_record::event::UserRef;
 use lockstep_record::{
     ConnectionEpoch, FirmId, InstrumentId, OrderReference, Price, SessionId, Side, StreamNumber,
@@ -59,6 +60,8 @@ pub struct InstrumentView {
     /// In 1/10,000.
     pub tick_size: u32,
     pub lot_size: u32,
+    /// Out of trading; gone when the next day opens.
+    pub retired: bool,
     pub state: TradingState,
     pub allocation: Allocation,
 }
@@ -246,8 +249,18 @@ impl StateMachine {
             symbol: instrument.symbol,
             tick_size: instrument.tick_size,
             lot_size: instrument.lot_size,
+            retired: instrument.retired,
             state: instrument.state,
             allocation: instrument.allocation,
+        }
+    }
+
+    /// Its tick table beside the tick size that holds below all bands, by price.
+    pub fn tick_bands(&self, id: InstrumentId) -> &[TickBand] {
+        if self.instruments.is_defined(id) {
+            self.ticks.get(id).bands()
+        } else {
+            &[]
         }
     }
 

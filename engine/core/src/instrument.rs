@@ -60,6 +60,10 @@ pub(crate) struct Instrument {
     pub collared: bool,
     /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
     pub last_price: u32,
+    /// Has a tick table (`tick.rs`).
+    pub banded: bool,
+    /// Out of trading; gone when the next day opens.
+    pub retired: bool,
     pub allocation: Allocation,
     pub book: Book,
     pub statistics: Statistics,
@@ -72,6 +76,8 @@ const UNDEFINED: Instrument = Instrument {
     state: TradingState::Trading,
     collared: false,
     last_price: 0,
+    banded: false,
+    retired: false,
     allocation: Allocation::PriceTime,
     book: Book::new(0),
     statistics: Statistics::NONE,
@@ -199,6 +205,11 @@ impl Instruments {
         self.in_bounds(id) && self.get(id).is_defined()
     }
 
+    /// Whether it is defined and not retired.
+    pub fn is_live(&self, id: InstrumentId) -> bool {
+        self.is_defined(id) && !self.get(id).retired
+    }
+
     #[inline(always)]
     pub fn book(&self, id: InstrumentId, mark: BookMark) -> &Book {
         match mark {
@@ -237,19 +248,31 @@ impl Instruments {
         instrument.lot_size = lot_size;
         match before {
             Some(before) if before == symbol => {}
-            Some(_) => {
-                // Rare: an operator renamed it. Rebuilding leaves no tombstone.
-                self.symbols.fill(SymbolEntry {
-                    symbol: 0,
-                    instrument: NONE,
-                });
-                for id in 1..self.table.len() {
-                    if self.table[id].is_defined() {
-                        self.add_symbol(self.table[id].symbol, id as u32);
-                    }
-                }
-            }
+            // Rare: an operator renamed it.
+            Some(_) => self.rebuild_symbols(),
             None => self.add_symbol(symbol, id.0),
+        }
+    }
+
+    /// Makes an instrument undefined, whose book is empty; the caller rebuilds the symbols.
+    pub fn undefine(&mut self, id: InstrumentId) {
+        self.table[id.0 as usize] = Instrument {
+            book: Book::new(id.0),
+            ..UNDEFINED
+        };
+        self.phases[id.0 as usize] = Phase::new(id.0);
+    }
+
+    /// Leaves no tombstone.
+    pub fn rebuild_symbols(&mut self) {
+        self.symbols.fill(SymbolEntry {
+            symbol: 0,
+            instrument: NONE,
+        });
+        for id in 1..self.table.len() {
+            if self.table[id].is_defined() {
+                self.add_symbol(self.table[id].symbol, id as u32);
+            }
         }
     }
 

@@ -80,6 +80,9 @@ impl StateMachine {
                 self.check_orders(instrument, book, lane).map_err(wrong)?;
             }
         }
+        if instrument.retired && (counts.0 != 0 || self.stops.any_of(id.0)) {
+            return Err(wrong("a retired instrument has live orders"));
+        }
         self.check_phase(id).map_err(wrong)?;
         if self.instruments.find(instrument.symbol) != Some(id) {
             return Err(wrong("the symbol does not lead to the instrument"));

@@ -56,12 +56,14 @@ mod outbox;
 mod phase;
 mod random;
 mod replace;
+mod retire;
 mod risk;
 mod session;
 mod state;
 mod statistics;
 mod stop;
 mod supervision;
+mod tick;
 mod trigger;
 
 pub use bounds::{Bounds, Capacity};
@@ -71,6 +73,7 @@ pub use machine::{Counters, StateMachine};
 pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
 pub use risk::limit::Limits;
 pub use risk::{EntryState, Exposure, RiskBounds, Scope};
+pub use tick::{TICK_BANDS_MAX, TickBand};
 
 use alloc::vec::Vec;
 

@@ -17,6 +17,7 @@ use crate::random::Random;
 use crate::risk::Risk;
 use crate::session::Sessions;
 use crate::stop::Stops;
+use crate::tick::TickTables;
 use alloc::vec::Vec;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
@@ -85,6 +86,7 @@ pub struct StateMachine {
     pub(crate) random: Random,
     pub(crate) stops: Stops,
     pub(crate) risk: Risk,
+    pub(crate) ticks: TickTables,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -124,6 +126,7 @@ impl StateMachine {
             random: Random(0),
             stops: Stops::new(),
             risk: Risk::new(),
+            ticks: TickTables::new(),
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -327,7 +330,7 @@ impl StateMachine {
             }
             Kind::SET_POSITION => self.operator::<SetPosition, S>(record, out, Self::set_position),
             Kind::RETIRE_INSTRUMENT => {
-                self.operator::<RetireInstrument, S>(record, out, |_, _, _, _| Done::Refused)
+                self.operator::<RetireInstrument, S>(record, out, Self::retire_instrument)
             }
             Kind::SET_RISK_BOUNDS => {
                 let mut beyond = None;
@@ -567,6 +570,7 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::OPERATOR,
     PartTag::OPERATOR_REQUEST,
     PartTag::PERMITTED_FIRM,
+    PartTag::TICK_BAND,
     PartTag::SELF_TRADE_GROUP,
     PartTag::SELF_TRADE_MODE,
     PartTag::ALLOCATION,

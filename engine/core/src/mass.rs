@@ -104,7 +104,7 @@ impl StateMachine {
         }
     }
 
-    fn is_meant(&self, slot: u32, which: &Which) -> bool {
+    pub(crate) fn is_meant(&self, slot: u32, which: &Which) -> bool {
         let detail = &self.details[slot as usize];
         let instrument = self.pool.order(slot).instrument();
         which.firm.is_none_or(|wanted| wanted == detail.firm())

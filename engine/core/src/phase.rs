@@ -338,7 +338,7 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
-        if !self.instruments.is_defined(id) {
+        if !self.instruments.is_live(id) {
             return Done::RefusedFor(Refusal::Undefined);
         }
         let Some(schedule) = Schedule::of(body) else {
@@ -361,7 +361,7 @@ impl StateMachine {
     ) -> Done {
         let id = InstrumentId(body.instrument.to_native());
         let price = body.price.to_native();
-        if !self.instruments.is_defined(id) {
+        if !self.instruments.is_live(id) {
             return Done::RefusedFor(Refusal::Undefined);
         }
         let tick_size = u64::from(self.instruments.get(id).tick_size);
@@ -494,6 +494,17 @@ impl StateMachine {
             None => Timestamp(0),
             Some(passed) => Timestamp(from.0.saturating_add((passed + 1).saturating_mul(interval))),
         };
+    }
+
+    /// An instrument goes: nothing changes it any more.
+    pub(crate) fn end_instrument<S: EventSink>(
+        &mut self,
+        id: InstrumentId,
+        out: &mut Outbox<'_, S>,
+    ) {
+        self.enter_state(id, TradingState::Closed, out);
+        self.instruments.phase_mut(id).next_scheduled = SCHEDULED.len() as u8;
+        self.arm(id);
     }
 
     /// An instrument's part in the begin of a day: a schedule begins anew, with what has passed made up for;

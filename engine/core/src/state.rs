@@ -142,7 +142,7 @@ impl StateMachine {
 
     /// Between days nothing can be called.
     fn may_enter_state(&self, id: InstrumentId, state: TradingState) -> Result<(), Refusal> {
-        if !self.instruments.is_defined(id) {
+        if !self.instruments.is_live(id) {
             Err(Refusal::Undefined)
         } else if state.is_auction() && !self.day.open {
             Err(Refusal::NoDay)

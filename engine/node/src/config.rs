@@ -6,6 +6,7 @@
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
 use lockstep_core::inspect::Allocation;
+use lockstep_journal::storage::LANE_DEPTH_MAX;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ pub struct Config {
     pub journal: JournalConfig,
     #[serde(default)]
     pub snapshot: SnapshotConfig,
+    #[serde(default)]
+    pub seal: SealConfig,
+    #[serde(default)]
+    pub archive: ArchiveConfig,
     #[serde(default)]
     pub bounds: BoundsConfig,
     #[serde(default)]
@@ -127,6 +132,8 @@ pub struct JournalConfig {
     /// Records and bytes after which a batch is closed even if input is waiting.
     pub batch_records_max: u32,
     pub batch_bytes_max: u32,
+    /// Journal writes in flight, 1 to 4.
+    pub writes_in_flight: u32,
 }
 
 impl Default for JournalConfig {
@@ -136,6 +143,7 @@ impl Default for JournalConfig {
             log_buffer_bytes: 64 << 20,
             batch_records_max: 4096,
             batch_bytes_max: 256 << 10,
+            writes_in_flight: 1,
         }
     }
 }
@@ -165,6 +173,22 @@ impl Default for SnapshotConfig {
     }
 }
 
+/// Proof against alteration of segments and snapshots.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct SealConfig {
+    pub enabled: bool,
+    /// 16 bytes or more, all of which count; without one a seal proves only what was exported.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Where segments and snapshots go that nobody needs any more; without a folder they stay.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    pub directory: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundsConfig {
@@ -173,6 +197,12 @@ pub struct BoundsConfig {
     pub sessions_max: u32,
     pub firms_max: u32,
     pub price_levels_max: u32,
+    /// Positions of firms in instruments; 0 = none are kept, and no position can be limited.
+    pub positions_max: u32,
+    /// Latest trades of the day that can be broken; 0 = none.
+    pub trades_max: u32,
+    /// Market-maker protections over all sessions; 0 = none.
+    pub protections_max: u32,
 }
 
 impl Default for BoundsConfig {
@@ -183,6 +213,9 @@ impl Default for BoundsConfig {
             sessions_max: 1024,
             firms_max: 256,
             price_levels_max: 1 << 18,
+            positions_max: 0,
+            trades_max: 0,
+            protections_max: 0,
         }
     }
 }
@@ -302,6 +335,9 @@ pub struct InstrumentConfig {
     pub tick_size: u32,
     #[serde(default = "defaults::lot_size")]
     pub lot_size: u32,
+    /// Tick sizes from higher prices up, by price; `tick_size` holds below the first and divides all.
+    #[serde(default)]
+    pub tick_bands: Vec<TickBandConfig>,
     /// How the displayed orders of a price share what an aggressor takes.
     #[serde(default)]
     pub allocation: AllocationConfig,
@@ -311,6 +347,17 @@ pub struct InstrumentConfig {
     /// Per cent that the first order of a price gives, 1 to 100, in a top-share allocation.
     #[serde(default)]
     pub top_share: u32,
+}
+
+/// Highest limit price, in 1/10,000.
+const PRICE_MAX: u32 = 1_999_999_900;
+
+/// Prices and tick sizes in 1/10,000 of the currency unit.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TickBandConfig {
+    pub from_price: u32,
+    pub tick_size: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -323,6 +370,20 @@ pub enum AllocationConfig {
 }
 
 impl InstrumentConfig {
+    /// Whether the log would take the tick bands.
+    fn has_legal_ticks(&self) -> bool {
+        let ascend = self
+            .tick_bands
+            .windows(2)
+            .all(|pair| pair[0].from_price < pair[1].from_price);
+        let fits = |band: &TickBandConfig| {
+            let divides = band.tick_size != 0 && band.tick_size.is_multiple_of(self.tick_size);
+            divides && (1..=PRICE_MAX).contains(&band.from_price)
+        };
+        let few = self.tick_bands.len() <= lockstep_core::TICK_BANDS_MAX;
+        few && ascend && self.tick_bands.iter().all(fits)
+    }
+
     /// The allocation as the log has it; `None` if the values do not fit each other.
     pub fn allocation(&self) -> Option<Allocation> {
         let letter = match self.allocation {
@@ -384,6 +445,8 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         config.data.directory = base.join(&config.data.directory);
         config.data.log_buffer = config.data.log_buffer.map(|p| base.join(p));
+        config.seal.key_file = config.seal.key_file.map(|p| base.join(p));
+        config.archive.directory = config.archive.directory.map(|p| base.join(p));
         config.admin.socket = config.admin.socket.map(|p| base.join(p));
         config.file = Some(path.to_owned());
         Ok(config)
@@ -493,6 +556,12 @@ impl Config {
                 ));
             }
         }
+        let depth = self.journal.writes_in_flight;
+        if !(1..=LANE_DEPTH_MAX as u32).contains(&depth) {
+            return Err(format!(
+                "journal.writes_in_flight = {depth}: must be 1 to {LANE_DEPTH_MAX}"
+            ));
+        }
         let batch = u64::from(self.journal.batch_bytes_max);
         // With its header: a quarter of the ring to the byte once passed here and failed at the first batch.
         let length = lockstep_journal::batch_length(batch);
@@ -601,6 +670,13 @@ impl Config {
                     instrument.id
                 ));
             }
+            if !instrument.has_legal_ticks() {
+                return Err(format!(
+                    "instrument {}: tick_bands must ascend by from_price (1 to {PRICE_MAX}), at most {}, each tick_size a multiple of the instrument's",
+                    instrument.id,
+                    lockstep_core::TICK_BANDS_MAX
+                ));
+            }
         }
         Ok(())
     }
@@ -694,6 +770,12 @@ mod tests {
             (
                 &format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"TOOLONGSYM\""),
                 "symbol",
+            ),
+            (
+                &format!(
+                    "{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"A\"\ntick_bands = [{{ from_price = 5, tick_size = 150 }}]"
+                ),
+                "tick_bands",
             ),
             (
                 &format!("{SMALL}\n[[instrument]]\nid = 1\nsymbol = \"A\"\ntop_share = 40"),

@@ -6,7 +6,9 @@ use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
 use lockstep_core::inspect::Allocation;
-use lockstep_record::command::{DefineFirm, DefineInstrument, DefineSession, SetBounds};
+use lockstep_record::command::{
+    DefineFirm, DefineInstrument, DefineSession, SetBounds, SetRiskBounds,
+};
 use lockstep_record::{InstrumentId, PartTag, SessionId};
 
 /// Identity in the records that the node proposes by itself.
@@ -22,6 +24,7 @@ pub struct SessionDefinition {
 /// What is defined already; the state machine answers.
 pub trait Known {
     fn bounds(&self) -> SetBounds;
+    fn risk_bounds(&self) -> SetRiskBounds;
     fn firm(&self, id: u32) -> Option<DefineFirm>;
     fn session(&self, id: u32) -> Option<SessionDefinition>;
     fn instrument(&self, id: u32) -> Option<DefineInstrument>;
@@ -34,6 +37,10 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let bounds = raised_bounds(config, &known.bounds());
     if bounds != known.bounds() {
+        records.push(operator::record(&bounds, &[], OPERATOR));
+    }
+    let bounds = raised_risk_bounds(config, &known.risk_bounds());
+    if bounds != known.risk_bounds() {
         records.push(operator::record(&bounds, &[], OPERATOR));
     }
     for firm in &config.firms {
@@ -56,7 +63,10 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
     for instrument in &config.instruments {
         let body = instrument_definition(instrument);
         // The configuration was checked: the values fit each other.
-        let parts = allocation_parts(instrument.allocation().unwrap_or(Allocation::PriceTime));
+        let allocation = instrument.allocation().unwrap_or(Allocation::PriceTime);
+        let bands = instrument.tick_bands.iter();
+        let bands = bands.map(|band| (band.from_price, band.tick_size));
+        let parts = instrument_parts(allocation, bands);
         let same = known.instrument_parts(instrument.id) == parts;
         if known.instrument(instrument.id) != Some(body) || !same {
             records.push(operator::record(&body, &parts, OPERATOR));
@@ -75,6 +85,17 @@ fn raised_bounds(config: &Config, known: &SetBounds) -> SetBounds {
         firms_max: wanted.firms_max.max(known.firms_max),
         price_levels_max: wanted.price_levels_max.max(known.price_levels_max),
         _reserved: [0; 12],
+    }
+}
+
+/// The same for what protection keeps.
+fn raised_risk_bounds(config: &Config, known: &SetRiskBounds) -> SetRiskBounds {
+    let wanted = &config.bounds;
+    SetRiskBounds {
+        positions_max: wanted.positions_max.max(known.positions_max),
+        trades_max: wanted.trades_max.max(known.trades_max),
+        protections_max: wanted.protections_max.max(known.protections_max),
+        _reserved: [0; 4],
     }
 }
 
@@ -103,6 +124,19 @@ fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
         lot_size: instrument.lot_size,
         _reserved: [0; 12],
     }
+}
+
+/// Parts of a definition; those that say the default are left out.
+fn instrument_parts(
+    allocation: Allocation,
+    bands: impl Iterator<Item = (u32, u32)>,
+) -> Vec<(PartTag, Vec<u8>)> {
+    let mut parts = allocation_parts(allocation);
+    for (from_price, tick_size) in bands {
+        let value = [from_price.to_le_bytes(), tick_size.to_le_bytes()].concat();
+        parts.push((PartTag::TICK_BAND, value));
+    }
+    parts
 }
 
 fn allocation_parts(allocation: Allocation) -> Vec<(PartTag, Vec<u8>)> {
@@ -139,6 +173,16 @@ impl Known for StateMachine {
         }
     }
 
+    fn risk_bounds(&self) -> SetRiskBounds {
+        let bounds = Self::risk_bounds(self);
+        SetRiskBounds {
+            positions_max: bounds.positions_max,
+            trades_max: bounds.trades_max,
+            protections_max: bounds.protections_max,
+            _reserved: [0; 4],
+        }
+    }
+
     fn firm(&self, id: u32) -> Option<DefineFirm> {
         let firm = self.firm_of(id)?;
         Some(DefineFirm {
@@ -167,8 +211,12 @@ impl Known for StateMachine {
     }
 
     fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
-        let instrument = self.instruments().find(|i| i.instrument.0 == id);
-        instrument.map_or_else(Vec::new, |i| allocation_parts(i.allocation))
+        let Some(instrument) = Self::instrument(self, InstrumentId(id)) else {
+            return Vec::new();
+        };
+        let bands = self.tick_bands(InstrumentId(id)).iter();
+        let bands = bands.map(|band| (band.from_price, band.tick_size));
+        instrument_parts(instrument.allocation, bands)
     }
 
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
@@ -232,6 +280,32 @@ top_share = 40
         };
         let records = &aligned[at..at + bytes.len()];
         machine.apply(&batch, records, &mut NullSink).unwrap();
+    }
+
+    #[test]
+    fn tick_bands_and_bounds_of_protection_are_proposed_until_the_log_has_them() {
+        let bands = "tick_bands = [{ from_price = 10000, tick_size = 500 }, \
+                     { from_price = 50000, tick_size = 1000 }]";
+        let text = CONFIG.replace(
+            "symbol = \"PLAIN\"",
+            &format!("symbol = \"PLAIN\"\n{bands}"),
+        );
+        let text = format!("{text}\n[bounds]\npositions_max = 8\ntrades_max = 4\n");
+        let config: Config = Config::parse(&text).unwrap();
+        let mut machine = StateMachine::new(Capacity::default());
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 5, "two bounds and three instruments");
+        apply(&mut machine, &records);
+        let bands = machine.tick_bands(InstrumentId(1));
+        assert_eq!((bands.len(), bands[1].tick_size), (2, 1_000));
+        assert_eq!(machine.risk_bounds().trades_max, 4);
+        assert!(proposals(&config, &machine).is_empty());
+        // Without the table in the file it is taken back; bounds stay.
+        let config: Config = Config::parse(CONFIG).unwrap();
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 1, "one tick size again");
+        apply(&mut machine, &records);
+        assert!(proposals(&config, &machine).is_empty());
     }
 
     #[test]

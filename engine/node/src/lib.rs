@@ -18,6 +18,7 @@ pub mod fatal;
 pub mod gateway;
 pub mod housekeeping;
 pub mod journal;
+pub mod keeper;
 pub mod log;
 pub mod node;
 pub mod operator;

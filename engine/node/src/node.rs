@@ -14,6 +14,7 @@ use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::{Gateway, GatewayAgent, GatewayParts, GatewaySetup};
 use crate::housekeeping::{self, AllocationCount};
 use crate::journal::{self, JournalAgent};
+use crate::keeper::{self, KeeperWork};
 use crate::log::ConsensusAgent;
 use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
@@ -26,6 +27,7 @@ use crate::{operator, ring, signals};
 use lockstep_core::StateMachine;
 use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
+use lockstep_journal::writer::WriterOptions;
 use lockstep_net::{DriverKind, Limits};
 use lockstep_record::{LogIndex, Sequence, Term, Timestamp};
 use lockstep_wire::soup::Timing;
@@ -308,7 +310,9 @@ impl<'a> Assembly<'a> {
         };
 
         let policy = config.acknowledge.policy;
-        let writer = log.writer;
+        let writer = log.writer.with_options(WriterOptions {
+            depth: config.journal.writes_in_flight as usize,
+        });
         let journal_agent = JournalAgent::new(writer, Arc::clone(&buffer), policy, counters);
         let solo = Solo::new(Term(log.term), policy, committed);
         let consensus = ConsensusAgent::new(
@@ -387,7 +391,7 @@ impl<'a> Assembly<'a> {
             schedule,
             passwords: self.passwords,
         };
-        let others = vec![
+        let mut others = vec![
             journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
                 .map_err(|e| thread_fatal("segments", &e))?,
             operator::start(office, self.admin, records, Arc::clone(&self.stop))
@@ -404,6 +408,11 @@ impl<'a> Assembly<'a> {
             (AgentName::Engine, plan(engine)),
             (AgentName::Stream, plan(stream)),
         ];
+        let keeper = KeeperWork::new(config, &log.storage, &log.meta, Arc::clone(&buffer))?;
+        if let Some(work) = keeper {
+            let thread = keeper::start(work, Arc::clone(&self.agents_done));
+            others.push(thread.map_err(|e| thread_fatal("keeper", &e))?);
+        }
         let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
         if config.threads.iter().any(has_snapshot) {
             let (storage, meta) = (log.storage, log.meta);

@@ -8,7 +8,7 @@ use crate::stream::StreamStore;
 use lockstep_journal::storage::{DirectStorage, Storage};
 use lockstep_journal::stream::{
     Begin, STREAM_PACKET_LENGTH_MAX, STREAM_SESSIONS_MAX, StreamError, StreamMarks, StreamOptions,
-    StreamProgress, StreamReader, StreamSlot, StreamWriter, has_marked,
+    StreamProgress, StreamReader, StreamSlot, StreamWriter, cut_to_mark, has_marked,
 };
 use lockstep_record::SessionId;
 use std::path::{Path, PathBuf};
@@ -89,16 +89,12 @@ impl DayStreams {
         self.forget_sessions();
         self.folder = Some(folder.clone());
         self.writer
-            .begin_day(folder, Begin::Resume)
+            .begin_day(folder.clone(), Begin::Resume)
             .map_err(|e| stream_fatal(&e))?;
         for (session, mark) in marks.iter() {
+            cut_to_mark(&folder, session, mark).map_err(|e| stream_fatal(&e))?;
+            // A damaged index shows here: then the file is emptied.
             let slot = self.add_session(SessionId(session))?;
-            match self.writer.cut(slot, mark.packets) {
-                Ok(()) => {}
-                // Its index is damaged: not to be continued.
-                Err(StreamError::Damaged { .. }) => return Ok(Some(session)),
-                Err(error) => return Err(stream_fatal(&error)),
-            }
             let progress = self.writer.progress();
             let written = progress.written(slot.index(), progress.day());
             if written.map(|w| (w.count, w.bytes)) != Some((mark.packets, mark.bytes)) {

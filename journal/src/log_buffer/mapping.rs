@@ -145,6 +145,11 @@ impl Mapping {
         unsafe { self.ring.as_ptr().add(self.offset(position)) }
     }
 
+    /// Begin and length of the doubled mapping, for registration with the kernel.
+    pub fn doubled(&self) -> (*const u8, usize) {
+        (self.ring.as_ptr(), 2 * self.ring_length as usize)
+    }
+
     /// The ring as one slice, for recovery of an earlier owner's buffer.
     pub fn ring_bytes(&mut self) -> &[u8] {
         // SAFETY: mapped and initialised memory; `&mut self` for the slice's life: nobody writes.

@@ -215,6 +215,11 @@ impl LogBuffer {
         self.mapping.pointer(position, length)
     }
 
+    /// The whole memory that [`Self::pointer`] points into.
+    pub(crate) fn doubled(&self) -> (*const u8, usize) {
+        self.mapping.doubled()
+    }
+
     fn position(&self, offset: usize) -> LogPosition {
         LogPosition(self.mapping.counter(offset).load(Ordering::Acquire))
     }

@@ -3,7 +3,7 @@
 //! Operations are counted over all handles and files of one folder, reads and syncs included. A fault hits
 //! once; [`Fault::PowerCut`] and [`Fault::Torn`] fail everything behind it too, as a dead machine would.
 
-use super::lane::BlockingLane;
+use super::deferred::{MemoryLane, SharedFile};
 use super::{
     MemoryStorage, Storage, StorageBytes, StorageError, StorageFile, Volatility, WriteMode,
 };
@@ -114,7 +114,7 @@ impl FaultyStorage {
 
 impl Storage for FaultyStorage {
     type File = FaultyFile;
-    type Lane = BlockingLane<FaultyFile>;
+    type Lane = MemoryLane<FaultyFile>;
     type Lock = <MemoryStorage as Storage>::Lock;
 
     fn describe(&self) -> String {
@@ -169,12 +169,12 @@ impl Storage for FaultyStorage {
         Ok(())
     }
 
-    fn lane(&self, _source: Arc<LogBuffer>) -> Result<BlockingLane<FaultyFile>, StorageError> {
-        Ok(BlockingLane::new("faulty memory"))
+    fn lane(&self, _source: Arc<LogBuffer>) -> Result<MemoryLane<FaultyFile>, StorageError> {
+        Ok(self.inner.new_lane("faulty memory"))
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FaultyFile {
     inner: super::MemoryFile,
     name: String,
@@ -228,6 +228,12 @@ impl FaultyFile {
             torn[at * 512..at * 512 + sector.len()].copy_from_slice(sector);
         }
         self.inner.write_at(offset, &torn)
+    }
+}
+
+impl SharedFile for FaultyFile {
+    fn name(&self) -> &str {
+        &self.name
     }
 }
 

@@ -3,6 +3,7 @@
 //! For tests and the simulator. [`MemoryStorage::power_cut`] gives the folder as a power failure leaves it:
 //! every synced byte, and of the others any subset of 512-byte sectors.
 
+use super::deferred::{DeferredLane, MemoryLane, SharedFile};
 use super::lane::BlockingLane;
 use super::{Storage, StorageBytes, StorageError, StorageFile, Volatility, WriteMode};
 use crate::LogBuffer;
@@ -28,6 +29,8 @@ struct Folder {
     /// The entries as of the last [`Storage::sync_folder`].
     synced_entries: BTreeMap<String, Entry>,
     locks: std::collections::BTreeSet<String>,
+    /// Of a lane whose operations end late and in any order.
+    defer_seed: Option<u64>,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -38,6 +41,19 @@ pub struct MemoryStorage {
 impl MemoryStorage {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lanes of this folder end their operations late and in an order that the seed gives.
+    pub fn deferring(self, seed: u64) -> Self {
+        guard(&self.folder).defer_seed = Some(seed.max(1));
+        self
+    }
+
+    pub(super) fn new_lane<F: SharedFile>(&self, driver: &'static str) -> MemoryLane<F> {
+        match guard(&self.folder).defer_seed {
+            Some(seed) => MemoryLane::Deferred(DeferredLane::new(seed)),
+            None => MemoryLane::Blocking(BlockingLane::new(driver)),
+        }
     }
 
     /// A separate folder with the same files, all synced.
@@ -120,7 +136,7 @@ impl Drop for MemoryLock {
 
 impl Storage for MemoryStorage {
     type File = MemoryFile;
-    type Lane = BlockingLane<MemoryFile>;
+    type Lane = MemoryLane<MemoryFile>;
     type Lock = MemoryLock;
 
     fn describe(&self) -> String {
@@ -200,16 +216,22 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
-    fn lane(&self, _source: Arc<LogBuffer>) -> Result<BlockingLane<MemoryFile>, StorageError> {
-        Ok(BlockingLane::new("memory"))
+    fn lane(&self, _source: Arc<LogBuffer>) -> Result<MemoryLane<MemoryFile>, StorageError> {
+        Ok(self.new_lane("memory"))
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MemoryFile {
     name: String,
     content: Entry,
     mode: WriteMode,
+}
+
+impl SharedFile for MemoryFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl StorageFile for MemoryFile {

@@ -6,6 +6,7 @@
 
 mod aligned;
 mod bytes;
+mod deferred;
 mod direct;
 mod error;
 mod faulty;
@@ -16,6 +17,7 @@ mod volatility;
 
 pub(crate) use aligned::AlignedBuffer;
 pub use bytes::StorageBytes;
+pub use deferred::{DeferredLane, MemoryLane, SharedFile};
 pub use direct::{DirectFile, DirectLane, DirectStorage};
 pub use error::StorageError;
 pub use faulty::{Fault, FaultyFile, FaultyStorage};

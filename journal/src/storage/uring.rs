@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// Writes in flight, and one sync.
 const SLOTS: usize = LANE_DEPTH_MAX + 1;
 const ENTRIES: u32 = 8;
+/// Index of the one registered buffer.
+const LOG_BUFFER: u16 = 0;
 
 const _: () = assert!(SLOTS <= ENTRIES as usize);
 
@@ -33,6 +35,8 @@ struct InFlight {
 pub struct UringLane {
     ring: IoUring,
     in_flight: [Option<InFlight>; SLOTS],
+    /// The kernel has the ring's pages pinned: a write does not look them up.
+    registered: bool,
     /// Keeps the memory mapped that the kernel reads; outlives `ring`'s operations (see `drop`).
     source: Arc<LogBuffer>,
 }
@@ -56,11 +60,25 @@ impl UringLane {
             .setup_taskrun_flag();
         // Kernels before 6.1 do not know these flags.
         let ring = builder.build(ENTRIES).or_else(|_| IoUring::new(ENTRIES))?;
+        let registered = Self::register(&ring, &source);
         Ok(Self {
             ring,
             in_flight: Default::default(),
+            registered,
             source,
         })
+    }
+
+    /// Whether the log buffer could be registered: the limit `memlock` and the file system decide.
+    fn register(ring: &IoUring, source: &LogBuffer) -> bool {
+        let (begin, length) = source.doubled();
+        let buffer = libc::iovec {
+            iov_base: begin.cast_mut().cast(),
+            iov_len: length,
+        };
+        // SAFETY: the range is `source`'s mapping, which outlives the ring (`drop` waits for operations, and
+        // the ring is a field before `source`); the kernel only reads it, for writes.
+        unsafe { ring.submitter().register_buffers(&[buffer]) }.is_ok()
     }
 
     fn submit(&mut self, entry: squeue::Entry, operation: InFlight) -> Result<(), StorageError> {
@@ -109,7 +127,11 @@ impl WriteLane for UringLane {
     type File = DirectFile;
 
     fn driver(&self) -> &'static str {
-        "io_uring"
+        if self.registered {
+            "io_uring, registered buffers"
+        } else {
+            "io_uring"
+        }
     }
 
     fn submit_write(
@@ -124,9 +146,15 @@ impl WriteLane for UringLane {
             "a lane writes from the log buffer it was made for"
         );
         let (descriptor, length) = (types::Fd(file.descriptor()), bytes.length() as u32);
-        let entry = opcode::Write::new(descriptor, bytes.pointer(), length)
-            .offset(offset)
-            .build();
+        let entry = if self.registered {
+            opcode::WriteFixed::new(descriptor, bytes.pointer(), length, LOG_BUFFER)
+                .offset(offset)
+                .build()
+        } else {
+            opcode::Write::new(descriptor, bytes.pointer(), length)
+                .offset(offset)
+                .build()
+        };
         let (path, expected) = (Arc::clone(file.path()), bytes.length());
         self.submit(
             entry,

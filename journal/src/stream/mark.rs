@@ -2,7 +2,8 @@
 //!
 //! Layout in docs/journal-format.md, "Snapshot", section 16.
 
-use super::{STREAM_SESSIONS_MAX, StreamError, stream_name};
+use super::{INDEX_ENTRY_LENGTH, STREAM_INDEX_INTERVAL, STREAM_SESSIONS_MAX};
+use super::{StreamError, index_name, stream_name};
 use crate::bytes::{get_u32, get_u64};
 use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
 
@@ -126,6 +127,28 @@ pub fn has_marked<S: Storage>(
         offset += length as u64;
     }
     Ok(crc == mark.crc)
+}
+
+/// Cuts both files of a session that [`has_marked`] to what the mark says: what follows may be anything after
+/// a power cut. Before any reader exists.
+pub fn cut_to_mark<S: Storage>(
+    folder: &S,
+    session: u32,
+    mark: &StreamMark,
+) -> Result<(), StreamError> {
+    let stream = folder.open(&stream_name(session), WriteMode::Buffered)?;
+    if stream.length()? > mark.bytes {
+        stream.set_length(mark.bytes)?;
+    }
+    let index = match folder.open(&index_name(session), WriteMode::Buffered) {
+        Err(StorageError::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
+    let entries = mark.packets.div_ceil(STREAM_INDEX_INTERVAL) * INDEX_ENTRY_LENGTH;
+    if index.length()? > entries {
+        index.set_length(entries)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

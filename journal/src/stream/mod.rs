@@ -8,7 +8,7 @@ mod progress;
 mod reader;
 mod writer;
 
-pub use mark::{StreamMark, StreamMarks, has_marked};
+pub use mark::{StreamMark, StreamMarks, cut_to_mark, has_marked};
 pub use progress::{StreamProgress, Written};
 pub use reader::{StreamRead, StreamReader};
 pub use writer::{Appended, Begin, StreamOptions, StreamSlot, StreamWriter};

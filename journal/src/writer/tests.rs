@@ -191,3 +191,119 @@ fn no_write_leaves_its_segment_or_its_bound() {
     }
     assert_reads_back(&bench.storage, &bench);
 }
+
+const DEEP_LENGTH: u64 = 1 << 20;
+
+fn deep<S: Storage>(storage: S, policy: AcknowledgementPolicy, depth: usize) -> Bench<S> {
+    let mut bench = Bench::with_length(storage, policy, DEEP_LENGTH);
+    bench.writer = bench.writer.with_options(WriterOptions { depth });
+    bench
+}
+
+/// Batches from small to 200 KiB, faster than they are written; returns the most writes seen in flight.
+fn run_deep<S: Storage>(
+    bench: &mut Bench<S>,
+    seed: u64,
+    batches: u64,
+    mut look: impl FnMut(&Bench<S>),
+) -> Result<usize, JournalError> {
+    let mut random = Random(seed);
+    let mut most = 0;
+    for _ in 0..batches {
+        let bound = 1 + random.below(25_000);
+        let length = 8 * (1 + random.below(bound)) as usize;
+        // As a sequencer would: what does not fit waits for the writer.
+        while bench.appender.begin(length).is_err() {
+            bench.writer.do_work()?;
+            while bench.preparer.do_work() > 0 {}
+        }
+        bench.appender.erase();
+        bench.append(1, &[length], 0);
+        for _ in 0..random.below(4) {
+            bench.writer.do_work()?;
+            most = most.max(bench.writer.in_flight.len());
+            look(bench);
+        }
+        bench.preparer.do_work();
+    }
+    bench.drain()?;
+    Ok(most)
+}
+
+/// Writes that end in any order: the durable position moves over them in the log's, and a power cut at any
+/// moment leaves everything before it.
+#[test]
+fn deep_writes_end_in_any_order_and_count_in_order() {
+    for depth in 1..=LANE_DEPTH_MAX {
+        for policy in POLICIES {
+            let storage = MemoryStorage::new().deferring(depth as u64 * 77);
+            let mut bench = deep(storage, policy, depth);
+            let mut looks = 0;
+            let most = run_deep(&mut bench, depth as u64, 80, |bench| {
+                looks += 1;
+                if policy != AcknowledgementPolicy::Durable || looks % 24 != 0 {
+                    return;
+                }
+                let after = bench.storage.power_cut(|| false);
+                let mut reader = JournalReader::new(after, &bench.meta, ReadOptions::ALL);
+                let durable = bench.buffer.durable_position();
+                for (published, _) in bench.appended.iter().filter(|(p, _)| p.end() <= durable) {
+                    let batch = reader.next_batch().unwrap().expect("durable");
+                    assert_eq!(batch.header.index, published.index);
+                }
+            });
+            assert_eq!(most.unwrap(), depth, "the depth is used");
+            assert!(bench.buffer.durable_position().0 > 3 * DEEP_LENGTH);
+            bench.writer.sync().unwrap();
+            assert_reads_back(&bench.storage.power_cut(|| false), &bench);
+        }
+    }
+}
+
+/// Trial: one of several writes in flight fails, and those behind it succeed.
+#[test]
+fn with_depth_a_failure_is_final_and_nothing_behind_it_counts() {
+    let make = |fault, operation| {
+        let memory = MemoryStorage::new().deferring(9);
+        let storage = FaultyStorage::new(memory, fault, operation);
+        deep(storage, AcknowledgementPolicy::Durable, 4)
+    };
+    let mut bench = make(Fault::Fail, 0);
+    let before = bench.storage.operation_count();
+    run_deep(&mut bench, 5, 24, |_| ()).unwrap();
+    let after = bench.storage.operation_count();
+    let mut failures = 0;
+    for operation in before + 1..=after {
+        for fault in [Fault::Fail, Fault::NoSpace, Fault::ShortWrite, Fault::Torn] {
+            let mut bench = make(fault, operation);
+            let Err(error) = run_deep(&mut bench, 5, 24, |_| ()) else {
+                continue;
+            };
+            failures += 1;
+            let durable = bench.buffer.durable_position();
+            for _ in 0..8 {
+                assert_eq!(bench.writer.do_work(), Err(error.clone()), "never a retry");
+            }
+            assert_eq!(bench.buffer.durable_position(), durable);
+            let disk = bench.storage.inner().power_cut(|| false);
+            let mut reader = JournalReader::new(disk, &bench.meta, ReadOptions::ALL);
+            for (published, _) in bench.appended.iter().filter(|(p, _)| p.end() <= durable) {
+                let batch = reader.next_batch().unwrap().expect("durable");
+                assert_eq!(batch.header.index, published.index);
+            }
+        }
+    }
+    assert!(failures > 50, "{failures}");
+}
+
+#[test]
+fn deep_writes_read_back_from_a_disk() {
+    for depth in [2, 4] {
+        let folder = disk_folder();
+        let storage = DirectStorage::open(folder.path()).unwrap();
+        let mut bench = deep(storage, AcknowledgementPolicy::Durable, depth);
+        run_deep(&mut bench, 6, 60, |_| ()).unwrap();
+        bench.writer.sync().unwrap();
+        assert_reads_back(&bench.storage, &bench);
+    }
+}

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod machine;
 pub mod node;
 pub mod record;
+pub mod snapshot;
 pub mod wire;
 
 use std::path::Path;
@@ -44,6 +45,8 @@ targets! {
     journal::headers
     journal::recovery
     journal::stream
+    snapshot::snapshot_file
+    snapshot::snapshot_image
     node::config
     node::egress
 }

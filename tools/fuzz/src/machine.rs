@@ -15,7 +15,7 @@ const SESSIONS: u32 = 3;
 const SYMBOLS: [[u8; 8]; 2] = [*b"ACME    ", *b"ZINC    "];
 const TICK: u32 = 100;
 /// Small, so that every bound is reached.
-const CAPACITY: Capacity = Capacity {
+pub const CAPACITY: Capacity = Capacity {
     open_orders_max: 48,
     instruments_max: 4,
     sessions_max: 4,

@@ -5,7 +5,7 @@
 //! one is a message that differs or is missing when the day is heard again.
 
 use crate::common::{
-    Fixture, PATIENCE, TWO_THREADS, binary, from_environment, plan, run, stop_in_order,
+    Fixture, LAYOUT, PATIENCE, TWO_THREADS, binary, from_environment, plan, run, stop_in_order,
 };
 use crate::flow::{Flow, FlowError};
 use crate::proof::{ProofError, compare_hashes, compare_sessions, replay, replay_apart};
@@ -169,4 +169,20 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
         let entry = entry.expect("entry");
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copy");
     }
+}
+
+/// Some twenty snapshots a second, so that most kills meet one being written; then the same proof.
+#[test]
+fn kill_9_between_snapshots_loses_and_doubles_nothing() {
+    let snapshots = "[snapshot]\nevery_records = 500\n[seal]\nenabled = true";
+    let plan = VenuePlan {
+        more: format!("{LAYOUT}\n{snapshots}"),
+        ..plan()
+    };
+    let (mut flow, fixture, _) = kill_again_and_again(plan, cycles(), 14);
+    let names = std::fs::read_dir(fixture.folder.journal()).expect("journal folder");
+    let names = names.map(|entry| entry.expect("entry").file_name());
+    let whole = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".snapshot");
+    assert!(names.filter(whole).count() > 1, "no snapshot was taken");
+    prove(&mut flow, &fixture);
 }

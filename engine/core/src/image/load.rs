@@ -163,6 +163,7 @@ impl StateMachine {
         }
         let mut instrument = *self.instruments.get(id);
         walk_instrument(reader, &mut instrument);
+        walk_ticks(reader, self.ticks.get_mut(id));
         reader.check()?;
         let (tick_size, lot_size) = (instrument.tick_size, instrument.lot_size);
         let legal = (1..=TICK_MAX).contains(&tick_size) && lot_size != 0;
@@ -174,11 +175,17 @@ impl StateMachine {
         if instrument.last_price > TICK_MAX {
             return Err(reader.wrong("a last price is above every price"));
         }
+        let ticks = self.ticks.get(id);
+        if !ticks.is_legal(tick_size, self.features.price_max) {
+            return Err(reader.wrong("a tick table is not by price, in multiples of the tick"));
+        }
+        let banded = ticks.count != 0;
         let mut phase = *self.instruments.phase(id);
         walk_phase(reader, &mut phase);
         reader.check()?;
         *self.instruments.phase_mut(id) = phase;
         let place = self.instruments.get_mut(id);
+        (place.banded, place.retired) = (banded, instrument.retired);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
         place.allocation = instrument.allocation;
         place.statistics = instrument.statistics;

@@ -127,7 +127,9 @@ fn empty() -> StateMachine {
         lot_size: 1,
         _reserved: [0; 12],
     };
-    apply(&mut machine, 0, &instrument, &[]);
+    // 200 from 100,000 up.
+    let band: &[(PartTag, &[u8])] = &[(PartTag::TICK_BAND, &[0xA0, 0x86, 1, 0, 200, 0, 0, 0])];
+    apply(&mut machine, 0, &instrument, band);
     let day = DayOpen {
         midnight: 0,
         date: 1,
@@ -373,6 +375,10 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).symbol[0] += 1,
         |m| instrument(m).tick_size += 1,
         |m| instrument(m).lot_size += 1,
+        |m| instrument(m).retired = true,
+        |m| m.ticks.get_mut(InstrumentId(1)).count += 1,
+        |m| m.ticks.get_mut(InstrumentId(1)).bands[0].from_price += 1,
+        |m| m.ticks.get_mut(InstrumentId(1)).bands[0].tick_size += 1,
         |m| instrument(m).state = TradingState::Halted,
         |m| instrument(m).last_price += 1,
         |m| instrument(m).allocation = Allocation::ProRata { minimum: 0 },

@@ -362,6 +362,7 @@ impl StateMachine {
 
     /// Trades of earlier days cannot be broken, and count as carried; protections begin anew.
     pub(crate) fn begin_risk_day(&mut self) {
+        self.forget_retired();
         let risk = &mut self.risk;
         risk.trades.begin_day(self.last_match);
         risk.protections.reset_all();

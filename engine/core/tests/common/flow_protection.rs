@@ -43,6 +43,11 @@ impl Step {
             17 => operator(SetGrace {
                 grace: [0, 1, 2, 30, 3_000, 2_000_000, 400_000_000, u64::MAX][usize::from(side)],
             }),
+            21 if self.price < 4 => operator(RetireInstrument {
+                instrument: 1 + u32::from(side % 4),
+                _reserved: [0; 4],
+            }),
+            21 | 22 => self.tick_table(),
             20 => operator(DefineSession {
                 session,
                 firm: 1 + u32::from(session != 1),
@@ -97,6 +102,18 @@ impl Step {
             scope,
             _reserved: [0; 3],
         })
+    }
+
+    /// AAAA's around the prices of the flow, or none; now and then one that cannot be.
+    fn tick_table(&self) -> Command {
+        let mut define = define_instrument(1, b"AAAA    ", 100, 1);
+        for at in 0..self.twist_value % 4 {
+            let from = 100_000 + self.twist_value / 4 % 3 * 800 + at * 700;
+            let tick = [200, 300, 500, 250][(self.twist_value / 16) as usize % 4];
+            let band = [from.to_le_bytes(), u32::to_le_bytes(tick)].concat();
+            define = define.option(PartTag::TICK_BAND, band);
+        }
+        define
     }
 
     fn protection(&self, session: u32) -> Command {

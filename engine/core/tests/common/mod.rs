@@ -697,6 +697,10 @@ impl fmt::Display for What {
                     m.quantity
                 )
             }
+            What::Broken(b) => {
+                let (who, reason) = (user_ref(b.user_ref), b.reason as char);
+                write!(f, "broken {who} match {} {reason}", b.match_number)
+            }
             What::AccountQueryResponse(r) => write!(f, "next {}", user_ref(r.next)),
             What::SelfMatchCanceled(c) => write!(
                 f,

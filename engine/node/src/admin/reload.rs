@@ -7,7 +7,7 @@ use super::server::Office;
 use super::views;
 use crate::config::Config;
 use crate::definitions::{self, Known, SessionDefinition};
-use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds};
+use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds, SetRiskBounds};
 use lockstep_record::{Kind, PartTag};
 use std::cell::Cell;
 
@@ -41,6 +41,16 @@ impl Known for AskedState<'_> {
         self.bounds
     }
 
+    fn risk_bounds(&self) -> SetRiskBounds {
+        let bounds = self.ask(|machine| Some(Known::risk_bounds(machine)));
+        bounds.unwrap_or(SetRiskBounds {
+            positions_max: 0,
+            trades_max: 0,
+            protections_max: 0,
+            _reserved: [0; 4],
+        })
+    }
+
     fn firm(&self, id: u32) -> Option<DefineFirm> {
         self.ask(move |machine| Known::firm(machine, id))
     }
@@ -71,7 +81,8 @@ impl Office {
         };
         // Rings, tables and files were sized at the start, and memory is not taken while matching.
         let before = proposals.len();
-        proposals.retain(|record| kind_of(record) != Kind::SET_BOUNDS);
+        let sizes = [Kind::SET_BOUNDS, Kind::SET_RISK_BOUNDS];
+        proposals.retain(|record| !sizes.contains(&kind_of(record)));
         if proposals.len() != before {
             answer.restart_needed.push("bounds".to_owned());
         }

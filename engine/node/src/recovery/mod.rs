@@ -128,3 +128,6 @@ fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fa
     };
     Ok((log, Finish { journal }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,9 @@ impl Oracle {
             return Err(RejectReason::RiskPortMessageRate);
         }
         let instrument = self.instruments.get(&terms.instrument);
+        if instrument.is_some_and(|i| i.retired) {
+            return Err(RejectReason::DestinationClosed);
+        }
         if !self.day_open || instrument.is_some_and(|i| i.state == b'C') {
             return Err(RejectReason::DestinationClosed);
         }
@@ -237,8 +240,7 @@ impl Oracle {
         let bad = terms.time_in_force != b'3' || min > quantity || !min.is_multiple_of(lot);
         fail(min != 0 && bad, RejectReason::InvalidMinQuantity)?;
         let price = terms.price;
-        let bad =
-            price == 0 || price > 1_999_999_900 || !price.is_multiple_of(instrument.tick_size);
+        let bad = price == 0 || price > 1_999_999_900 || !self.on_tick(instrument, price);
         fail(
             (price < MARKET || post_only) && bad,
             RejectReason::InvalidPrice,

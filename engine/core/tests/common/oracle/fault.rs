@@ -88,6 +88,10 @@ pub enum Fault {
     ReachedStopWaits,
     /// A replacement forgets the trigger.
     ReplaceForgetsStop,
+    /// A price need only be on the smallest tick.
+    BandsIgnored,
+    /// Orders of a retired instrument stay.
+    RetiredKeepsOrders,
     /// Pro-rata shares are not rounded to lots.
     SharesNotInLots,
     /// The smallest share is not looked at.
@@ -124,7 +128,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 59] = [
+pub const FAULTS: [Fault; 61] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -167,6 +171,8 @@ pub const FAULTS: [Fault; 59] = [
     Fault::TriggeredKeepsReference,
     Fault::ReachedStopWaits,
     Fault::ReplaceForgetsStop,
+    Fault::BandsIgnored,
+    Fault::RetiredKeepsOrders,
     Fault::SharesNotInLots,
     Fault::SmallestShareIgnored,
     Fault::RestToTheLast,

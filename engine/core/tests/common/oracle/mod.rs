@@ -63,6 +63,10 @@ struct Instrument {
     /// 0 = none.
     reference: u64,
     prices: Prices,
+    /// From this price up this tick size, by price.
+    bands: Vec<(u32, u32)>,
+    /// Until the next day opens.
+    retired: bool,
     /// Of the last trade; 0 = none.
     last: u64,
     /// Letter, smallest share, per cent of the first.

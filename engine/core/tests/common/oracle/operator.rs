@@ -4,7 +4,8 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=262).contains(&tag) || (270..=275).contains(&tag);
+        let known =
+            |tag: u16| (256..=262).contains(&tag) || (270..=275).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -145,6 +146,24 @@ impl Oracle {
         {
             return;
         }
+        let mut bands: Vec<(u32, u32)> = Vec::new();
+        for (_, _, value) in parts.iter().filter(|part| part.0 == 280) {
+            let Ok(value) = <[u8; 8]>::try_from(value.as_slice()) else {
+                return;
+            };
+            let (from, tick) = value.split_at(4);
+            let [from, tick] =
+                [from, tick].map(|half| u32::from_le_bytes(half.try_into().unwrap()));
+            let last = bands.last().map_or(0, |band| band.0);
+            let wrong = from <= last || from > 1_999_999_900 || tick == 0;
+            if wrong || !tick.is_multiple_of(body.tick_size) || bands.len() == 20 {
+                return;
+            }
+            bands.push((from, tick));
+        }
+        if self.instruments.get(&id).is_some_and(|now| now.retired) {
+            return;
+        }
         let tick_size = u64::from(body.tick_size);
         if let Some(now) = self.instruments.get(&id) {
             let live = self.orders.iter().any(|order| order.terms.instrument == id);
@@ -182,6 +201,8 @@ impl Oracle {
             prices: Prices::default(),
             last,
             allocation,
+            bands: Vec::new(),
+            retired: false,
         };
         let instrument = self.instruments.entry(id).or_insert(fresh);
         instrument.symbol = body.symbol;
@@ -190,6 +211,7 @@ impl Oracle {
         instrument.rules = rules;
         instrument.last = last;
         instrument.allocation = allocation;
+        instrument.bands = bands;
     }
 
     pub(super) fn open_day(&mut self, body: &DayOpen) {

@@ -63,7 +63,8 @@ impl Oracle {
     }
 
     fn may_enter_state(&self, id: u32, to: u8) -> bool {
-        let from = self.instruments.get(&id).map(|instrument| instrument.state);
+        let there = self.instruments.get(&id).filter(|there| !there.retired);
+        let from = there.map(|instrument| instrument.state);
         b"CPOTHVL".contains(&to)
             && from.is_some_and(|from| may_follow(from, to))
             && (self.day_open || !is_call(to))
@@ -119,6 +120,7 @@ impl Oracle {
         let bounded = times.iter().all(|(time, _)| *time < 2 * 86_400_000);
         let (now, midnight) = (self.now, self.midnight);
         if let Some(instrument) = self.instruments.get_mut(&body.instrument)
+            && !instrument.retired
             && ascends
             && bounded
             && body.random_end_ms <= 3_600_000
@@ -132,6 +134,7 @@ impl Oracle {
 
     pub(super) fn set_reference(&mut self, body: &SetReferencePrice) {
         if let Some(instrument) = self.instruments.get_mut(&body.instrument)
+            && !instrument.retired
             && body.price <= 1_999_999_900
             && body.price.is_multiple_of(instrument.tick_size)
         {

@@ -63,7 +63,7 @@ impl Oracle {
         self.cancel_by_operator(self.orders.iter().filter(|o| killed(o)).cloned().collect());
     }
 
-    fn cancel_by_operator(&mut self, mut meant: Vec<Order>) {
+    pub(super) fn cancel_by_operator(&mut self, mut meant: Vec<Order>) {
         meant.sort_by_key(|order| (order.session, order.terms.order_reference));
         for order in meant {
             let UserRef { number, index } = order.terms.user_ref;

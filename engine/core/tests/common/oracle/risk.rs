@@ -95,6 +95,7 @@ impl Oracle {
                 }
             }
             Request::BreakTrade(body) => self.break_trade(body),
+            Request::RetireInstrument(body) => self.retire(body.instrument),
             Request::SetGrace(body) => self.protection.risk.grace = body.grace,
             _ => {}
         }
@@ -482,7 +483,41 @@ impl Oracle {
         }
     }
 
+    /// Orders go now, the instrument when the next day opens.
+    fn retire(&mut self, id: u32) {
+        let live = self.orders.iter().any(|order| order.terms.instrument == id);
+        let day_open = self.day_open;
+        match self.instruments.get_mut(&id) {
+            Some(instrument) if !instrument.retired && (day_open || !live) => {
+                instrument.retired = true;
+            }
+            _ => return,
+        }
+        if self.fault == Fault::RetiredKeepsOrders {
+            return;
+        }
+        let own = |order: &&Order| order.terms.instrument == id;
+        self.cancel_by_operator(self.orders.iter().filter(own).cloned().collect());
+        self.enter_state(id, b'C');
+        self.instruments.get_mut(&id).unwrap().planned.clear();
+    }
+
+    /// Whether an instrument allows a price: the last band that begins at or below it decides.
+    pub(super) fn on_tick(&self, instrument: &Instrument, price: u64) -> bool {
+        let mut bands = instrument.bands.iter();
+        let here = bands.rfind(|band| u64::from(band.0) <= price);
+        let tick = here.map_or(instrument.tick_size, |band| u64::from(band.1));
+        match self.fault {
+            Fault::BandsIgnored => price.is_multiple_of(instrument.tick_size),
+            _ => price.is_multiple_of(tick) && price.is_multiple_of(instrument.tick_size),
+        }
+    }
+
     pub(super) fn begin_risk_day(&mut self) {
+        self.instruments.retain(|_, instrument| !instrument.retired);
+        let there = &self.instruments;
+        let positions = &mut self.protection.risk.positions;
+        positions.retain(|pair, _| there.contains_key(&pair.1));
         let with_orders: BTreeSet<(u32, u32)> = self
             .orders
             .iter()

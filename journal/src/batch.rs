@@ -335,6 +335,21 @@ impl<'a> BatchView<'a> {
         Ok(view)
     }
 
+    /// The batch at the start of `bytes`, whose body this process has verified before: only the header is
+    /// verified now.
+    pub fn verified_before(bytes: &'a [u8], position: LogPosition) -> Result<Self, BatchError> {
+        let header = BatchHeader::decode(bytes)?;
+        let available = bytes.len() as u64;
+        if header.length() > available {
+            return Err(BatchError::Short { available });
+        }
+        Ok(Self::new(
+            header,
+            &bytes[..header.length() as usize],
+            position,
+        ))
+    }
+
     /// `bytes` are exactly the batch that `header` was decoded from.
     pub(crate) fn new(header: BatchHeader, bytes: &'a [u8], position: LogPosition) -> Self {
         Self {

@@ -37,9 +37,12 @@ enum Command {
     Bench(Box<lockstep_bench::cli::BenchCommand>),
     /// Show it all: trade, kill the venue under load, restart, prove that nothing was lost
     Demo(demo::DemoArguments),
-    /// Look at a journal: inspect, verify, replay; never writes to it
+    /// Look at a journal, check it, take it apart, mend it
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// A journal's snapshots: list, verify, show, take
+    #[command(subcommand)]
+    Snapshot(journal::snapshots::SnapshotCommand),
     /// Look at a running node and command it, over its admin socket; hash passwords
     Admin(Box<admin::AdminArguments>),
     /// Is this host fit for low latency? Pass, warning or failure, and the command that mends it
@@ -58,6 +61,7 @@ fn main() -> std::process::ExitCode {
         Command::Bench(c) => bench(&c),
         Command::Demo(a) => demo::run(&a),
         Command::Journal(c) => journal::run(&c),
+        Command::Snapshot(c) => journal::snapshots::run(&c),
         Command::Admin(c) => admin::run(&c),
         Command::Doctor(a) => doctor::run(&a),
         Command::Counters(a) => admin::counters(&a),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[derive(Args)]
 pub struct ServeArguments {
-    /// Configuration file (TOML; docs/operations.md lists every key)
+    /// Configuration file (TOML; docs/configuration.md lists every key)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Check the configuration, print it with all defaults, and exit

@@ -54,6 +54,8 @@ pub(crate) struct Admitted {
     pub max_floor: u32,
     /// Waits for its trigger before it acts.
     pub stop: bool,
+    /// Follows the displayed quote.
+    pub peg: bool,
 }
 
 impl Admitted {
@@ -107,13 +109,14 @@ impl StateMachine {
             return Err(RejectReason::InvalidDisplay);
         }
         if wanted.intermarket_sweep != b'N' || options.any() {
-            self.check_options(wanted, options, lot)?;
+            self.check_options(instrument, wanted, options)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
         let stop = options.any() && self.check_stop(instrument, wanted, options)?;
         let continuous = instrument.state == TradingState::Trading && wanted.cross_type == b'N';
         let (rests_at, book) = if continuous {
-            let breaks = |tick| !stop && self.breaks_collar(id, side, tick);
+            let plain = !stop && options.price_type == b'L';
+            let breaks = |tick| plain && self.breaks_collar(id, side, tick);
             if instrument.collared && tick.is_some_and(breaks) {
                 return Err(RejectReason::InvalidPrice);
             }
@@ -134,6 +137,7 @@ impl StateMachine {
             deadline,
             max_floor: options.max_floor,
             stop,
+            peg: options.price_type != b'L',
         })
     }
 
@@ -171,10 +175,11 @@ impl StateMachine {
     /// The checks that only options and the sweep flag can fail.
     fn check_options(
         &self,
+        instrument: &Instrument,
         wanted: &Wanted,
         options: &Options,
-        lot: u32,
     ) -> Result<(), RejectReason> {
+        let lot = instrument.lot_size;
         let floor = options.max_floor;
         let market = wanted.price >= self.features.market_price_min;
         let auction = wanted.cross_type != b'N';
@@ -184,9 +189,8 @@ impl StateMachine {
         if floor != 0 && bad {
             return Err(RejectReason::InvalidMaxFloor);
         }
-        if options.price_type != b'L' || options.peg_offset != 0 {
-            return Err(RejectReason::PeggingNotAllowed);
-        }
+        let continuous = instrument.state == TradingState::Trading && !auction;
+        self.check_peg(wanted, options, instrument.tick_size, continuous)?;
         if options.has(PartTag::ROUTE) {
             return Err(RejectReason::RoutingNotAllowed);
         }

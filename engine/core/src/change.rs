@@ -192,9 +192,13 @@ impl StateMachine {
             .unlink(&mut self.details, owner_session(order.owner), slot);
         let detail = &mut self.details[slot as usize];
         if detail.extension != NONE {
+            if self.pegs.holds(detail.extension) {
+                self.pegs.remove(detail.extension);
+            }
             self.extensions.remove(detail.extension);
             detail.extension = NONE;
         }
+        self.touch(instrument);
         order
     }
 }

@@ -59,6 +59,9 @@ impl StateMachine {
         self.cancel_killed(out);
         self.carry_orders(out);
         self.begin_instruments_day(out);
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            self.touch(id);
+        }
         Done::Yes
     }
 
@@ -225,6 +228,21 @@ impl StateMachine {
             });
             return;
         }
+        if !self.day.open {
+            // The stream is over and can only be read: that is no connection of the session's.
+            let session = self.sessions.get(id);
+            let next = session.next_outbound;
+            out.control(&Control::LoginAccepted {
+                gateway,
+                connection,
+                session: id,
+                epoch: session.epoch,
+                session_name: self.day.session_name,
+                first_number: StreamNumber(if number == 0 { next } else { number }),
+                next_number: StreamNumber(next),
+            });
+            return;
+        }
         if self.sessions.get(id).connected {
             self.end_connection(id, ConnectionEnd::Superseded, out);
         }
@@ -262,7 +280,9 @@ impl StateMachine {
         };
         let wanted = trim(&body.requested_session);
         let other_day = !wanted.is_empty() && wanted != trim(&self.day.session_name);
-        if !self.day.open || other_day || number > session.next_outbound {
+        // A day that is over is given to who names it: a client that names none wants to trade.
+        let over = !self.day.open && wanted.is_empty();
+        if over || other_day || number > session.next_outbound {
             return Err(LoginRejectReason::SessionNotAvailable);
         }
         Ok(())

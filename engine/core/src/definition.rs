@@ -39,6 +39,8 @@ impl StateMachine {
         self.timers.grow(bounds.instruments_max);
         let room = Extensions::room(bounds.open_orders_max);
         self.stops.grow(room, bounds.instruments_max, seed);
+        self.pegs.grow(room, bounds.instruments_max);
+        self.touched.grow(bounds.instruments_max);
         grown(
             &mut self.details,
             bounds.open_orders_max as usize,
@@ -177,7 +179,8 @@ impl StateMachine {
         let Some(rules) = AuctionRules::of(record) else {
             return Done::RefusedFor(Refusal::Value);
         };
-        let live = !self.instruments.is_empty(id) || self.stops.any_of(id.0);
+        let live =
+            !self.instruments.is_empty(id) || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }

@@ -108,7 +108,7 @@ impl StateMachine {
         let admitted = self.check_wanted(instrument, wanted, options)?;
         self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
         let book = self.instruments.book(instrument, admitted.book);
-        let full = if admitted.stop {
+        let full = if admitted.stop || admitted.peg {
             self.pool.is_full() || self.extensions.is_full()
         } else {
             admitted.rests_at.is_some_and(|tick| {
@@ -189,6 +189,7 @@ impl StateMachine {
         detail: Detail,
         out: &mut Outbox<'_, S>,
     ) {
+        self.touch(order.instrument);
         if !order.admitted.takes {
             let whole = Outcome {
                 left: order.open,
@@ -296,7 +297,7 @@ impl StateMachine {
 
     /// Cancels what does not come to rest of an order that has been accepted.
     #[inline(never)]
-    fn cancel_entering<S: EventSink>(
+    pub(crate) fn cancel_entering<S: EventSink>(
         &mut self,
         order: &Aggressor,
         quantity: u32,

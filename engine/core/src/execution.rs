@@ -12,6 +12,7 @@ use crate::extension::Extensions;
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::Pegs;
 use crate::risk::trade::{Trade, TradeSide};
 use crate::risk::{Counted, Risk};
 use crate::session::{Sessions, owner_ref, owner_session};
@@ -65,7 +66,10 @@ struct Executions<'a, 'b, S> {
     details: &'a mut [Detail],
     extensions: &'a mut Extensions,
     last_match: &'a mut u64,
+    pegs: &'a mut Pegs,
     risk: &'a mut Risk,
+    /// Highest price that an order counts with.
+    price_max: u64,
     out: &'a mut Outbox<'b, S>,
     instrument: InstrumentId,
     tick_size: u32,
@@ -98,9 +102,9 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
         } else {
             self.prevent(fill);
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.reduced(&order, fill.resting_loss);
+        let counted = self.risk.tracking.then(|| self.resting(fill));
+        if let Some(order) = &counted {
+            self.risk.reduced(order, fill.resting_loss);
         }
         if fill.resting_open != 0 {
             return 0;
@@ -114,9 +118,8 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
                 return refreshed;
             }
         }
-        if self.risk.tracking {
-            let order = self.resting(fill);
-            self.risk.closed(&order, reserve);
+        if let Some(order) = &counted {
+            self.risk.closed(order, reserve);
         }
         let session = owner_session(fill.owner);
         self.sessions.unlink(self.details, session, fill.slot);
@@ -132,12 +135,19 @@ impl<S: EventSink> Executions<'_, '_, S> {
 
     /// The resting order as it counts against limits.
     fn resting(&self, fill: &Fill) -> Counted {
+        let detail = &self.details[fill.slot as usize];
+        // A pegged order counts with its limit, wherever it rests.
+        let price = if detail.extension != NONE && self.pegs.holds(detail.extension) {
+            self.pegs.get(detail.extension).price.min(self.price_max)
+        } else {
+            self.price(fill).0
+        };
         Counted {
             session: owner_session(fill.owner),
-            firm: self.details[fill.slot as usize].firm(),
+            firm: detail.firm(),
             instrument: self.instrument,
             side: self.side.opposite(),
-            price: self.price(fill).0,
+            price,
         }
     }
 
@@ -208,6 +218,9 @@ impl<S: EventSink> Executions<'_, '_, S> {
             self.extensions.refresh(extension)
         };
         if shown == 0 {
+            if self.pegs.holds(extension) {
+                self.pegs.remove(extension);
+            }
             self.extensions.remove(extension);
             self.details[fill.slot as usize].extension = NONE;
             return 0;
@@ -277,7 +290,9 @@ impl StateMachine {
             details: &mut self.details,
             extensions: &mut self.extensions,
             last_match: &mut self.last_match,
+            pegs: &mut self.pegs,
             risk: &mut self.risk,
+            price_max: self.features.price_max,
             out,
             instrument: order.instrument,
             tick_size: instrument.tick_size,

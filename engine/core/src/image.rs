@@ -19,6 +19,7 @@ use crate::features::Features;
 use crate::instrument::{BookMark, Instrument};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
+use crate::peg::{Peg, PegKind};
 use crate::phase::{AuctionRules, Phase, Schedule};
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
 use crate::state::TradingState;
@@ -161,9 +162,11 @@ impl StateMachine {
             extensions: _,  // written order by order
             timers: _,      // the earliest of each instrument's times
             random,
-            stops: _, // written by write_waiting
-            risk: _,  // written by write_risk (image/risk.rs)
-            ticks: _, // written book by book
+            stops: _,   // written by write_waiting
+            pegs: _,    // written order by order
+            touched: _, // empty between records
+            risk: _,    // written by write_risk (image/risk.rs)
+            ticks: _,   // written book by book
             last_reference,
             last_match,
             counters,
@@ -258,6 +261,11 @@ impl StateMachine {
         writer.flag(&mut extended);
         if extended {
             walk_extension(writer, &mut self.extensions.get(detail.extension).clone());
+            let mut pegged = self.pegs.holds(detail.extension);
+            writer.flag(&mut pegged);
+            if pegged {
+                walk_peg(writer, &mut self.pegs.get(detail.extension).clone());
+            }
         }
     }
 }
@@ -266,7 +274,7 @@ impl StateMachine {
     /// Orders that wait, by session and oldest order reference first; then those that are triggered, by
     /// instrument, in the order in which they will act.
     fn write_waiting(&self, writer: &mut Writer<'_>) {
-        writer.put(self.stops.count());
+        writer.put(self.stops.count() + self.waiting_pegs().count() as u32);
         for id in self.sessions.defined() {
             let mut slot = self.sessions.get(id).first_order;
             while slot != NONE {
@@ -275,11 +283,11 @@ impl StateMachine {
                     writer.put(order.book());
                     writer.put(order.lane() as u32);
                     self.write_order(slot, writer);
-                    let (waiting, trigger) = (
-                        self.stops.get(detail.extension),
-                        self.stops.trigger(detail.extension),
-                    );
-                    walk_waiting(writer, &mut waiting.clone(), &mut trigger.clone());
+                    if self.stops.holds(detail.extension) {
+                        let waiting = self.stops.get(detail.extension);
+                        let mut trigger = self.stops.trigger(detail.extension);
+                        walk_waiting(writer, &mut waiting.clone(), &mut trigger);
+                    }
                 }
                 slot = detail.next;
             }
@@ -295,6 +303,24 @@ impl StateMachine {
             writer.put(order.number);
         }
     }
+}
+
+fn walk_peg(walk: &mut impl Walk, peg: &mut Peg) {
+    let Peg {
+        kind,
+        offset,
+        price,
+    } = peg;
+    let mut letter = *kind as u8;
+    walk.u8(&mut letter);
+    match PegKind::from_u8(letter) {
+        Some(known) if known as u8 == letter => *kind = known,
+        _ => walk.refuse("a peg is unknown"),
+    }
+    let mut bits = offset.cast_unsigned();
+    walk.u32(&mut bits);
+    *offset = bits.cast_signed();
+    walk.u64(price);
 }
 
 fn walk_waiting(walk: &mut impl Walk, waiting: &mut Waiting, trigger: &mut Trigger) {

@@ -29,6 +29,11 @@ impl StateMachine {
             levels += on_levels;
         }
         orders += self.stops.check().map_err(state)?;
+        self.pegs.check().map_err(state)?;
+        orders += self.waiting_pegs().count() as u32;
+        if self.touched.any() {
+            return Err(state("what a record left to do has not been done"));
+        }
         if orders != self.pool.live() {
             return Err(state(
                 "the books and the pool disagree on the number of live orders",

@@ -53,6 +53,8 @@ mod mass;
 mod option;
 mod order;
 mod outbox;
+mod peg;
+mod pegged;
 mod phase;
 mod random;
 mod replace;

@@ -12,6 +12,7 @@ use crate::instrument::{Firms, Instruments};
 use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::peg::{Pegs, Touched};
 use crate::phase::Timers;
 use crate::random::Random;
 use crate::risk::Risk;
@@ -85,6 +86,9 @@ pub struct StateMachine {
     pub(crate) timers: Timers,
     pub(crate) random: Random,
     pub(crate) stops: Stops,
+    pub(crate) pegs: Pegs,
+    /// Instruments that have to be settled before the next record.
+    pub(crate) touched: Touched,
     pub(crate) risk: Risk,
     pub(crate) ticks: TickTables,
     /// Last order reference given.
@@ -125,6 +129,8 @@ impl StateMachine {
             timers: Timers::new(),
             random: Random(0),
             stops: Stops::new(),
+            pegs: Pegs::new(),
+            touched: Touched::new(),
             risk: Risk::new(),
             ticks: TickTables::new(),
             last_reference: 0,
@@ -164,7 +170,7 @@ impl StateMachine {
         }
         self.expire(&mut out);
         self.end_grace(&mut out);
-        self.pull_if_tripped(&mut out);
+        self.finish(&mut out);
         let mut rest = records;
         for _ in 0..batch.record_count {
             let sequence = Sequence(self.position.sequence.0 + 1);
@@ -174,7 +180,7 @@ impl StateMachine {
             self.position.sequence = sequence;
             out.sink.record(sequence, &record);
             self.apply_record(&record, &mut out)?;
-            self.pull_if_tripped(&mut out);
+            self.finish(&mut out);
             rest = after;
         }
         if !rest.is_empty() {
@@ -186,6 +192,20 @@ impl StateMachine {
         self.digest = out.digest;
         self.stopped = false;
         Ok(())
+    }
+
+    /// What follows from a record's effects, before the next one.
+    #[inline(always)]
+    fn finish<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        if self.touched.any() {
+            self.settle_all(out);
+        }
+        self.pull_if_tripped(out);
+        while self.touched.any() {
+            // Orders were pulled: the quote may be another.
+            self.settle_all(out);
+            self.pull_if_tripped(out);
+        }
     }
 
     #[inline(always)]

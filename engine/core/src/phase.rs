@@ -526,7 +526,7 @@ impl StateMachine {
             self.unfold_reserves(id);
             self.uncross(id, state, out);
             self.fold_reserves(id, out);
-            self.settle(id, out);
+            self.touched.add(id.0);
         }
         self.arm(id);
     }

@@ -46,7 +46,7 @@ impl StateMachine {
             self.reject(owner, number, reason, body.client_order_id, out);
             return;
         }
-        let (options, wanted) = self.replacement(&original, body, options);
+        let (options, wanted) = self.replacement(&original, place.tick_size, body, options);
         let Some(admitted) = self.check_replacement(&order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
@@ -79,6 +79,7 @@ impl StateMachine {
     fn replacement(
         &self,
         original: &Detail,
+        tick_size: u32,
         body: &ArchivedReplaceOrder,
         options: &Options,
     ) -> (Options, Wanted) {
@@ -89,6 +90,8 @@ impl StateMachine {
         let inherited_deadline =
             options.inherit_extension(&extension, body.time_in_force, displayed);
         self.inherit_stop(&mut options, original, body.time_in_force);
+        let plain = displayed || body.time_in_force == b'3';
+        self.inherit_peg(&mut options, original, tick_size, plain);
         let wanted = Wanted {
             price: body.price.to_native(),
             quantity: body.quantity.to_native(),
@@ -153,7 +156,7 @@ impl StateMachine {
     /// the original.
     fn lacks_room(&self, order: &Order, original: &Detail, admitted: &Admitted) -> bool {
         let extended = original.extension != NONE;
-        if admitted.stop {
+        if admitted.stop || admitted.peg {
             return !extended && self.extensions.is_full();
         }
         let Some(tick) = admitted.rests_at else {

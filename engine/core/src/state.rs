@@ -184,8 +184,8 @@ impl StateMachine {
         });
         self.begin_call(id, to, out);
         if to == Trading {
-            // What the uncrossing triggered acts now.
-            self.settle(id, out);
+            // What the uncrossing triggered acts, and pegged orders follow, when this is over.
+            self.touched.add(id.0);
         }
     }
 

@@ -97,7 +97,6 @@ impl StateMachine {
     }
 
     /// What an accepted order does first: it acts, unless it is a stop whose trigger has not been reached.
-    /// Then what it triggered acts.
     #[inline(always)]
     pub(crate) fn act_or_wait<S: EventSink>(
         &mut self,
@@ -110,10 +109,10 @@ impl StateMachine {
         if order.admitted.stop && !self.is_reached(order, options) {
             return self.wait(order, price, detail, options);
         }
-        self.trade_and_rest(order, detail, out);
-        if self.stops.any_triggered() {
-            self.settle(order.instrument, out);
+        if order.admitted.peg {
+            return self.enter_peg(order, price, detail, options, out);
         }
+        self.trade_and_rest(order, detail, out);
     }
 
     fn is_reached(&self, order: &Aggressor, options: &Options) -> bool {
@@ -170,7 +169,9 @@ impl StateMachine {
     pub(crate) fn remove_waiting(&mut self, slot: u32) -> Order {
         let order = self.pool.remove_held(slot);
         let index = self.details[slot as usize].extension;
-        self.stops.remove(index, order.book());
+        if self.stops.holds(index) {
+            self.stops.remove(index, order.book());
+        }
         order
     }
 
@@ -188,25 +189,27 @@ impl StateMachine {
             if last != first {
                 self.stops.traded(instrument.0, last);
             }
+            if self.stops.any_triggered() {
+                self.touched.add(instrument.0);
+            }
         }
     }
 
-    /// Lets triggered orders act until none is left, as long as the instrument trades.
-    #[inline(never)]
-    pub(crate) fn settle<S: EventSink>(
-        &mut self,
-        instrument: InstrumentId,
-        out: &mut Outbox<'_, S>,
-    ) {
-        while self.instruments.get(instrument).state == TradingState::Trading
-            && let Some(index) = self.stops.first_triggered(instrument.0)
-        {
-            self.act(index, instrument, out);
+    /// An instrument's orders have changed: what follows from it is left for the record's end.
+    #[inline(always)]
+    pub(crate) fn touch(&mut self, instrument: InstrumentId) {
+        if self.pegs.any() && self.pegs.any_of(instrument.0) {
+            self.touched.add(instrument.0);
         }
     }
 
     /// A triggered order becomes what it would have been at entry, with a new order reference.
-    fn act<S: EventSink>(&mut self, index: u32, instrument: InstrumentId, out: &mut Outbox<'_, S>) {
+    pub(crate) fn act<S: EventSink>(
+        &mut self,
+        index: u32,
+        instrument: InstrumentId,
+        out: &mut Outbox<'_, S>,
+    ) {
         let Waiting { slot, price, .. } = *self.stops.get(index);
         let mut detail = self.details[slot as usize];
         let extension = *self.extensions.get(detail.extension);
@@ -239,7 +242,7 @@ impl StateMachine {
 
     /// What the checks made of an order's values at its entry, but for its trigger. A stop is never
     /// immediate and has no minimum quantity.
-    fn readmitted(
+    pub(crate) fn readmitted(
         &self,
         instrument: InstrumentId,
         order: &Order,
@@ -267,6 +270,7 @@ impl StateMachine {
             deadline: extension.deadline,
             max_floor: extension.max_floor,
             stop: false,
+            peg: false,
         }
     }
 
@@ -313,7 +317,7 @@ impl StateMachine {
     pub(crate) fn price_of(&self, slot: u32) -> u64 {
         let order = self.pool.order(slot);
         if order.is_held() {
-            return self.stops.get(self.details[slot as usize].extension).price;
+            return self.limit_of(slot);
         }
         if order.mark() != BookMark::Own && self.pool.is_at_market(order) {
             return self.features.market_price_min;
@@ -322,28 +326,43 @@ impl StateMachine {
         u64::from(self.pool.tick(order)) * u64::from(tick_size)
     }
 
+    /// The price that a live order was entered with, in 1/10,000.
+    pub(crate) fn limit_of(&self, slot: u32) -> u64 {
+        let index = self.details[slot as usize].extension;
+        if index != NONE && self.pegs.holds(index) {
+            self.pegs.get(index).price
+        } else if self.pool.order(slot).is_held() {
+            self.stops.get(index).price
+        } else {
+            self.price_of(slot)
+        }
+    }
+
     /// The trade price that triggers an order, if it waits for one.
     pub(crate) fn trigger_price(&self, slot: u32) -> Option<Price> {
         let order = self.pool.order(slot);
         let index = self.details[slot as usize].extension;
-        order.is_held().then(|| {
+        (order.is_held() && self.stops.holds(index)).then(|| {
             let price = self.stops.trigger(index).price(order.side());
             Price(u64::from(price))
         })
     }
 
-    /// Checks a live order that waits.
+    /// Checks a live order that waits or is pegged.
     pub(crate) fn check_waiting(&self, slot: u32) -> Result<(), InvariantError> {
         let order = self.pool.order(slot);
-        if !order.is_held() {
-            return Ok(());
-        }
         let wrong = |what| InvariantError::Book {
             instrument: InstrumentId(order.book()),
             what,
         };
         let detail = &self.details[slot as usize];
         let index = detail.extension;
+        if index != NONE && self.pegs.holds(index) {
+            return self.check_pegged(index).map_err(wrong);
+        }
+        if !order.is_held() {
+            return Ok(());
+        }
         if index == NONE || !self.stops.holds(index) {
             return Err(wrong("an order waits for nothing"));
         }

@@ -203,6 +203,8 @@ struct Done {
     chained: usize,
     /// Prices at which more than one order gave its share.
     rounds: usize,
+    /// Prices that pegged orders took when the quote changed.
+    pegged: usize,
 }
 
 fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
@@ -210,7 +212,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let allocation = match mix {
         Mix::All => steps[1].pick % 14,
         Mix::Shares => steps[1].pick % 5,
-        Mix::Stops | Mix::Auctions => 7,
+        Mix::Stops | Mix::Auctions | Mix::Pegs => 7,
     };
     let mut pair = Pair::new(fault, bounds, allocation);
     let mut done = Done::default();
@@ -244,6 +246,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     }
     (done.uncrossed, done.stopped) = (pair.uncrossed, pair.stopped);
     done.rounds = pair.oracle.rounds;
+    done.pegged = pair.oracle.pegged;
     Ok(done)
 }
 
@@ -277,6 +280,11 @@ fn the_machine_says_what_the_naive_venue_says_of_shares() {
     compare(Mix::Shares);
 }
 
+#[test]
+fn the_machine_says_what_the_naive_venue_says_of_pegs() {
+    compare(Mix::Pegs);
+}
+
 fn compare(mix: Mix) {
     let cases = operations().div_ceil(STREAM_LENGTH) as u32;
     let steps = proptest::collection::vec(step(), STREAM_LENGTH);
@@ -293,6 +301,7 @@ fn compare(mix: Mix) {
         done.triggered += one.triggered;
         done.chained += one.chained;
         done.rounds += one.rounds;
+        done.pegged += one.pegged;
         Ok(())
     });
     if let Err(error) = outcome {
@@ -301,9 +310,16 @@ fn compare(mix: Mix) {
     let done = done.into_inner();
     println!("{mix:?}: {done:?}");
     let commands = done.commands;
+    let pegged = match mix {
+        Mix::All => commands / 1_000,
+        Mix::Pegs => commands / 20,
+        _ => 0,
+    };
+    assert!(done.pegged >= pegged, "pegged orders hardly moved");
     let (triggered, rounds) = match mix {
         Mix::All => (commands / 400, commands / 3_000),
         Mix::Stops => (commands / 100, 0),
+        Mix::Pegs => (0, 0),
         Mix::Shares => (0, commands / 160),
         Mix::Auctions => (commands / 2_000, 0),
     };
@@ -320,7 +336,7 @@ fn compare(mix: Mix) {
     let (auctions, collars) = match mix {
         Mix::All => (commands / 1_000, commands / 4_000),
         Mix::Auctions => (commands / 300, commands / 1_200),
-        Mix::Stops | Mix::Shares => (0, 0),
+        Mix::Stops | Mix::Shares | Mix::Pegs => (0, 0),
     };
     assert!(
         done.uncrossed >= auctions && done.stopped >= collars,

@@ -64,6 +64,25 @@ fn a_day_begins_and_ends_on_every_stream() {
         rejected(&driver.tell(&[login(1, &USERS[0], 0)])),
         LoginRejectReason::SessionNotAvailable
     );
+    // L10: who names the day that is over may read its stream, and is no connection of the session's.
+    let mut named = login(1, &USERS[0], 2);
+    let Request::Login(body) = &mut named.request else {
+        unreachable!("a login was made");
+    };
+    body.requested_session = *b"DAY01     ";
+    let mut beyond = named.clone();
+    let Request::Login(body) = &mut beyond.request else {
+        unreachable!("a login was made");
+    };
+    body.requested_number = 8;
+    let said = driver.tell(&[named]);
+    assert_eq!(accepted(&said), (1, 2, 7));
+    assert!(!driver.machine.session(SessionId(1)).unwrap().connected);
+    assert_eq!(driver.tell(&[command(1, 1, enter(3, b'B', 5, 10_000))]), []);
+    assert_eq!(
+        rejected(&driver.tell(&[beyond])),
+        LoginRejectReason::SessionNotAvailable
+    );
     // A new day: numbers begin again, references and match numbers do not.
     let said = driver.tell(&[open_day(20_250_102), login(1, &USERS[0], 1)]);
     assert_eq!(

@@ -80,7 +80,18 @@ const ROWS: &[(&str, u16, Break)] = &[
         body(c).display = b'N';
         add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes());
     }),
-    ("price type", 0x11, |c| add(c, PartTag::PRICE_TYPE, "P")),
+    ("price type that there is not", 0x05, |c| {
+        add(c, PartTag::PRICE_TYPE, "Q")
+    }),
+    ("displayed peg", 0x11, |c| add(c, PartTag::PRICE_TYPE, "P")),
+    ("peg offset of no peg", 0x11, |c| {
+        add(c, PartTag::PEG_OFFSET, 5i32.to_le_bytes())
+    }),
+    ("peg offset off tick", 0x11, |c| {
+        body(c).display = b'N';
+        add(c, PartTag::PRICE_TYPE, "M");
+        add(c, PartTag::PEG_OFFSET, (-4i32).to_le_bytes());
+    }),
     ("route", 0x16, |c| add(c, PartTag::ROUTE, "XNYS")),
     ("intermarket sweep", 0x08, |c| {
         body(c).intermarket_sweep = b'Y'
@@ -311,6 +322,11 @@ fn what_breaks_nothing_is_accepted() {
             add(c, PartTag::STOP_KIND, "N");
             add(c, PartTag::STOP_PRICE, [0; 8]);
             add(c, PartTag::TRAIL_OFFSET, [0; 4]);
+        }),
+        ("a peg", |c| {
+            body(c).display = b'N';
+            add(c, PartTag::PRICE_TYPE, "M");
+            add(c, PartTag::PEG_OFFSET, (-5i32).to_le_bytes());
         }),
         ("post-only", |c| add(c, PartTag::POST_ONLY, "P")),
         ("market", |c| body(c).price = 2_000_000_000),

@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use lockstep_wire::soup::{Password, User};
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -104,6 +105,7 @@ impl Passwords {
 #[derive(Debug)]
 struct Request {
     connection: u64,
+    address: IpAddr,
     user: User,
     password: Password,
 }
@@ -112,6 +114,10 @@ struct Request {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Verdict {
     pub connection: u64,
+    pub address: IpAddr,
+    pub user: User,
+    /// There is such a user.
+    pub known: bool,
     /// The user's session if the password is right.
     pub session: Option<u32>,
 }
@@ -151,12 +157,19 @@ impl Verifier {
     }
 
     /// Asks for a verdict on (user, password); false if the queue is full: ask again later.
-    pub fn request(&mut self, connection: u64, user: &User, password: Password) -> bool {
+    pub fn request(
+        &mut self,
+        connection: u64,
+        address: IpAddr,
+        user: &User,
+        password: Password,
+    ) -> bool {
         if self.pending >= VERIFICATIONS_MAX {
             return false;
         }
         match self.requests.try_send(Request {
             connection,
+            address,
             user: *user,
             password,
         }) {
@@ -190,6 +203,9 @@ fn verify(passwords: &Passwords, decoy: &str, request: &Request) -> Verdict {
     });
     Verdict {
         connection: request.connection,
+        address: request.address,
+        user: request.user,
+        known: known.is_some(),
         session: known.filter(|_| right).map(|c| c.session),
     }
 }
@@ -197,6 +213,8 @@ fn verify(passwords: &Passwords, decoy: &str, request: &Request) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn verdict_for(user: &str, password: &str) -> Option<u32> {
         let right = Password::new("Secret1").unwrap();
@@ -207,7 +225,7 @@ mod tests {
         };
         let mut verifier = Verifier::start(Passwords::new(vec![credential])).unwrap();
         let user = User::new(user).unwrap();
-        assert!(verifier.request(9, &user, Password::new(password).unwrap()));
+        assert!(verifier.request(9, HERE, &user, Password::new(password).unwrap()));
         loop {
             if let Some(verdict) = verifier.poll() {
                 assert_eq!(verdict.connection, 9);
@@ -241,7 +259,7 @@ mod tests {
         let mut verifier = Verifier::start(passwords.clone()).unwrap();
         let mut verdict = |password: &str| {
             let user = User::new("alice").unwrap();
-            assert!(verifier.request(1, &user, Password::new(password).unwrap()));
+            assert!(verifier.request(1, HERE, &user, Password::new(password).unwrap()));
             loop {
                 match verifier.poll() {
                     Some(verdict) => return verdict.session,

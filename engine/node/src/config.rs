@@ -5,6 +5,7 @@
 
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
+use crate::gateway::LoginsConfig;
 use lockstep_core::inspect::Allocation;
 use lockstep_journal::storage::LANE_DEPTH_MAX;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Config {
     pub day: DayConfig,
     #[serde(default)]
     pub admin: AdminConfig,
+    #[serde(default)]
+    pub logins: LoginsConfig,
     /// Threads and the agents they run. Empty: one thread, all agents, `backoff`.
     #[serde(default, rename = "thread")]
     pub threads: Vec<ThreadConfig>,
@@ -487,6 +490,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.check_layout()?;
         self.check_sizes()?;
+        self.logins.check()?;
         self.check_definitions()
     }
 

@@ -44,6 +44,7 @@ counter_ids! {
     SessionsBehind = 10, "gateway: sessions reading from stream files now";
     HeartbeatsOut = 11, "gateway: heartbeats sent";
     PeersTimedOut = 12, "gateway: connections timed out";
+    LoginsLimited = 13, "gateway: logins refused because there were too many before";
     Batches = 20, "sequencer: batches sealed";
     Records = 21, "sequencer: records sequenced";
     LogBufferFull = 22, "sequencer: times the log buffer was full";

@@ -11,6 +11,7 @@ use crate::sink::EgressSink;
 use crate::status::{Applied, FinalState, Status};
 use lockstep_core::{ApplyError, StateMachine};
 use lockstep_journal::{BatchHeader, LogBuffer, LogBufferReader};
+use lockstep_net::Waker;
 use lockstep_record::batch::BatchKind;
 use lockstep_record::{BatchInfo, LogIndex, Sequence, Term, Timestamp};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct EngineAgent {
     sink: EgressSink,
     status: Arc<Status>,
     inquiries: Arc<Inquiries>,
+    /// Of a gateway that parks on another thread.
+    waker: Option<Waker>,
     counters: EngineCounters,
 }
 
@@ -62,6 +65,7 @@ impl EngineAgent {
             sink,
             status,
             inquiries,
+            waker: None,
             counters: EngineCounters {
                 index: counters.counter(CounterId::AppliedIndex),
                 sequence: counters.counter(CounterId::AppliedSequence),
@@ -70,6 +74,12 @@ impl EngineAgent {
                 open_orders: counters.counter(CounterId::OpenOrders),
             },
         }
+    }
+
+    /// With a gateway on another thread to wake when there is something to send.
+    pub fn with_waker(mut self, waker: Option<Waker>) -> Self {
+        self.waker = waker;
+        self
     }
 
     fn publish_status(&self) {
@@ -109,6 +119,9 @@ impl Agent for EngineAgent {
         }
         if applied != 0 {
             self.publish_status();
+            if let Some(waker) = &self.waker {
+                waker.wake();
+            }
         }
         // Between two batches, at most one: the state is whole, and nothing waits behind it for long.
         Ok(applied + self.inquiries.answer(&self.machine))

@@ -5,7 +5,7 @@ use crate::admin::{AdminServer, Office, desk};
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
-use crate::config::{AgentName, Config, DriverChoice, ThreadConfig};
+use crate::config::{AgentName, Config, DriverChoice, Idle, ThreadConfig};
 use crate::consensus::{LogEnd, Solo};
 use crate::counters::Counters;
 use crate::definitions;
@@ -28,7 +28,7 @@ use lockstep_core::StateMachine;
 use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
 use lockstep_journal::writer::WriterOptions;
-use lockstep_net::{DriverKind, Limits};
+use lockstep_net::{DriverKind, Limits, Waker};
 use lockstep_record::{LogIndex, Sequence, Term, Timestamp};
 use lockstep_wire::soup::Timing;
 use std::net::SocketAddr;
@@ -323,6 +323,7 @@ impl<'a> Assembly<'a> {
             committed,
             counters,
         );
+        let waker = gateway_waker(config)?;
         let (fates, fates_out, inquiries) =
             desk::create().map_err(setup_fatal("operator's desk"))?;
         let sink = EgressSink::new(egress, spill_bytes(config, &machine)).with_fates(fates);
@@ -334,7 +335,8 @@ impl<'a> Assembly<'a> {
             Arc::clone(&self.status),
             Arc::clone(&inquiries),
             counters,
-        );
+        )
+        .with_waker(waker.clone());
         let stream = StreamAgent::new(
             to_streams,
             streams,
@@ -366,9 +368,11 @@ impl<'a> Assembly<'a> {
             timing: timing(config),
             connections_max: config.network.connections_max as usize,
             next_numbers,
+            day_over: !day.open,
             ingress,
             egress: to_gateway,
             verifier: self.verifier,
+            logins: config.logins.clone(),
             streams: reader,
             flush_wanted: self.flush_wanted,
         };
@@ -383,6 +387,7 @@ impl<'a> Assembly<'a> {
             ready,
             listening,
             status: self.status,
+            waker,
         };
         let office = Office {
             config: config.clone(),
@@ -422,6 +427,17 @@ impl<'a> Assembly<'a> {
         }
         Ok((plans, finish, others))
     }
+}
+
+/// A bell for the gateway, if its thread parks and the engine is not on it: without it an answer waits until
+/// the gateway looks by itself.
+fn gateway_waker(config: &Config) -> Result<Option<Waker>, Fatal> {
+    let of = |name| config.threads.iter().find(|t| t.agents.contains(&name));
+    let parks = of(AgentName::Gateway).is_some_and(|thread| {
+        thread.idle == Idle::Park && !thread.agents.contains(&AgentName::Engine)
+    });
+    let waker = parks.then(Waker::new).transpose();
+    waker.map_err(setup_fatal("gateway's bell"))
 }
 
 /// The admin socket, if it is served; a venue may run without.

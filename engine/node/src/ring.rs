@@ -194,6 +194,11 @@ impl Producer {
     pub fn depth_bytes(&self) -> u64 {
         self.tail.depth_bytes(&*self.memory)
     }
+
+    /// Bytes that can be claimed before the slowest consumer gives more back; padding may cost some of them.
+    pub fn room_bytes(&self) -> u64 {
+        self.memory.capacity - self.depth_bytes()
+    }
 }
 
 impl Consumer {

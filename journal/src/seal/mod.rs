@@ -48,7 +48,8 @@ impl SealKind {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// As it is exported.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Segment => "segment",
             Self::Snapshot => "snapshot",

@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::probe::probe;
 use crate::seam::{ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::uring::UringDriver;
+use crate::waker::Waker;
 
 /// Which driver to use.
 #[derive(Copy, Clone, Default, Eq, PartialEq, Debug)]
@@ -119,6 +120,10 @@ impl Driver for AnyDriver {
 
     fn poll<H: Handler>(&mut self, handler: &mut H) -> usize {
         either!(self, driver => driver.poll(handler))
+    }
+
+    fn set_waker(&mut self, waker: &Waker) {
+        either!(self, driver => driver.set_waker(waker));
     }
 
     fn wait(&mut self, timeout: Duration) {

@@ -56,7 +56,7 @@
 //! ```
 //!
 //! # Unsafe
-//! Denied everywhere but in `memory`, `socket`, `host`, `uring` and `epoll::selector`.
+//! Denied everywhere but in `memory`, `socket`, `host`, `uring`, `waker` and `epoll::selector`.
 
 mod any;
 mod closing;
@@ -75,6 +75,7 @@ mod seam;
 mod slot;
 mod socket;
 mod uring;
+mod waker;
 
 pub use any::{AnyDriver, DriverKind, UnknownDriver};
 pub use connections::Connections;
@@ -85,3 +86,4 @@ pub use nic::NicSettings;
 pub use probe::{Lack, ProbeReport, probe};
 pub use seam::{Close, CloseReason, ConnectionId, Driver, DriverStats, Handler, ListenerId};
 pub use uring::UringDriver;
+pub use waker::Waker;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::connections::Connections;
 use crate::error::NetError;
+use crate::waker::Waker;
 
 /// One connection, for ever: `generation: u32 << 32 | slot: u32`, generation from 1.
 ///
@@ -151,6 +152,9 @@ pub trait Driver {
     /// things it did; 0 means idle. A connection gets at most one `received` per call out of new
     /// bytes, of at most `receive_turn_bytes` of them.
     fn poll<H: Handler>(&mut self, handler: &mut H) -> usize;
+
+    /// From now on `wait` also ends when this is rung. Once a driver.
+    fn set_waker(&mut self, waker: &Waker);
 
     /// Flushes, then blocks until there may be work or `timeout` passed (idle strategies that park).
     fn wait(&mut self, timeout: Duration);

@@ -106,6 +106,13 @@ pub fn prelude_records() -> Vec<Vec<u8>> {
         };
         all.push(record(&body, operator));
     }
+    let bounds = SetRiskBounds {
+        positions_max: CAPACITY.positions_max,
+        trades_max: CAPACITY.trades_max,
+        protections_max: CAPACITY.protections_max,
+        _reserved: [0; 4],
+    };
+    all.push(record(&bounds, operator));
     all.push(day_open(1));
     all.extend((1..=SESSIONS).map(login));
     all
@@ -225,7 +232,8 @@ pub mod apply_raw {
     use super::*;
 
     const KINDS: &[u16] = &[
-        1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23, 64, 65, 66, 67, 68, 69, 70, 99,
+        1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23, 64, 65, 66, 67, 68, 69, 70, 80, 81, 82, 83, 84, 85, 86, 87, 88,
+        89, 90, 91, 99,
     ];
 
     fn body_length(kind: u16) -> usize {
@@ -235,7 +243,10 @@ pub mod apply_raw {
             17 => ReplaceOrder::LENGTH,
             64 | 67 | 68 => SetBounds::LENGTH,
             66 => DefineSession::LENGTH,
-            3 | 19 | 20 => ModifyOrder::LENGTH,
+            3 | 19 | 20 | 81 | 83 | 85 | 88 | 90 => ModifyOrder::LENGTH,
+            82 => OperatorCancel::LENGTH,
+            84 => SetLimits::LENGTH,
+            86 => SetProtection::LENGTH,
             _ => 8,
         }
     }
@@ -357,6 +368,99 @@ pub mod apply_orders {
         buffer
     }
 
+    /// Mostly small, sometimes an extreme.
+    fn amount(script: &mut Script<'_>) -> u64 {
+        match script.u8() {
+            choice @ 0..=199 => u64::from(choice % 50),
+            200..=239 => u64::from(script.u32()),
+            240..=247 => script.u64(),
+            _ => u64::MAX,
+        }
+    }
+
+    fn small(script: &mut Script<'_>) -> u32 {
+        amount(script).try_into().unwrap_or(u32::MAX)
+    }
+
+    /// A record of the operator that protects the venue, with any values.
+    fn protection(session: u32, script: &mut Script<'_>) -> Vec<u8> {
+        let operator = Source::default();
+        let session = if script.u8() < 8 { small(script) } else { session };
+        let (firm, instrument) = (u32::from(script.u8() % 4), u32::from(script.u8() % 5));
+        let (by_group, group_id) = (script.pick(&[0, 0, 1, 2]), script.pick(&[0, 0, 1, 7]));
+        let choice = script.u8();
+        match choice % 11 {
+            0 => {
+                let scope = script.pick(b"SSFV");
+                let id = [session, firm, 0][usize::from(choice / 11 % 3)];
+                let state = script.pick(b"EEEDK");
+                let body = SetEntryState { id, scope, state, _reserved: [0; 2] };
+                record(&body, operator)
+            }
+            1 => {
+                let side = script.pick(b"\0\0BSTX");
+                let body = OperatorMassCancel { session, firm, instrument, group_id, by_group, side };
+                record(&body, operator)
+            }
+            2 => {
+                let body = OperatorCancel {
+                    reference: amount(script) % 4,
+                    session,
+                    user_ref_num: small(script),
+                    user_ref_idx: script.u8() % 3,
+                    _reserved: [0; 7],
+                };
+                record(&body, operator)
+            }
+            3 => {
+                let (match_number, reason) = (amount(script), script.pick(b"ECSX?"));
+                record(&BreakTrade { match_number, reason, _reserved: [0; 7] }, operator)
+            }
+            4 | 5 => {
+                let scope = script.pick(b"SF");
+                let body = SetLimits {
+                    order_notional_max: amount(script).saturating_mul(1_000_000),
+                    open_notional_max: amount(script).saturating_mul(1_000_000),
+                    long_max: amount(script),
+                    short_max: amount(script),
+                    gross_max: amount(script),
+                    order_quantity_max: small(script),
+                    open_orders_max: small(script),
+                    id: if scope == b'S' { session } else { firm },
+                    scope,
+                    _reserved: [0; 3],
+                };
+                record(&body, operator)
+            }
+            6 => {
+                let (window, messages_max) = (amount(script), small(script));
+                record(&SetThrottle { window, session, messages_max }, operator)
+            }
+            7 => {
+                let body = SetProtection {
+                    window: amount(script),
+                    quantity_max: amount(script),
+                    session,
+                    executions_max: small(script),
+                    group_id,
+                    by_group,
+                    _reserved: [0; 5],
+                };
+                record(&body, operator)
+            }
+            8 => {
+                let body = ResetProtection { session, group_id, by_group, _reserved: 0 };
+                record(&body, operator)
+            }
+            9 => {
+                let position = amount(script).cast_signed().wrapping_neg();
+                record(&SetPosition { position, firm, instrument }, operator)
+            }
+            _ if choice < 40 => record(&RetireInstrument { instrument, _reserved: [0; 4] }, operator),
+            _ => record(&SetGrace { grace: amount(script) }, operator),
+        }
+    }
+
     struct Clients {
         /// Highest number used by session; the next order takes the next.
         refs: [u32; SESSIONS as usize + 1],
@@ -442,7 +546,7 @@ pub mod apply_orders {
 
         /// One record, of a client or of the operator.
         fn record(&mut self, run: &Run, script: &mut Script<'_>) -> Vec<u8> {
-            let kind = script.u8() % 20;
+            let kind = script.u8() % 24;
             let session = 1 + u32::from(script.u8()) % SESSIONS;
             let from = source(session, run.checker.epochs[session as usize]);
             let connection = u64::from(session);
@@ -475,6 +579,7 @@ pub mod apply_orders {
                     self.date += 1;
                     day_open(self.date)
                 }
+                20..=23 => protection(session, script),
                 _ => {
                     let message = self.message(session, kind, script);
                     let parsed = Inbound::parse(&message).expect("our own message");

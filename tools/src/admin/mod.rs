@@ -6,6 +6,7 @@
 mod command;
 mod counters;
 mod password;
+mod supervision;
 mod table;
 
 pub use counters::{CountersArguments, counters};
@@ -57,6 +58,8 @@ enum AdminCommand {
     /// Define or change a firm, session or instrument
     #[command(subcommand)]
     Define(Define),
+    #[command(flatten)]
+    Supervise(supervision::Supervision),
     /// Compare the configuration file's definitions with the state; with --apply, put the difference through
     Reload {
         /// Put the difference through the log and take the passwords over
@@ -81,6 +84,7 @@ pub fn run(arguments: &AdminArguments) -> Result<(), Fatal> {
         AdminCommand::Resume(which) => which.request(command::TRADING)?,
         AdminCommand::Close(which) => which.request(command::CLOSED)?,
         AdminCommand::Define(define) => define.request(),
+        AdminCommand::Supervise(supervision) => supervision.request()?,
         AdminCommand::Reload { apply, .. } => command::reload(*apply),
     };
     let is_view = matches!(arguments.command, AdminCommand::Show(_));

@@ -28,10 +28,11 @@ fn reader(opened: &Opened, from: LogTail) -> JournalReader<DirectStorage> {
 
 impl<'a> Cursor<'a> {
     pub fn new(opened: &'a Opened) -> Self {
+        let tail = opened.first_tail();
         Self {
             opened,
-            reader: reader(opened, LogTail::EMPTY),
-            tail: LogTail::EMPTY,
+            reader: reader(opened, tail),
+            tail,
             in_buffer: false,
         }
     }

@@ -142,12 +142,12 @@ fn compare(a: &Opened, b: &Opened, applied: bool) -> Result<Compared, Failure> {
             (None, None) => break,
             (Some(batch), None) => Some(Difference::Ends {
                 which: 'B',
-                how: verdict::judge(b, &end_b, None)?.outcome,
+                how: verdict::judge(b, &end_b, None, None)?.outcome,
                 next: place(batch, Some(Place::of(a, batch)), None),
             }),
             (None, Some(batch)) => Some(Difference::Ends {
                 which: 'A',
-                how: verdict::judge(a, &end_a, None)?.outcome,
+                how: verdict::judge(a, &end_a, None, None)?.outcome,
                 next: place(batch, None, Some(Place::of(b, batch))),
             }),
             (Some(left), Some(right)) => {

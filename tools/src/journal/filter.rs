@@ -33,6 +33,9 @@ pub struct FilterArguments {
     /// Only records about this instrument: orders, what follows of them, definitions
     #[arg(long, value_parser = parse_symbol)]
     symbol: Option<[u8; 8]>,
+    /// Only requests about this order and what replaced it: SESSION:NUMBER or SESSION:USER-REF-IDX:NUMBER
+    #[arg(long, value_name = "ORDER", value_parser = parse_order)]
+    order: Option<OrderKey>,
     /// Not earlier: UTC as 2026-01-02T09:30:00.5Z, or ns since the Unix epoch
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     time_from: Option<Utc>,
@@ -57,6 +60,11 @@ fn parse_kind(text: &str) -> Result<Kind, String> {
     })
 }
 
+fn parse_order(text: &str) -> Result<OrderKey, String> {
+    let wrong = || format!("`{text}` is no order: SESSION:NUMBER or SESSION:USER-REF-IDX:NUMBER");
+    OrderKey::parse(text).ok_or_else(wrong)
+}
+
 fn parse_symbol(text: &str) -> Result<[u8; 8], String> {
     let mut symbol = [b' '; 8];
     let bytes = text.as_bytes();
@@ -78,7 +86,10 @@ impl FilterArguments {
     /// the beginning cannot be skipped.
     pub fn may_begin_at(&self, header: &BatchHeader) -> Option<bool> {
         // What an order is about is known from its beginning only.
-        if self.symbol.is_some() || (self.from.is_none() && self.time_from.is_none()) {
+        if self.symbol.is_some()
+            || self.order.is_some()
+            || (self.from.is_none() && self.time_from.is_none())
+        {
             return None;
         }
         let sequence = self.from.is_some_and(|from| header.first_sequence <= from);
@@ -96,6 +107,7 @@ impl FilterArguments {
             session,
             kind,
             symbol,
+            order,
             time_from,
             time_to,
         } = self;
@@ -104,6 +116,7 @@ impl FilterArguments {
             || session.is_some()
             || !kind.is_empty()
             || symbol.is_some()
+            || order.is_some()
             || time_from.is_some()
             || time_to.is_some()
     }
@@ -114,6 +127,8 @@ impl FilterArguments {
 pub struct Filter<'a> {
     arguments: Option<&'a FilterArguments>,
     orders: HashSet<OrderKey>,
+    /// What the wanted order has been called since.
+    names: HashSet<OrderKey>,
     /// Ids that the symbol was defined with.
     instruments: Vec<u32>,
 }
@@ -142,6 +157,11 @@ impl<'a> Filter<'a> {
         {
             return Ok(false);
         }
+        if let Some(order) = wanted.order
+            && !self.is_of(order, record)
+        {
+            return Ok(false);
+        }
         let source = record.header().source.session.0;
         let (kind, time) = (record.header().kind, Utc(header.timestamp));
         Ok(wanted.from.is_none_or(|from| sequence >= from)
@@ -150,6 +170,33 @@ impl<'a> Filter<'a> {
             && (wanted.kind.is_empty() || wanted.kind.contains(&kind))
             && wanted.time_from.is_none_or(|from| time >= from)
             && wanted.time_to.is_none_or(|to| time <= to))
+    }
+
+    /// Whether a request is about the order or one that replaced it.
+    fn is_of(&mut self, order: OrderKey, record: &Record<'_>) -> bool {
+        let key = |number: u32| key(record, number);
+        if let Some(entered) = record.body::<EnterOrder>() {
+            let key = key(entered.user_ref_num.to_native());
+            // The name of a replacement may be another order's on another day.
+            self.names.remove(&key);
+            return key == order;
+        }
+        let named = |key: OrderKey, names: &HashSet<OrderKey>| key == order || names.contains(&key);
+        if let Some(replace) = record.body::<ReplaceOrder>() {
+            let ours = named(key(replace.original_user_ref_num.to_native()), &self.names);
+            if ours {
+                self.names.insert(key(replace.user_ref_num.to_native()));
+            }
+            return ours;
+        }
+        let number = if let Some(cancel) = record.body::<CancelOrder>() {
+            cancel.user_ref_num.to_native()
+        } else if let Some(modify) = record.body::<ModifyOrder>() {
+            modify.user_ref_num.to_native()
+        } else {
+            return false;
+        };
+        named(key(number), &self.names)
     }
 
     fn is_about(&mut self, symbol: [u8; 8], record: &Record<'_>) -> Result<bool, Failure> {

@@ -7,9 +7,11 @@ use lockstep_journal::folder::{
 };
 use lockstep_journal::log_buffer::ObservedLogBuffer;
 use lockstep_journal::segment::{SegmentHeader, SegmentSource, segment_number};
+use lockstep_journal::snapshot::{self, SnapshotFacts, SnapshotFile};
 use lockstep_journal::storage::{DirectStorage, StorageError};
 use lockstep_journal::{
-    BootId, HeaderBlockError, LogBuffer, SEGMENT_DATA_LENGTH_MAX, SEGMENT_DATA_LENGTH_MIN,
+    BatchHeader, BootId, HeaderBlockError, LogBuffer, LogPosition, LogTail,
+    SEGMENT_DATA_LENGTH_MAX, SEGMENT_DATA_LENGTH_MIN,
 };
 use lockstep_node::fatal::ExitCode;
 use lockstep_node::journal::{folder_fatal, storage_code};
@@ -30,8 +32,17 @@ pub struct Opened {
     pub holder: Option<u32>,
     /// Numbers of the segments that are there, ascending.
     pub segments: Vec<u64>,
+    /// Snapshots, ascending; those whose header does not hold have no facts.
+    pub snapshots: Vec<SnapshotSeen>,
     /// What was wrong with meta file, hard state or log buffer.
     pub findings: Vec<Finding>,
+}
+
+/// A snapshot by its header.
+#[derive(Clone, Debug)]
+pub struct SnapshotSeen {
+    pub index: u64,
+    pub facts: Option<SnapshotFacts>,
 }
 
 /// `directory` is the data directory or the journal folder in it. `log_buffer`: where the log buffer
@@ -45,6 +56,7 @@ pub fn open(directory: &Path, log_buffer: Option<&Path>) -> Result<Opened, Failu
     let meta = meta(&storage, &segments, &mut findings)?;
     let hard_state = hard_state(&storage, &meta, &segments, &mut findings)?;
     let holder = holder(&folder);
+    let snapshots = snapshots(&storage, &meta)?;
     let path = log_buffer.map_or_else(|| LogBuffer::default_path(meta.journal_id), Path::to_owned);
     let mut opened = Opened {
         folder,
@@ -55,6 +67,7 @@ pub fn open(directory: &Path, log_buffer: Option<&Path>) -> Result<Opened, Failu
         log_buffer_ignored: None,
         holder,
         segments,
+        snapshots,
         findings,
     };
     opened.observe(&path, log_buffer.is_some())?;
@@ -72,6 +85,49 @@ impl Opened {
         self.log_buffer
             .as_ref()
             .filter(|_| self.log_buffer_ignored.is_none())
+    }
+
+    /// Where the log that is there begins: what was before may have been trimmed behind a snapshot.
+    pub fn first_tail(&self) -> LogTail {
+        let first = match self.segments.first() {
+            Some(first) if *first > 0 && self.is_trimmed(*first) => *first,
+            _ => return LogTail::EMPTY,
+        };
+        let position = LogPosition(first.saturating_mul(self.meta.segment_data_length));
+        let mut source = SegmentSource::new(self.storage.clone(), self.meta.segment_data_length);
+        let bytes = source.log(position).unwrap_or_default();
+        match BatchHeader::decode(bytes) {
+            Ok(header) => LogTail {
+                position,
+                index: header.index - 1,
+                term: header.term,
+                next_sequence: header.first_sequence,
+                timestamp: header.timestamp.saturating_sub(1),
+                header_checksum: header.previous_checksum,
+            },
+            Err(_) => LogTail::EMPTY,
+        }
+    }
+
+    /// Whether a snapshot stands for everything before this segment.
+    fn is_trimmed(&self, first: u64) -> bool {
+        let length = self.meta.segment_data_length;
+        let mut facts = self.snapshots.iter().filter_map(|seen| seen.facts.as_ref());
+        facts.any(|facts| facts.tail.position.segment(length) >= first)
+    }
+
+    /// The first segment, if those before it were trimmed.
+    pub fn trimmed_to(&self) -> Option<u64> {
+        let first = self.segments.first().copied()?;
+        (first > 0 && self.is_trimmed(first)).then_some(first)
+    }
+
+    /// The newest snapshot by its header.
+    pub fn newest_snapshot(&self) -> Option<&SnapshotFacts> {
+        self.snapshots
+            .iter()
+            .rev()
+            .find_map(|seen| seen.facts.as_ref())
     }
 
     fn observe(&mut self, path: &Path, named: bool) -> Result<(), Failure> {
@@ -152,6 +208,19 @@ fn locate(directory: &Path) -> Result<PathBuf, Failure> {
         directory.display()
     );
     Err(Failure::new(ExitCode::JournalMissing, what))
+}
+
+fn snapshots(storage: &DirectStorage, meta: &JournalMeta) -> Result<Vec<SnapshotSeen>, Failure> {
+    let indices = snapshot::list(storage)
+        .map_err(|error| Failure::new(storage_code(&error), error.to_string()))?;
+    let seen = indices.into_iter().map(|index| {
+        let file = SnapshotFile::open(storage, index, meta.cluster_id);
+        SnapshotSeen {
+            index,
+            facts: file.ok().map(|file| file.header().facts.clone()),
+        }
+    });
+    Ok(seen.collect())
 }
 
 fn numbers(storage: &DirectStorage) -> Result<Vec<u64>, Failure> {

@@ -50,12 +50,17 @@ pub fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<(), Fai
         .then(|| first_segment(&opened, &arguments.filter));
     let until = opened.is_live().then(|| opened.usable_log_buffer());
     let until = until.flatten().map(|buffer| buffer.durable_position);
-    let end = walk(&opened, first.flatten(), until, &mut look)?;
+    let end = walk(
+        &opened,
+        first.flatten().or(opened.trimmed_to()),
+        until,
+        &mut look,
+    )?;
     if !look.wants_more() {
         return Ok(());
     }
     if look.breaks_seen == 0 {
-        let verdict = verdict::judge(&opened, &end.tail, look.last.as_ref())?;
+        let verdict = verdict::judge(&opened, &end.tail, look.last.as_ref(), None)?;
         look.in_log_buffer = true;
         let last = verdict.tail.index;
         verdict::ahead(&opened, end.tail, last, |batch| {
@@ -63,7 +68,12 @@ pub fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<(), Fai
         })?;
         return look.conclude(&verdict);
     }
-    let verdict = verdict::judge(&opened, &end.sound_tail, look.last.as_ref())?;
+    let verdict = verdict::judge(
+        &opened,
+        &end.sound_tail,
+        look.last.as_ref(),
+        look.last_seen.as_ref(),
+    )?;
     look.conclude(&verdict)
 }
 
@@ -93,6 +103,7 @@ struct Look<'a, W: Write> {
     breaks: Vec<Break>,
     breaks_seen: u64,
     last: Option<BatchHeader>,
+    last_seen: Option<BatchHeader>,
     batches: u64,
     records: u64,
     bytes: u64,
@@ -118,6 +129,7 @@ impl<'a, W: Write> Look<'a, W> {
             breaks: Vec::new(),
             breaks_seen: 0,
             last: None,
+            last_seen: None,
             batches: 0,
             records: 0,
             bytes: 0,
@@ -136,6 +148,7 @@ impl<'a, W: Write> Look<'a, W> {
         self.records += u64::from(batch.header.record_count);
         self.bytes += batch.bytes().len() as u64;
         self.log_buffer_batches += u64::from(self.in_log_buffer);
+        self.last_seen = Some(batch.header);
         if !behind_break {
             self.last = Some(batch.header);
         }

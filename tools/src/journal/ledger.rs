@@ -4,6 +4,7 @@
 //! price, and the record that began its life. It must never decide anything: what is live, and how many
 //! shares, is what the events say.
 
+use lockstep_core::StateMachine;
 use lockstep_record::event::{Delivery, Event, OrderState, OrderTerms, UserRef};
 use lockstep_record::{InstrumentId, OrderReference, PartTag, Price};
 use std::collections::HashMap;
@@ -24,6 +25,23 @@ impl OrderKey {
             index: user_ref.index,
             number: user_ref.number,
         }
+    }
+}
+
+impl OrderKey {
+    /// `SESSION:NUMBER` or `SESSION:USER-REF-IDX:NUMBER`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(':').collect();
+        let (session, index, number) = match words[..] {
+            [session, number] => (session, "0", number),
+            [session, index, number] => (session, index, number),
+            _ => return None,
+        };
+        Some(Self {
+            session: session.parse().ok()?,
+            index: index.parse().ok()?,
+            number: number.parse().ok()?,
+        })
     }
 }
 
@@ -52,6 +70,10 @@ pub struct LiveOrder {
     pub open: u32,
     /// Most shares that are displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// The last trade price that makes it act; 0 = it is no stop, or its trigger is not said.
+    pub stop_price: u64,
+    /// Venue tag 201, or what it means to leave it out: `N` no stop, `S` stop, `T` trailing stop.
+    pub stop_kind: u8,
     /// Shares of this order, not of its chain, that have traded.
     pub executed: u32,
     pub time_in_force: u8,
@@ -63,6 +85,8 @@ pub struct LiveOrder {
 /// What an event did to an order.
 #[derive(Clone, Copy, Debug)]
 pub struct Touched {
+    /// The order that was replaced, if the event is a replacement.
+    pub original: Option<LiveOrder>,
     /// Nothing for an order that this event began.
     pub before: Option<LiveOrder>,
     /// `open` 0: it is no more.
@@ -76,10 +100,53 @@ pub struct Ledger {
     sequence: u64,
 }
 
+/// Lives of orders that are older than the log that is there begin here: their order reference is added.
+pub const LIFE_BEFORE: u64 = 1 << 63;
+
 impl Ledger {
+    /// Begins with a state's live orders: of a snapshot, where the log before it is not there.
+    pub fn begin(&mut self, machine: &StateMachine) {
+        let symbols: HashMap<u32, [u8; 8]> = machine
+            .instruments()
+            .map(|instrument| (instrument.instrument.0, instrument.symbol))
+            .collect();
+        for session in machine.sessions() {
+            for order in machine.open_orders(session.session) {
+                let key = OrderKey::new(session.session.0, order.user_ref);
+                let live = LiveOrder {
+                    key,
+                    life: LIFE_BEFORE | order.reference.0,
+                    reference: order.reference,
+                    instrument: order.instrument,
+                    symbol: symbols
+                        .get(&order.instrument.0)
+                        .copied()
+                        .unwrap_or([b' '; 8]),
+                    side: order.side,
+                    price: order.price,
+                    open: order.open,
+                    max_floor: 0,
+                    stop_price: 0,
+                    stop_kind: b'N',
+                    executed: order.executed,
+                    time_in_force: order.time_in_force,
+                    display: order.display,
+                    capacity: b' ',
+                    client_order_id: order.client_order_id,
+                };
+                self.live.insert(key, live);
+            }
+        }
+    }
+
     /// Call for every record, before its events.
     pub fn record(&mut self, sequence: u64) {
         self.sequence = sequence;
+    }
+
+    /// Live orders, in no order.
+    pub fn live(&self) -> impl Iterator<Item = &LiveOrder> {
+        self.live.values()
     }
 
     pub fn get(&self, key: &OrderKey) -> Option<&LiveOrder> {
@@ -93,7 +160,7 @@ impl Ledger {
         match event {
             Event::Accepted(accepted) => {
                 let opened = self.order(session, accepted.instrument, &accepted.terms);
-                self.open(opened)
+                self.open(opened, None)
             }
             Event::Replaced(replaced) => {
                 let user_ref = UserRef {
@@ -105,7 +172,7 @@ impl Ledger {
                 if let Some(original) = &original {
                     opened.life = original.life;
                 }
-                self.open(opened)
+                self.open(opened, original)
             }
             Event::Executed(e) => self.change(key(e.user_ref), |order| {
                 order.open = order.open.saturating_sub(e.quantity);
@@ -140,6 +207,11 @@ impl Ledger {
 
     fn order(&self, session: u32, instrument: InstrumentId, terms: &OrderTerms<'_>) -> LiveOrder {
         let max_floor = terms.options.find(PartTag::MAX_FLOOR);
+        let stop_price = terms.options.find(PartTag::STOP_PRICE);
+        let stop_price = stop_price.and_then(|part| part.u64()).unwrap_or(0);
+        let stop_kind = terms.options.find(PartTag::STOP_KIND);
+        let stop_kind = stop_kind.and_then(|part| part.u8());
+        let implied = if stop_price == 0 { b'N' } else { b'S' };
         let dead = terms.state == OrderState::Dead;
         LiveOrder {
             key: OrderKey::new(session, terms.user_ref),
@@ -151,6 +223,8 @@ impl Ledger {
             price: terms.price,
             open: if dead { 0 } else { terms.quantity },
             max_floor: max_floor.and_then(|part| part.u32()).unwrap_or(0),
+            stop_price,
+            stop_kind: stop_kind.unwrap_or(implied),
             executed: 0,
             time_in_force: terms.time_in_force,
             display: terms.display,
@@ -159,11 +233,12 @@ impl Ledger {
         }
     }
 
-    fn open(&mut self, opened: LiveOrder) -> Option<Touched> {
+    fn open(&mut self, opened: LiveOrder, original: Option<LiveOrder>) -> Option<Touched> {
         if opened.open > 0 {
             self.live.insert(opened.key, opened);
         }
         Some(Touched {
+            original,
             before: None,
             after: opened,
         })
@@ -178,6 +253,7 @@ impl Ledger {
             self.live.remove(&key);
         }
         Some(Touched {
+            original: None,
             before: Some(before),
             after,
         })

@@ -3,11 +3,12 @@
 use super::folder::{self, Opened};
 use super::output::{Failure, Progress};
 use super::replay_report::Report;
+use super::start;
 use super::stream_hash::StreamHashes;
 use super::time::{self, Utc};
 use super::verdict::{self, Outcome, Verdict};
 use clap::Args;
-use lockstep_core::{Capacity, StateMachine};
+use lockstep_core::StateMachine;
 use lockstep_journal::reader::{JournalReader, ReadOptions};
 use lockstep_journal::{BatchHeader, BatchView, LogPosition, LogTail};
 use lockstep_node::engine::{apply_fatal, batch_info};
@@ -58,13 +59,24 @@ pub struct Extent {
     /// Stop behind the last batch not later: UTC as 2026-01-02T09:30:00.5Z, or ns since the Unix epoch
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub until_time: Option<Utc>,
+    /// Stop behind this batch.
+    #[arg(skip)]
+    pub until_index: Option<u64>,
     /// Leave out what only the log buffer holds
     #[arg(long)]
     pub segments_only: bool,
+    /// Begin behind this snapshot (its batch index); default: the log's begin, or where that was trimmed the
+    /// oldest snapshot that serves
+    #[arg(long, value_name = "INDEX")]
+    pub from_snapshot: Option<u64>,
 }
 
 /// Hears what a replay says, and where in the log it is.
 pub trait LogSink: EventSink {
+    /// The state that the replay begins with, if it is a snapshot's.
+    fn begin(&mut self, _: &StateMachine) -> Result<(), Failure> {
+        Ok(())
+    }
     /// The batch that is applied next.
     fn batch(&mut self, _: &BatchHeader) {}
     /// It has been applied; an error ends the replay.
@@ -74,7 +86,16 @@ pub trait LogSink: EventSink {
 }
 
 impl LogSink for NullSink {}
-impl LogSink for StreamHashes {}
+impl LogSink for StreamHashes {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        if machine.day().open {
+            let what = "--streams needs the log from the day's begin, but replay begins in the middle of \
+                        it: restore earlier segments, or leave --from-snapshot out";
+            return Err(Failure::new(ExitCode::Usage, what));
+        }
+        Ok(())
+    }
+}
 
 pub fn run(arguments: &ReplayArguments, out: &mut impl Write) -> Result<(), Failure> {
     let opened = folder::open(&arguments.directory, arguments.log_buffer.as_deref())?;
@@ -153,25 +174,32 @@ pub fn replay<S: LogSink>(
     extent: &Extent,
     sink: S,
 ) -> Result<(Replayed, S), Failure> {
+    let begin = start::begin(opened, extent)?;
+    let mut sink = sink;
+    if begin.tail.index > 0 {
+        sink.begin(&begin.replayer.machine)?;
+    }
+    let (from, first_sequence) = (begin.tail, begin.tail.next_sequence);
     let mut run = Run {
-        replayer: Replayer::new(StateMachine::new(Capacity::default())),
+        replayer: begin.replayer,
         sink,
         until: extent.until.unwrap_or(u64::MAX),
         until_time: extent.until_time.unwrap_or(Utc(u64::MAX)),
+        until_index: extent.until_index.unwrap_or(u64::MAX),
         cut_batch: None,
-        done: extent.until == Some(0),
+        done: extent.until.is_some_and(|until| until < first_sequence),
         stopped: None,
         last: None,
     };
     let mut progress = Progress::new("replayed");
-    let tail = segments(opened, &mut run, &mut progress)?;
+    let tail = segments(opened, from, &mut run, &mut progress)?;
     let mut verdict = None;
     let mut log_buffer_batches = 0;
     if !run.done {
-        let judged = verdict::judge(opened, &tail, run.last.as_ref())?;
+        let judged = verdict::judge(opened, &tail, run.last.as_ref(), None)?;
         if !extent.segments_only {
             let last_index = judged.tail.index;
-            verdict::ahead(opened, tail, last_index, |batch| {
+            let reached = verdict::ahead(opened, tail, last_index, |batch| {
                 let before = run.replayer.batches;
                 if !run.done {
                     run.apply(batch)?;
@@ -179,6 +207,9 @@ pub fn replay<S: LogSink>(
                 log_buffer_batches += run.replayer.batches - before;
                 Ok(())
             })?;
+            if !run.done && reached.index < last_index {
+                run.stopped = Some(unreachable_fatal(opened, &reached, &judged));
+            }
         }
         verdict = Some(judged);
     }
@@ -198,9 +229,22 @@ pub fn replay<S: LogSink>(
     Ok((replayed, run.sink))
 }
 
+/// The log breaks before a snapshot behind which a start would begin.
+fn unreachable_fatal(opened: &Opened, reached: &LogTail, verdict: &Verdict) -> Fatal {
+    let what = format!(
+        "the log breaks behind sequence {} and goes on to {}: `journal verify` says where; \
+         --from-snapshot {} begins behind it",
+        reached.next_sequence - 1,
+        verdict.tail.next_sequence - 1,
+        opened.newest_snapshot().map_or(0, |facts| facts.tail.index)
+    );
+    Fatal::new(ExitCode::JournalDamaged, what)
+}
+
 /// Everything that the segments hold. Returns the tail behind it.
 fn segments<S: LogSink>(
     opened: &Opened,
+    from: LogTail,
     run: &mut Run<S>,
     progress: &mut Progress,
 ) -> Result<LogTail, Failure> {
@@ -210,9 +254,13 @@ fn segments<S: LogSink>(
         .flatten();
     let until = durable.map_or(LogPosition(u64::MAX), |buffer| buffer.durable_position);
     let total = opened.segments.len() as u64 * opened.meta.segment_data_length;
-    let mut reader = JournalReader::new(opened.storage.clone(), &opened.meta, ReadOptions::ALL);
+    let options = ReadOptions {
+        from,
+        ..ReadOptions::ALL
+    };
+    let mut reader = JournalReader::new(opened.storage.clone(), &opened.meta, options);
     let mut count = 0u64;
-    let mut tail = LogTail::EMPTY;
+    let mut tail = from;
     while !run.done {
         let next = reader.next_batch().map_err(|e| read_fatal(&e))?;
         // What a running node is writing just now comes from its log buffer.
@@ -236,6 +284,8 @@ struct Run<S> {
     until: u64,
     /// Time of the last batch to apply.
     until_time: Utc,
+    /// Index of the last batch to apply.
+    until_index: u64,
     cut_batch: Option<(u32, u32)>,
     done: bool,
     stopped: Option<Fatal>,
@@ -246,7 +296,7 @@ impl<S: LogSink> Run<S> {
     #[inline]
     fn apply(&mut self, batch: &BatchView<'_>) -> Result<(), Failure> {
         let header = &batch.header;
-        if Utc(header.timestamp) > self.until_time {
+        if Utc(header.timestamp) > self.until_time || header.index > self.until_index {
             self.done = true;
             return Ok(());
         }

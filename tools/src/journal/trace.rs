@@ -7,7 +7,7 @@ use super::event_fields::{event_fields, event_name};
 use super::fields;
 use super::filter::key;
 use super::folder;
-use super::ledger::{Ledger, OrderKey};
+use super::ledger::{Ledger, LiveOrder, OrderKey};
 use super::output::Failure;
 use super::record_line::{Price, RecordLine};
 use super::replay::{Extent, LogSink, replay};
@@ -77,22 +77,7 @@ fn parse_name(text: &str) -> Result<Name, String> {
     if !text.contains(':') {
         return text.parse().map(Name::Reference).map_err(|_| wrong());
     }
-    parse_key(text).map(Name::Key).ok_or_else(wrong)
-}
-
-/// `SESSION:NUMBER` or `SESSION:INDEX:NUMBER`.
-pub fn parse_key(text: &str) -> Option<OrderKey> {
-    let words: Vec<&str> = text.split(':').collect();
-    let (session, index, number) = match words[..] {
-        [session, number] => (session, "0", number),
-        [session, index, number] => (session, index, number),
-        _ => return None,
-    };
-    Some(OrderKey {
-        session: session.parse().ok()?,
-        index: index.parse().ok()?,
-        number: number.parse().ok()?,
-    })
+    OrderKey::parse(text).map(Name::Key).ok_or_else(wrong)
 }
 
 pub fn run(arguments: &TraceArguments, out: &mut impl Write) -> Result<(), Failure> {
@@ -211,7 +196,12 @@ impl EventSink for Search {
     fn control(&mut self, _: &Control) {}
 }
 
-impl LogSink for Search {}
+impl LogSink for Search {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        Ok(())
+    }
+}
 
 /// The batch and the record whose effects come now.
 #[derive(Default)]
@@ -405,6 +395,14 @@ impl<W: Write> EventSink for Telling<'_, W> {
 }
 
 impl<W: Write> LogSink for Telling<'_, W> {
+    fn begin(&mut self, machine: &StateMachine) -> Result<(), Failure> {
+        self.ledger.begin(machine);
+        let ours = |order: &&LiveOrder| self.lives.contains(&order.life);
+        let ours = self.ledger.live().filter(ours);
+        self.keys = ours.map(|order| (order.key, order.life)).collect();
+        Ok(())
+    }
+
     fn batch(&mut self, header: &BatchHeader) {
         self.now.batch = Some(*header);
         self.now.in_record = false;

@@ -57,33 +57,61 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Where the log ends, what only the log buffer holds included.
     pub tail: LogTail,
+    /// A start reads the log from here on: what is before does not keep it from starting.
+    pub judged_from: LogTail,
     pub findings: Vec<Finding>,
 }
 
-/// `from`: the log on disk is sound up to here; `last`: its last batch.
+/// `from`: the log on disk is sound up to here; `last`: its last batch; `seen`: the last one anywhere.
 pub fn judge(
     opened: &Opened,
     from: &LogTail,
     last: Option<&BatchHeader>,
+    seen: Option<&BatchHeader>,
 ) -> Result<Verdict, Failure> {
     if opened.is_live() {
         return judge_live(opened, from);
     }
+    let newest = opened.newest_snapshot().map(|facts| facts.tail);
+    match judge_from(opened, from, last)? {
+        // Row R26: a start begins behind the newest snapshot and does not read what is before.
+        verdict if verdict.outcome == Outcome::Damaged => match newest {
+            Some(tail) if tail.index > from.index => {
+                let last = seen.filter(|header| header.index == tail.index);
+                judge_from(opened, &tail, last)
+            }
+            _ => Ok(verdict),
+        },
+        verdict => Ok(verdict),
+    }
+}
+
+fn judge_from(
+    opened: &Opened,
+    from: &LogTail,
+    last: Option<&BatchHeader>,
+) -> Result<Verdict, Failure> {
+    let witness = opened.newest_snapshot().map(|facts| facts.tail.index);
     let boot_id = BootId::current()
         .map_err(|error| Failure::new(ExitCode::Setup, format!("this boot's id: {error}")))?;
     let options = RecoveryOptions {
         from: *from,
-        witness_index: 0,
+        witness_index: witness.unwrap_or(0),
         boot_id,
         log_buffer: opened.usable_log_buffer().map(ObservedLogBuffer::image),
     };
     match recovery::recover(&opened.storage, &opened.meta, &options) {
-        Ok(recovery) => Ok(accepted(opened, &recovery, last)),
+        Ok(recovery) => Ok(accepted(opened, &recovery, from, last)),
         Err(error) => refused(&error, from),
     }
 }
 
-fn accepted(opened: &Opened, recovery: &Recovery, last: Option<&BatchHeader>) -> Verdict {
+fn accepted(
+    opened: &Opened,
+    recovery: &Recovery,
+    from: &LogTail,
+    last: Option<&BatchHeader>,
+) -> Verdict {
     const CLEAN_STOP: u8 = lockstep_journal::batch::BATCH_KIND_CLEAN_STOP;
     let last = recovery.last.as_ref().or(last);
     let describe = |found: &recovery::Finding| describe(opened, found);
@@ -99,6 +127,7 @@ fn accepted(opened: &Opened, recovery: &Recovery, last: Option<&BatchHeader>) ->
     Verdict {
         outcome,
         tail: recovery.tail,
+        judged_from: *from,
         findings,
     }
 }
@@ -181,6 +210,7 @@ fn refused(error: &RecoveryError, from: &LogTail) -> Result<Verdict, Failure> {
     Ok(Verdict {
         outcome,
         tail,
+        judged_from: *from,
         findings,
     })
 }
@@ -221,6 +251,7 @@ fn judge_live(opened: &Opened, from: &LogTail) -> Result<Verdict, Failure> {
     Ok(Verdict {
         outcome,
         tail,
+        judged_from: *from,
         findings,
     })
 }

@@ -3,10 +3,12 @@
 use super::finding::{Finding, Severity};
 use super::folder::{self, Opened};
 use super::output::{Failure, Progress, per_second, row};
+use super::proofs::{ProofArguments, Proofs};
+use super::replay::Extent;
+use super::start;
 use super::verdict::{self, Outcome, Verdict};
 use super::walk::{Break, Place, SegmentFile, Visitor, walk};
 use clap::Args;
-use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::reader::EndReason;
 use lockstep_journal::segment::segment_file_length;
 use lockstep_journal::{BLOCK_LENGTH, BatchHeader, BatchView, LogTail};
@@ -32,6 +34,8 @@ pub struct VerifyArguments {
     /// Apply the log too, and compare every digest that it carries
     #[arg(long)]
     replay: bool,
+    #[command(flatten)]
+    proofs: ProofArguments,
     /// Where the log buffer lies, if not at its default place
     #[arg(long, value_name = "FILE")]
     log_buffer: Option<PathBuf>,
@@ -39,21 +43,36 @@ pub struct VerifyArguments {
 
 pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<(), Failure> {
     let mut opened = folder::open(&arguments.directory, arguments.log_buffer.as_deref())?;
-    let mut check = Check::new(&opened, arguments.replay);
+    let mut check = Check::new(&opened);
+    if arguments.replay {
+        let begin = start::begin(&opened, &Extent::default())?;
+        check.replay_from = begin.tail.index;
+        check.replayer = Some(begin.replayer);
+    }
     for finding in std::mem::take(&mut opened.findings) {
         check.find(finding);
     }
     let until = opened.is_live().then(|| opened.usable_log_buffer());
     let until = until.flatten().map(|buffer| buffer.durable_position);
     check.durable_known = until.is_some();
-    let end = walk(&opened, None, until, &mut check)?;
-    let verdict = verdict::judge(&opened, &end.sound_tail, check.last_sound.as_ref())?;
+    let end = walk(&opened, opened.trimmed_to(), until, &mut check)?;
+    let verdict = verdict::judge(
+        &opened,
+        &end.sound_tail,
+        check.last_sound.as_ref(),
+        check.last_seen.as_ref(),
+    )?;
     // What lies behind a break was not applied, and is not.
     if check.breaks.is_empty() || verdict.outcome != Outcome::Damaged {
         let behind = |batch: &BatchView<'_>| check.examine(batch, 0, None);
         verdict::ahead(&opened, end.sound_tail, verdict.tail.index, behind)?;
     }
     check.conclude(&verdict);
+    let mut proofs = Proofs::check(&opened, &arguments.proofs)?;
+    for finding in std::mem::take(&mut proofs.findings) {
+        check.find(finding);
+    }
+    check.proofs = proofs;
     check.print(&opened, &verdict, arguments.json, out)?;
     out.flush()?;
     check.result(&verdict).map_err(Failure::from)
@@ -68,20 +87,25 @@ struct Check {
     breaks: Vec<Break>,
     /// Last batch before the first break.
     last_sound: Option<BatchHeader>,
+    /// Last batch anywhere.
+    last_seen: Option<BatchHeader>,
     batches: u64,
     records: u64,
     bytes: u64,
     segments: u64,
     replayer: Option<Replayer>,
+    /// Batches up to this index are in the state that the replay began with.
+    replay_from: u64,
     diverged: bool,
     /// The walk ended where a running node's segments are known to end.
     durable_known: bool,
     meta: lockstep_journal::folder::JournalMeta,
     progress: Progress,
+    proofs: Proofs,
 }
 
 impl Check {
-    fn new(opened: &Opened, replay: bool) -> Self {
+    fn new(opened: &Opened) -> Self {
         let file = segment_file_length(opened.meta.segment_data_length);
         Self {
             segment_data_length: opened.meta.segment_data_length,
@@ -90,15 +114,18 @@ impl Check {
             findings_dropped: 0,
             breaks: Vec::new(),
             last_sound: None,
+            last_seen: None,
             batches: 0,
             records: 0,
             bytes: 0,
             segments: 0,
-            replayer: replay.then(|| Replayer::new(StateMachine::new(Capacity::default()))),
+            replayer: None,
+            replay_from: 0,
             diverged: false,
             durable_known: false,
             meta: opened.meta,
             progress: Progress::new("verified"),
+            proofs: Proofs::default(),
         }
     }
 
@@ -129,6 +156,7 @@ impl Check {
                 None => finding,
             });
         }
+        self.last_seen = Some(batch.header);
         let sound = place.is_none_or(|place| !place.behind_break);
         if sound {
             self.last_sound = Some(batch.header);
@@ -141,6 +169,9 @@ impl Check {
         let Some(replayer) = &mut self.replayer else {
             return;
         };
+        if batch.header.index <= self.replay_from {
+            return;
+        }
         if let Err(fatal) = replayer.apply(batch, &mut NullSink) {
             self.replayer = None;
             self.diverged = fatal.code == ExitCode::Diverged;
@@ -161,7 +192,7 @@ impl Check {
             // end may be.
             let torn = match verdict.outcome {
                 Outcome::Live => !self.durable_known && found.resumed.is_none(),
-                _ => !refused,
+                _ => !refused && found.tail.index >= verdict.judged_from.index,
             };
             let finding = describe(&found, torn);
             self.find(finding);
@@ -223,6 +254,12 @@ impl Check {
             let compared = replayer.digests_compared;
             row(out, "digests compared", compared)?;
         }
+        row(out, "snapshots", self.proofs.snapshots)?;
+        let seals: u64 = self.proofs.seals.iter().map(|s| s.seal_count).sum();
+        row(out, "seals", seals)?;
+        for seal in self.proofs.last_seals() {
+            row(out, "last seal", seal)?;
+        }
         let speed = per_second(self.bytes, elapsed) >> 20;
         row(out, "speed", format!("{speed} MiB/s"))?;
         row(out, "damage", self.damage_count())?;
@@ -247,6 +284,8 @@ impl Check {
             "last_sequence": verdict.tail.next_sequence - 1,
             "digests_compared": self.replayer.as_ref().map(|r| r.digests_compared),
             "digests_too_old": self.replayer.as_ref().map(|r| r.digests_too_old),
+            "snapshots": self.proofs.snapshots,
+            "seals": self.proofs.to_json(),
             "damage": self.damage_count(),
             "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
             "findings_dropped": self.findings_dropped,

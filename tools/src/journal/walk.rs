@@ -4,6 +4,7 @@
 //! there, so that one bad byte does not hide the rest; whether a break is a torn tail or damage is not
 //! decided here.
 
+use super::ahead::{Ahead, Whole};
 use super::folder::Opened;
 use super::output::Failure;
 use lockstep_journal::batch::{BATCH_MAGIC, OrderError};
@@ -25,6 +26,15 @@ pub struct Place {
     pub offset: u64,
     /// The log has broken before it: recovery would not get here by itself.
     pub behind_break: bool,
+}
+
+impl Place {
+    /// Of a batch that no segment holds.
+    pub const NOWHERE: Self = Self {
+        segment: 0,
+        offset: 0,
+        behind_break: false,
+    };
 }
 
 /// A stretch of the log that is not batches in order.
@@ -106,6 +116,8 @@ pub fn walk(
         open: None,
         first_break: None,
         adopt: first_segment.is_some(),
+        ahead: Ahead::start(opened, first_segment.unwrap_or(0)),
+        whole: Whole::new(),
     };
     let mut expected = first_segment.unwrap_or(0);
     let first = expected;
@@ -138,6 +150,9 @@ struct Walk<'a, S> {
     first_break: Option<LogTail>,
     /// Take the next whole batch whatever is before it.
     adopt: bool,
+    /// Verifies what comes; of this segment, what it found whole.
+    ahead: Option<Ahead>,
+    whole: Whole,
 }
 
 /// What stands at an offset.
@@ -156,6 +171,10 @@ impl<S: Storage> Walk<'_, S> {
         if first >= self.until {
             return Ok(());
         }
+        self.whole = self
+            .ahead
+            .as_ref()
+            .map_or_else(Whole::new, |ahead| ahead.take(number));
         let mapped = self.map(number)?;
         let bytes = mapped.as_deref().unwrap_or_default();
         visitor.segment(&SegmentFile {
@@ -197,7 +216,7 @@ impl<S: Storage> Walk<'_, S> {
                 offset: BLOCK_LENGTH + at as u64,
                 behind_break: self.first_break.is_some(),
             };
-            match self.look(rest, position) {
+            match self.look(rest, position, at) {
                 Found::Batch(batch) => {
                     self.take(&batch, place, visitor)?;
                     at += batch.bytes().len();
@@ -236,8 +255,9 @@ impl<S: Storage> Walk<'_, S> {
         Ok(())
     }
 
-    /// The batch at the begin of `rest` if it is to be taken next; both checksums are verified.
-    fn look<'b>(&self, rest: &'b [u8], position: LogPosition) -> Found<'b> {
+    /// The batch at the begin of `rest`, `at` bytes into the segment's data, if it is to be taken next; both
+    /// checksums are verified, here or ahead.
+    fn look<'b>(&self, rest: &'b [u8], position: LogPosition, at: usize) -> Found<'b> {
         let header_end = position.plus(BATCH_HEADER_LENGTH as u64);
         let end = BatchHeader::decode(rest).map_or(header_end, |h| position.plus(h.length()));
         if end > self.until {
@@ -252,7 +272,13 @@ impl<S: Storage> Walk<'_, S> {
                 Found::Other(EndReason::NotWhole(BatchError::NotABatch))
             };
         }
-        let batch = match BatchView::verified(rest, position) {
+        let unit = (at / BATCH_ALIGNMENT as usize) as u32;
+        let view = if self.whole.binary_search(&unit).is_ok() {
+            BatchView::verified_before(rest, position)
+        } else {
+            BatchView::verified(rest, position)
+        };
+        let batch = match view {
             Ok(batch) => batch,
             Err(error) => return Found::Other(EndReason::NotWhole(error)),
         };

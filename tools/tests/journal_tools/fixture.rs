@@ -35,11 +35,15 @@ fn memory_folder() -> TempDir {
 }
 
 pub fn begin<S: EventSink>(sink: &mut S) -> Making {
+    begin_with(SEGMENT_DATA_LENGTH, sink)
+}
+
+pub fn begin_with<S: EventSink>(segment_data_length: u64, sink: &mut S) -> Making {
     let directory = memory_folder();
     let options = BuildOptions {
         folder: directory.path().join("journal"),
         log_buffer: directory.path().join("log-buffer"),
-        segment_data_length: SEGMENT_DATA_LENGTH,
+        segment_data_length,
         ring_length: 1 << 20,
     };
     let mut builder = JournalBuilder::create(&options).unwrap();
@@ -194,6 +198,13 @@ pub struct Ran {
 }
 
 pub fn run_on(directory: &Path, arguments: &[&str]) -> Ran {
+    let mut all = vec!["journal"];
+    all.extend(arguments);
+    run_tool(directory, &all)
+}
+
+/// Any command of the binary.
+pub fn run_tool(directory: &Path, arguments: &[&str]) -> Ran {
     let log_buffer = directory.join("log-buffer");
     let arguments = arguments.iter().map(|argument| match *argument {
         "{dir}" => directory.as_os_str().to_owned(),
@@ -201,7 +212,6 @@ pub fn run_on(directory: &Path, arguments: &[&str]) -> Ran {
         other => other.into(),
     });
     let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .arg("journal")
         .args(arguments)
         .stdin(Stdio::null())
         .output()

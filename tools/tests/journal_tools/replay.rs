@@ -304,3 +304,42 @@ fn a_record_that_says_halt_stops_the_replay_before_it() {
         shown.out
     );
 }
+
+/// A record of a kind that nobody knows is skipped or refused, as it says itself; nothing else changes.
+#[test]
+fn a_record_of_an_unknown_kind_does_what_its_policy_says() {
+    let mut making = begin(&mut NullSink);
+    making.batches(3, &mut NullSink);
+    let before = making.builder.machine.counters();
+    let mut records = Records::default();
+    let cancel = CancelOrder {
+        user_ref_num: 1,
+        quantity: 0,
+    };
+    for _ in 0..2 {
+        records.push(|out| RecordWriter::new(out, Source::default(), &cancel).finish());
+    }
+    making
+        .builder
+        .append(BatchKind::Commands, &records, &mut NullSink)
+        .unwrap();
+    making.builder.drain().unwrap();
+    let made = making.kill();
+    let last = *made.batches().last().unwrap();
+    for (policy, refused) in [(1, 0), (0, 1)] {
+        made.patch(last.segment, |file| {
+            forge(file, last, |_, body| {
+                body[4..6].copy_from_slice(&999u16.to_le_bytes());
+                body[7] = policy;
+            });
+        });
+        let (code, seen) = made.json(&["replay", "{dir}", "--json"]);
+        assert_eq!(code, 0, "{seen}");
+        assert_eq!(seen["sequence"], last.header.next_sequence() - 1);
+        // The second record is a cancel of session 0, which no connection holds: stale.
+        assert_eq!(seen["counters"]["refused"], before.refused + refused);
+        assert_eq!(seen["counters"]["stale"], before.stale + 1);
+    }
+    let verified = made.run(&["verify", "{dir}", "--replay"]);
+    assert_eq!(verified.code, 0, "{}", verified.err);
+}

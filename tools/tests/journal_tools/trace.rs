@@ -164,6 +164,29 @@ fn a_life_is_told_alike_under_each_of_its_names() {
     assert!(text.out.contains("by enter_order of s2"), "{}", text.out);
 }
 
+/// The requests alone, without a replay: the same commands that the trace tells.
+#[test]
+fn inspect_shows_the_requests_about_an_order() {
+    let made = chain();
+    let told = trace(&made, "1:1");
+    let commands: Vec<&Value> = told
+        .iter()
+        .filter(|line| line["what"] == "command")
+        .collect();
+    let ran = made.run(&["inspect", "{dir}", "--records", "--json", "--order", "1:1"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let shown: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(shown.len(), commands.len());
+    for (shown, command) in shown.iter().zip(commands) {
+        assert_eq!(shown["sequence"], command["sequence"]);
+    }
+    assert_eq!(made.run(&["inspect", "{dir}", "--order", "one"]).code, 2);
+}
+
 #[test]
 fn an_order_that_nobody_entered_is_exit_code_1() {
     let made = chain();

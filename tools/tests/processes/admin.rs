@@ -205,6 +205,47 @@ fn the_operator_opens_and_closes_his_days_and_hears_why_not() {
     stop_in_order(venue);
 }
 
+#[test]
+fn a_kill_switch_cancels_and_blocks_until_it_is_released() {
+    let (fixture, venue) = Fixture::serving(plan());
+    let folder = &fixture.folder;
+    let mut witness = Witness::new(venue.address, folder);
+    let mut client = Raw::logged_in(venue.address, folder, 1, 1);
+    for user_ref in 1..=3 {
+        client.message(&bid(user_ref));
+        client.hear_of(b'A', user_ref);
+    }
+    good(folder, &["cancel-order", "1", "2"]);
+    let (_, canceled) = client.hear_of(b'C', 2);
+    assert_eq!(canceled.last(), Some(&b'S'), "supervisory: {canceled:?}");
+    good(folder, &["kill", "--session", "1"]);
+    client.hear_of(b'C', 1);
+    client.hear_of(b'C', 3);
+    client.message(&bid(4));
+    client.hear_of(b'J', 4);
+    witness.is_served();
+    assert_eq!(json(folder, &["show", "sessions"])[0]["entry"], "killed");
+    good(folder, &["enable", "--session", "1"]);
+    client.message(&bid(5));
+    client.hear_of(b'A', 5);
+    good(
+        folder,
+        &["mass-cancel", "--symbol", "AAPL", "--session", "1"],
+    );
+    client.hear_of(b'C', 5);
+    assert_eq!(
+        json(folder, &["show", "status"])["open_orders"],
+        1,
+        "the witness's"
+    );
+    bad(folder, &["mass-cancel"], 2, "choose what to cancel");
+    bad(folder, &["kill"], 2, "--venue");
+    let nobody = admin(folder, &["cancel-order", "1", "77"]);
+    let said = String::from_utf8(nobody.stdout).expect("UTF-8");
+    assert!(said.contains("no such order is live"), "{said}");
+    stop_in_order(venue);
+}
+
 fn more_definitions(folder: &VenueFolder) -> String {
     let text = std::fs::read_to_string(folder.config()).expect("read");
     let hash_line = text

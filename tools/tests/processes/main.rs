@@ -26,3 +26,4 @@ mod packets;
 mod raw;
 mod resources;
 mod slow;
+mod streams;

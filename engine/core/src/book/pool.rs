@@ -343,8 +343,23 @@ impl OrderPool {
         self.unlink(book, slot, order)
     }
 
+    /// Takes a resting order off its level; it is held then.
+    pub fn lift(&mut self, book: &mut Book, slot: u32) {
+        let order = self.orders[slot as usize];
+        self.leave_level(book, &order);
+        let lifted = &mut self.orders[slot as usize];
+        (lifted.level, lifted.prev, lifted.next) = (NONE, NONE, NONE);
+    }
+
     #[inline(always)]
     fn unlink(&mut self, book: &mut Book, slot: u32, order: Order) -> Order {
+        self.leave_level(book, &order);
+        self.release(slot);
+        order
+    }
+
+    #[inline(always)]
+    fn leave_level(&mut self, book: &mut Book, order: &Order) {
         debug_assert!(order.open != 0 && order.book() == book.id);
         let (is_first, is_last) = (order.prev == NONE, order.next == NONE);
         let entry = self.levels.level_mut(order.level);
@@ -358,8 +373,6 @@ impl OrderPool {
             self.levels
                 .vacate(&mut book.ladders[order.lane()], order.level);
         }
-        self.release(slot);
-        order
     }
 
     #[inline(always)]

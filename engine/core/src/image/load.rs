@@ -10,6 +10,7 @@ use crate::book::pool::{FREE_ORDER, NewOrder, side_of};
 use crate::bounds::Capacity;
 use crate::instrument::BLANK_FIRM;
 use crate::order::FREE_DETAIL;
+use crate::peg::{Peg, PegKind};
 use crate::session::{UNDEFINED, owner, owner_session};
 use alloc::vec::Vec;
 use lockstep_record::FirmId;
@@ -255,8 +256,20 @@ impl StateMachine {
         let mut extended = false;
         reader.flag(&mut extended);
         let mut extension = Extension::NONE;
+        let mut peg = None;
         if extended {
             walk_extension(reader, &mut extension);
+            let mut pegged = false;
+            reader.flag(&mut pegged);
+            if pegged {
+                let mut value = Peg {
+                    kind: PegKind::Primary,
+                    offset: 0,
+                    price: 0,
+                };
+                walk_peg(reader, &mut value);
+                peg = Some(value);
+            }
         }
         reader.check()?;
         let (owner, number) = (order.owner, order.number);
@@ -290,6 +303,11 @@ impl StateMachine {
         if extended {
             detail.extension = self.extensions.add(extension, detail.reference, slot);
         }
+        if let Some(peg) = peg {
+            // Its place in the instrument's list follows in link_sessions.
+            self.pegs
+                .hold(detail.extension, id.0, peg, slot, detail.reference);
+        }
         self.details[slot as usize] = detail;
         Ok(slot)
     }
@@ -313,6 +331,10 @@ impl StateMachine {
                 return Err(reader.wrong("waiting orders are not by session and reference"));
             }
             last = place;
+            references.push((reference, slot));
+            if extension != NONE && self.pegs.holds(extension) {
+                continue;
+            }
             let side = side_of(lane);
             let mut waiting = Waiting {
                 slot,
@@ -327,7 +349,6 @@ impl StateMachine {
                 return Err(reader.wrong("a waiting order has no trigger that there can be"));
             }
             self.stops.add(extension, id.0, trigger, waiting);
-            references.push((reference, slot));
         }
         let mut last = 0;
         for _ in 0..reader.get()? {
@@ -338,7 +359,7 @@ impl StateMachine {
             } else {
                 NONE
             };
-            if index == NONE || self.stops.is_triggered(index) {
+            if index == NONE || !self.stops.holds(index) || self.stops.is_triggered(index) {
                 return Err(reader.wrong("a triggered order does not wait, or is there twice"));
             }
             let instrument = self.pool.order(slot).book();
@@ -362,6 +383,10 @@ impl StateMachine {
                 self.extensions.link(extension, instrument);
             }
             self.sessions.link(&mut self.details, session, slot);
+            let extension = self.details[slot as usize].extension;
+            if extension != NONE && self.pegs.holds(extension) {
+                self.pegs.link(extension);
+            }
         }
     }
 }

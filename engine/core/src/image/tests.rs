@@ -80,7 +80,7 @@ fn cancel(machine: &mut StateMachine, number: u32) {
 fn empty() -> StateMachine {
     let mut machine = StateMachine::new(Capacity::default());
     let bounds = SetBounds {
-        open_orders_max: 16,
+        open_orders_max: 24,
         instruments_max: 2,
         sessions_max: 2,
         firms_max: 2,
@@ -215,7 +215,22 @@ fn busy() -> StateMachine {
         (PartTag::TRAIL_OFFSET, &500i32.to_le_bytes()),
     ];
     apply(&mut machine, 1, &order(6, b'S', 3, 9_000), trails);
+    let peg: &[(PartTag, &[u8])] = &[
+        (PartTag::PRICE_TYPE, b"R"),
+        (PartTag::PEG_OFFSET, &(-100i32).to_le_bytes()),
+    ];
+    let hidden = EnterOrder {
+        display: b'N',
+        ..order(7, b'B', 3, 10_100)
+    };
+    apply(&mut machine, 1, &hidden, peg);
     machine
+}
+
+fn peg(machine: &mut StateMachine) -> &mut Peg {
+    let slot = machine.pool.find(1 << 8, 7);
+    let index = machine.details[slot as usize].extension;
+    machine.pegs.get_mut(index)
 }
 
 /// Extension and slot of the stop that does not trail, or of the one that does.
@@ -441,6 +456,9 @@ fn every_field_moves_the_hash() {
             let slot = waiting(m, 6).1;
             m.details[slot as usize].reference += 100;
         },
+        |m| peg(m).kind = PegKind::Midpoint,
+        |m| peg(m).offset += 1,
+        |m| peg(m).price += 1,
         |m| m.stops.traded(1, 9_500),
         |m| m.stops.traded(1, 11_000),
     ];
@@ -616,7 +634,18 @@ fn varied() -> StateMachine {
         ..order(16, b'S', 3, 10_300)
     };
     apply(&mut machine, 1, &hidden, &[]);
-    assert_eq!(machine.extensions.live(), 4);
+    // And a pegged order that waits: no price is so low.
+    let market = EnterOrder {
+        display: b'N',
+        ..order(17, b'B', 3, 10_100)
+    };
+    let follows: &[(PartTag, &[u8])] = &[
+        (PartTag::PRICE_TYPE, b"P"),
+        (PartTag::PEG_OFFSET, &(-20_000i32).to_le_bytes()),
+        (PartTag::USER_REF_IDX, &[4]),
+    ];
+    apply(&mut machine, 1, &market, follows);
+    assert_eq!(machine.extensions.live(), 6);
     machine
 }
 

@@ -98,7 +98,7 @@ impl StateMachine {
             firm: self.details[slot as usize].firm(),
             instrument: order.instrument(),
             side: order.side(),
-            price: self.price_of(slot).min(self.features.price_max),
+            price: self.limit_of(slot).min(self.features.price_max),
         }
     }
 
@@ -126,7 +126,7 @@ impl StateMachine {
             },
             total: wanted.quantity,
             open: wanted.quantity - executed,
-            may_rest: admitted.rests_at.is_some() || admitted.stop,
+            may_rest: admitted.rests_at.is_some() || admitted.stop || admitted.peg,
         };
         self.check_entering(&entering, replaced)
     }

@@ -43,6 +43,7 @@ pub enum Mix {
     Stops,
     Auctions,
     Shares,
+    Pegs,
 }
 
 impl Step {
@@ -63,7 +64,7 @@ impl Step {
         });
         let command = match self.what {
             _ if mix == Mix::Auctions && self.what % 12 == 11 => self.phase(oracle),
-            1000..=1032 if matches!(mix, Mix::Stops | Mix::Shares) => {
+            1000..=1032 if matches!(mix, Mix::Stops | Mix::Shares | Mix::Pegs) => {
                 self.special(self.enter(session, epoch, oracle), mix)
             }
             0..=549 => self.special(self.enter(session, epoch, oracle), mix),
@@ -214,9 +215,38 @@ impl Step {
             (Mix::All | Mix::Auctions, 0..=1) | (Mix::Stops, 0..=5) => {
                 self.stop(command, draw / 16)
             }
+            (Mix::All, 3..=4) | (Mix::Pegs, 0..=6) => self.peg(command, draw / 16),
             (Mix::All, 2) | (Mix::Shares, 0..=11) => at_few_prices(command, draw / 16),
             _ => command,
         }
+    }
+
+    /// Mostly as it must be: hidden and for the day; one in eight keeps what it was.
+    fn peg(&self, mut command: Command, draw: u32) -> Command {
+        let tick = match &mut command.request {
+            Request::EnterOrder(body) => {
+                if !draw.is_multiple_of(8) {
+                    (body.display, body.time_in_force) = (b'N', b'0');
+                    command
+                        .parts
+                        .retain(|part| ![3, 5, 12, 15, 204].contains(&part.0));
+                }
+                if body.symbol == *b"BBBB    " { 5 } else { 100 }
+            }
+            Request::ReplaceOrder(body) => {
+                body.display = b'N';
+                if (draw / 8).is_multiple_of(2) {
+                    return command;
+                }
+                100
+            }
+            _ => return command,
+        };
+        let offset = ((draw / 16 % 8) as i32 - 4).min(1) * tick;
+        let kind = b"RRPPMMmQ"[(draw / 128 % 8) as usize];
+        command
+            .option(PartTag::PRICE_TYPE, [kind])
+            .option(PartTag::PEG_OFFSET, offset.to_le_bytes())
     }
 
     /// Triggers lie around the prices at which trades happen; one in four trails.

@@ -8,7 +8,7 @@ use super::server::Office;
 use super::{desk, reload, views};
 use crate::clock::{SystemClock, WallClock};
 use crate::config::AcknowledgePolicy;
-use crate::definitions::padded;
+use crate::definitions::{Known, padded};
 use crate::{counters, day, node, operator};
 use lockstep_core::StateMachine;
 use lockstep_core::inspect;
@@ -33,6 +33,9 @@ impl Office {
     }
 
     fn reply(&mut self, command: &Command, identity: &str) -> Reply {
+        if let Some(reply) = self.supervise(command, identity) {
+            return reply;
+        }
         let inquiries = &self.inquiries;
         match command {
             Command::ShowStatus => json(&self.status()?),
@@ -49,8 +52,18 @@ impl Office {
             Command::SetState(set) => self.set_state(set, identity),
             Command::DefineFirm(define) => self.put(&[define_firm(define)?], identity),
             Command::DefineSession(define) => self.put(&[define_session(define)?], identity),
-            Command::DefineInstrument(define) => self.put(&[define_instrument(define)?], identity),
+            Command::DefineInstrument(define) => self.define_instrument(define, identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
+            Command::SetEntry(_)
+            | Command::MassCancel(_)
+            | Command::CancelOrder(_)
+            | Command::BreakTrade(_)
+            | Command::SetLimits(_)
+            | Command::SetThrottle(_)
+            | Command::SetProtection(_)
+            | Command::ResetProtection(_)
+            | Command::SetPosition(_)
+            | Command::RetireInstrument(_) => unreachable!("supervision has answered"),
         }
     }
 
@@ -177,6 +190,25 @@ impl Office {
     }
 }
 
+impl Office {
+    /// What the command does not say (an allocation, say) stays as it is.
+    fn define_instrument(&mut self, define: &DefineInstrument, identity: &str) -> Reply {
+        let body = body::DefineInstrument {
+            symbol: field("symbol", &define.symbol)?,
+            instrument: define.id,
+            tick_size: define.tick_size,
+            lot_size: define.lot_size,
+            _reserved: [0; 12],
+        };
+        let id = define.id;
+        let parts = self.inquiries.ask(Vec::new(), move |machine, parts| {
+            *parts = Known::instrument_parts(machine, id);
+        });
+        let parts = parts.ok_or_else(views::timed_out)?;
+        self.put(&[operator::record(&body, &parts, identity)], identity)
+    }
+}
+
 fn commanded(records: Vec<Applied>) -> Reply {
     json(&Commanded {
         records,
@@ -249,15 +281,4 @@ fn define_session(define: &DefineSession) -> Result<Vec<u8>, Problem> {
     let part = |firm: &u32| (PartTag::PERMITTED_FIRM, firm.to_le_bytes().to_vec());
     let parts: Vec<_> = firms.iter().map(part).collect();
     Ok(operator::record(&body, &parts, ""))
-}
-
-fn define_instrument(define: &DefineInstrument) -> Result<Vec<u8>, Problem> {
-    let body = body::DefineInstrument {
-        symbol: field("symbol", &define.symbol)?,
-        instrument: define.id,
-        tick_size: define.tick_size,
-        lot_size: define.lot_size,
-        _reserved: [0; 12],
-    };
-    Ok(operator::record(&body, &[], ""))
 }

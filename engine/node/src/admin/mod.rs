@@ -14,6 +14,7 @@ pub mod protocol;
 mod reload;
 pub mod server;
 pub mod submit;
+mod supervise;
 mod views;
 
 pub use server::{AdminServer, Office};

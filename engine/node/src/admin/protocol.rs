@@ -44,6 +44,16 @@ pub enum Command {
     DefineFirm(DefineFirm),
     DefineSession(DefineSession),
     DefineInstrument(DefineInstrument),
+    SetEntry(SetEntry),
+    MassCancel(MassCancel),
+    CancelOrder(CancelOrder),
+    BreakTrade(BreakTrade),
+    SetLimits(SetLimits),
+    SetThrottle(SetThrottle),
+    SetProtection(SetProtection),
+    ResetProtection(ResetProtection),
+    SetPosition(SetPosition),
+    RetireInstrument(RetireInstrument),
     Reload(Reload),
 }
 
@@ -151,6 +161,140 @@ pub struct DefineInstrument {
     pub symbol: String,
     pub tick_size: u32,
     pub lot_size: u32,
+}
+
+/// Whose entry or limits are meant.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Scope {
+    Session(u32),
+    Firm(u32),
+    Venue,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    Enabled,
+    /// Live orders stay.
+    Disabled,
+    /// Disabled, and all live orders are cancelled.
+    Killed,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SetEntry {
+    pub scope: Scope,
+    pub entry: Entry,
+}
+
+/// Cancels all live orders that fit; at least one member must choose, or `all` must be true.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct MassCancel {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firm: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// `B`, `S`, `T` or `E`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<char>,
+    /// 0: orders without a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<u16>,
+    pub all: bool,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOrder {
+    pub session: u32,
+    pub user_ref: u32,
+    #[serde(default)]
+    pub user_ref_index: u8,
+    /// Must be the order's, unless it is 0.
+    #[serde(default)]
+    pub reference: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BreakTrade {
+    pub match_number: u64,
+    /// `E` erroneous, `C` consent, `S` supervisory, `X` external.
+    pub reason: char,
+}
+
+/// Sets all limits of a session or a firm; 0 = none.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SetLimits {
+    pub scope: Scope,
+    #[serde(default)]
+    pub order_quantity_max: u32,
+    /// In 1/10,000.
+    #[serde(default)]
+    pub order_notional_max: u64,
+    #[serde(default)]
+    pub open_orders_max: u32,
+    #[serde(default)]
+    pub open_notional_max: u64,
+    /// Shares of one instrument; of a firm only.
+    #[serde(default)]
+    pub long_max: u64,
+    #[serde(default)]
+    pub short_max: u64,
+    #[serde(default)]
+    pub gross_max: u64,
+}
+
+/// Bounds a session's requests in a window of time; 0 messages = not bounded.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SetThrottle {
+    pub session: u32,
+    pub messages_max: u32,
+    pub window_ns: u64,
+}
+
+/// Market-maker protection; both limits 0 = it ends.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SetProtection {
+    pub session: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<u16>,
+    pub window_ns: u64,
+    #[serde(default)]
+    pub executions_max: u32,
+    #[serde(default)]
+    pub quantity_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ResetProtection {
+    pub session: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<u16>,
+}
+
+/// Sets a firm's net position beside what it traded today; below 0 = short.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SetPosition {
+    pub firm: u32,
+    pub symbol: String,
+    pub position: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RetireInstrument {
+    pub symbol: String,
 }
 
 /// Reads the configuration file again and compares its definitions with the state.

@@ -139,7 +139,10 @@ fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
         ("journal", running.journal != wanted.journal),
         ("day", running.day != wanted.day),
         ("snapshot", running.snapshot != wanted.snapshot),
+        ("seal", running.seal != wanted.seal),
+        ("archive", running.archive != wanted.archive),
         ("admin", running.admin != wanted.admin),
+        ("logins", running.logins != wanted.logins),
         ("thread", running.threads != wanted.threads),
     ];
     let changed = sections.iter().filter(|(_, differs)| *differs);

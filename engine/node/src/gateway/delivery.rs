@@ -96,7 +96,12 @@ impl<S: StreamSource> Gateway<S> {
 
     /// The state machine ended the connection, which needs no Disconnect record; with `Z` if it was not
     /// the client's own wish.
-    fn end_connection(&mut self, id: ConnectionId, say_goodbye: bool, out: &mut impl Out) {
+    pub(super) fn end_connection(
+        &mut self,
+        id: ConnectionId,
+        say_goodbye: bool,
+        out: &mut impl Out,
+    ) {
         let Some(connection) = self.connection(id) else {
             return;
         };
@@ -117,6 +122,7 @@ impl<S: StreamSource> Gateway<S> {
     /// New streams begin at 1. A connection still reading the old day's stream can read no further.
     fn open_streams(&mut self, session_name: &[u8; 10], out: &mut impl Out) {
         self.streams.begin_day(session_name);
+        self.day_over = false;
         for slot in 0..self.connections.len() {
             if let Some(id) = self.connections[slot]
                 .as_ref()
@@ -136,6 +142,7 @@ impl<S: StreamSource> Gateway<S> {
 
     /// The day's last message has been numbered: whoever has it gets `Z`, others when they do.
     fn close_streams(&mut self, out: &mut impl Out) {
+        self.day_over = true;
         for slot in 0..self.connections.len() {
             let Some(connection) = self.connections[slot].as_mut() else {
                 continue;

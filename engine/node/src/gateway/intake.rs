@@ -3,14 +3,26 @@
 use super::{Gateway, Out, StreamSource, Waiting, reason};
 use lockstep_net::ConnectionId;
 use lockstep_record::command::Logout;
-use lockstep_record::{RECORD_LENGTH_MAX, RecordWriter, Source};
+use lockstep_record::{ConnectionEpoch, RECORD_LENGTH_MAX, RecordWriter, SessionId, Source};
 use lockstep_wire::ouch::Inbound;
 use lockstep_wire::soup::{self, Input, State};
+
+/// Room in the ingress ring that a connection is let go on with: half the smallest ring that the
+/// configuration allows, and more than the records of one turn of the driver (2 KiB of the shortest messages).
+pub(super) const TURN_ROOM_BYTES: u64 = 32 << 10;
 
 impl<S: StreamSource> Gateway<S> {
     /// Takes whole packets from the front of `bytes`; returns how many bytes it consumed. What it
     /// leaves comes again: half a packet, or everything while the connection is paused.
     pub fn handle_received(&mut self, id: ConnectionId, bytes: &[u8], out: &mut impl Out) -> usize {
+        let consumed = self.take_packets(id, bytes, out);
+        if let Some(connection) = self.connection(id) {
+            connection.has_turn = false;
+        }
+        consumed
+    }
+
+    fn take_packets(&mut self, id: ConnectionId, bytes: &[u8], out: &mut impl Out) -> usize {
         let mut consumed = 0;
         loop {
             let now_ns = self.now_ns;
@@ -81,9 +93,16 @@ impl<S: StreamSource> Gateway<S> {
             epoch: connection.epoch,
             gateway: self.id,
         };
-        let Some(space) = self.ingress.claim(RECORD_LENGTH_MAX) else {
+        // Room that comes free belongs to who has waited longest.
+        let must_wait = !self.stalled.is_empty() && !connection.has_turn;
+        let space = if must_wait {
+            None
+        } else {
+            self.ingress.claim(RECORD_LENGTH_MAX)
+        };
+        let Some(space) = space else {
             self.counters.ingress_full.add(1);
-            self.stalled.push(id);
+            self.stalled.push_back(id);
             self.pause(id, out);
             return Some(false);
         };
@@ -108,24 +127,35 @@ impl<S: StreamSource> Gateway<S> {
             self.drop_connection(id, reason::PEER_CLOSED, false, out);
             return;
         }
-        let gateway = self.id;
         let Some(connection) = self.connection(id) else {
             return;
         };
-        let source = Source {
-            session: connection.session,
-            epoch: connection.epoch,
-            gateway,
-        };
-        let logged = self
-            .ingress
-            .claim(64)
-            .map(|space| RecordWriter::new(space, source, &Logout { connection: id.0 }).finish());
-        match logged {
-            // The state machine answers with ConnectionEnded; then the connection is closed.
-            Some(length) => self.ingress.commit(0, length),
-            None => self.drop_connection(id, reason::PEER_CLOSED, false, out),
+        let (session, epoch) = (connection.session, connection.epoch);
+        // In order behind what waits already. The state machine answers with ConnectionEnded; then the
+        // connection is closed.
+        if !self.waiting.is_empty() || !self.write_logout(id, session, epoch) {
+            self.wait(Waiting::Logout(id, session, epoch));
         }
+    }
+
+    /// Puts a logout in order; false if the ring is full.
+    pub(super) fn write_logout(
+        &mut self,
+        id: ConnectionId,
+        session: SessionId,
+        epoch: ConnectionEpoch,
+    ) -> bool {
+        let source = Source {
+            session,
+            epoch,
+            gateway: self.id,
+        };
+        let Some(space) = self.ingress.claim(64) else {
+            return false;
+        };
+        let length = RecordWriter::new(space, source, &Logout { connection: id.0 }).finish();
+        self.ingress.commit(0, length);
+        true
     }
 
     pub(super) fn pause(&mut self, id: ConnectionId, out: &mut impl Out) {
@@ -149,13 +179,21 @@ impl<S: StreamSource> Gateway<S> {
         }
     }
 
-    /// Reads on from every connection that found the ingress ring full, once it has room again.
+    /// Lets connections that waited for the ingress ring go on, longest wait first, as many as there is
+    /// room for all that each can bring in one turn: nobody's turn ends at once for lack of room.
     pub(super) fn resume_stalled(&mut self, out: &mut impl Out) {
-        if self.stalled.is_empty() || self.ingress.claim(RECORD_LENGTH_MAX).is_none() {
+        if self.stalled.is_empty() {
             return;
         }
-        while let Some(id) = self.stalled.pop() {
-            self.resume(id, out);
+        let mut room = self.ingress.room_bytes();
+        while room >= TURN_ROOM_BYTES
+            && let Some(id) = self.stalled.pop_front()
+        {
+            if let Some(connection) = self.connection(id).filter(|c| !c.ending) {
+                room -= TURN_ROOM_BYTES;
+                connection.has_turn = true;
+                self.resume(id, out);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logins: password on the helper thread, record in the log, answer when it is committed.
 
 use super::{Gateway, Out, StreamSource, Waiting, reason};
+use crate::auth::Verdict;
 use lockstep_net::ConnectionId;
 use lockstep_record::command::Login;
 use lockstep_record::event::LoginRejectReason;
@@ -19,10 +20,17 @@ impl<S: StreamSource> Gateway<S> {
         let Some(connection) = self.connection(id) else {
             return;
         };
-        let body = request.to_command(id.0, connection.peer);
-        connection.login = Some((body, request.user(), request.password()));
+        let (peer, user) = (connection.peer, request.user());
+        let body = request.to_command(id.0, peer);
+        connection.login = Some((body, user, request.password()));
         self.pause(id, out);
-        self.unverified.push_back(id);
+        let now_ns = self.now_ns;
+        if self.limits.allows(user.padded(), peer.ip(), now_ns) {
+            self.unverified.push_back(id);
+        } else {
+            self.counters.logins_limited.add(1);
+            self.reject_login(id, LoginRejectReason::NotAuthorized, out);
+        }
     }
 
     /// Hands the password to the helper thread; false if its queue is full.
@@ -36,7 +44,8 @@ impl<S: StreamSource> Gateway<S> {
         };
         match &connection.login {
             Some((_, user, password)) if connection.id == id => {
-                self.verifier.request(id.0, user, *password)
+                let address = connection.peer.ip();
+                self.verifier.request(id.0, address, user, *password)
             }
             _ => true,
         }
@@ -47,12 +56,22 @@ impl<S: StreamSource> Gateway<S> {
         while let Some(verdict) = self.verifier.poll() {
             work += 1;
             let id = ConnectionId(verdict.connection);
+            self.note_verdict(&verdict);
             match verdict.session {
                 Some(session) => self.wait(Waiting::Login(id, SessionId(session))),
                 None => self.reject_login(id, LoginRejectReason::NotAuthorized, out),
             }
         }
         work
+    }
+
+    fn note_verdict(&mut self, verdict: &Verdict) {
+        let now_ns = self.now_ns;
+        let (user, ip) = (*verdict.user.padded(), verdict.address);
+        match verdict.session {
+            Some(_) => self.limits.note_success(&user, ip, now_ns),
+            None => self.limits.note_failure(&user, verdict.known, ip, now_ns),
+        }
     }
 
     /// Puts a verified login in order; false if the ring is full.
@@ -127,8 +146,13 @@ impl<S: StreamSource> Gateway<S> {
         connection.login = None;
         connection.next_to_send = first.0;
         connection.behind = first < next;
-        if connection.behind {
+        let behind = connection.behind;
+        if behind {
             self.behind.push(id.slot());
+        }
+        if self.day_over {
+            self.read_closed_day(id, behind, &answer, out);
+            return;
         }
         if let Some(entry) = self.sessions.get_mut(session.0 as usize) {
             entry.slot = Some(id.slot());
@@ -136,6 +160,27 @@ impl<S: StreamSource> Gateway<S> {
         self.counters.logins_accepted.add(1);
         out.send_all(id, &answer);
         self.resume(id, out);
+    }
+}
+
+impl<S: StreamSource> Gateway<S> {
+    /// A login after the day's end: the rest of the stream, then `Z`. It is no connection of the session's, so
+    /// nothing is read from it, and its end is nobody's business.
+    fn read_closed_day(
+        &mut self,
+        id: ConnectionId,
+        behind: bool,
+        answer: &[u8],
+        out: &mut impl Out,
+    ) {
+        self.counters.logins_accepted.add(1);
+        out.send_all(id, answer);
+        if let Some(connection) = self.connection(id) {
+            connection.ending = true;
+        }
+        if !behind {
+            self.end_connection(id, true, out);
+        }
     }
 }
 

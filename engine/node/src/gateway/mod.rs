@@ -8,17 +8,20 @@
 
 mod delivery;
 mod intake;
+mod limits;
 mod login;
 mod shell;
 #[cfg(test)]
 mod tests;
 
+pub use limits::LoginsConfig;
 pub use shell::{GatewayAgent, GatewaySetup};
 
 use crate::auth::Verifier;
 use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::Fatal;
 use crate::ring;
+use limits::LoginLimits;
 use lockstep_net::ConnectionId;
 use lockstep_record::command::{Disconnect, Login};
 use lockstep_record::{ConnectionEpoch, Gateway as GatewayId, RecordWriter, SessionId, Source};
@@ -75,6 +78,8 @@ struct Connection {
     /// The day is over: `Z` once everything has been sent.
     ending: bool,
     paused: bool,
+    /// It was its turn to go on: it may write although others wait.
+    has_turn: bool,
     /// The login while it is being verified and sequenced.
     login: Option<(Login, User, Password)>,
 }
@@ -92,6 +97,7 @@ struct SessionEntry {
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
     Login(ConnectionId, SessionId),
+    Logout(ConnectionId, SessionId, ConnectionEpoch),
     Disconnect(ConnectionId, SessionId, ConnectionEpoch, u8),
 }
 
@@ -109,6 +115,7 @@ struct GatewayCounters {
     open: Counter,
     logins_accepted: Counter,
     logins_rejected: Counter,
+    logins_limited: Counter,
     violations: Counter,
     messages_in: Counter,
     messages_out: Counter,
@@ -126,6 +133,7 @@ impl GatewayCounters {
             open: counters.counter(CounterId::ConnectionsOpen),
             logins_accepted: counters.counter(CounterId::LoginsAccepted),
             logins_rejected: counters.counter(CounterId::LoginsRejected),
+            logins_limited: counters.counter(CounterId::LoginsLimited),
             violations: counters.counter(CounterId::Violations),
             messages_in: counters.counter(CounterId::MessagesIn),
             messages_out: counters.counter(CounterId::MessagesOut),
@@ -156,12 +164,14 @@ pub struct Gateway<S> {
     ingress: ring::Producer,
     egress: ring::Consumer,
     verifier: Verifier,
+    limits: LoginLimits,
     waiting: VecDeque<Waiting>,
     /// Logins whose password the helper thread has not been given yet; apart, so that a flood of them
     /// keeps nothing else waiting.
     unverified: VecDeque<ConnectionId>,
-    /// Connections paused because the ingress ring was full.
-    stalled: Vec<ConnectionId>,
+    /// Connections paused because the ingress ring was full, or because others waited for it: each has its
+    /// turn, in this order.
+    stalled: VecDeque<ConnectionId>,
     /// Slots of connections with `behind` set.
     behind: Vec<u32>,
     streams: S,
@@ -171,6 +181,8 @@ pub struct Gateway<S> {
     timer_slot: usize,
     timer_due_ns: u64,
     accepting: bool,
+    /// The day's streams have had their last message.
+    day_over: bool,
     counters: GatewayCounters,
 }
 
@@ -181,9 +193,12 @@ pub struct GatewayParts<S> {
     pub connections_max: usize,
     /// Next number of each session's stream by session id, as recovered; index 0 unused.
     pub next_numbers: Vec<u64>,
+    /// No day is open; the last one's streams can still be read.
+    pub day_over: bool,
     pub ingress: ring::Producer,
     pub egress: ring::Consumer,
     pub verifier: Verifier,
+    pub logins: LoginsConfig,
     pub streams: S,
     pub flush_wanted: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
@@ -194,6 +209,7 @@ impl<S: StreamSource> Gateway<S> {
             slot: None,
             next_number,
         };
+        let users_max = parts.next_numbers.len();
         Self {
             id: GatewayId(1),
             timing: parts.timing,
@@ -204,9 +220,10 @@ impl<S: StreamSource> Gateway<S> {
             ingress: parts.ingress,
             egress: parts.egress,
             verifier: parts.verifier,
+            limits: LoginLimits::new(parts.logins, users_max),
             waiting: VecDeque::with_capacity(3 * parts.connections_max),
             unverified: VecDeque::with_capacity(2 * parts.connections_max),
-            stalled: Vec::with_capacity(parts.connections_max),
+            stalled: VecDeque::with_capacity(2 * parts.connections_max),
             behind: Vec::with_capacity(parts.connections_max),
             streams: parts.streams,
             flush_wanted: parts.flush_wanted,
@@ -214,6 +231,7 @@ impl<S: StreamSource> Gateway<S> {
             timer_slot: 0,
             timer_due_ns: 0,
             accepting: true,
+            day_over: parts.day_over,
             counters: GatewayCounters::new(counters),
         }
     }
@@ -283,6 +301,7 @@ impl<S: StreamSource> Gateway<S> {
             behind: false,
             ending: false,
             paused: false,
+            has_turn: false,
             login: None,
         });
     }
@@ -388,6 +407,7 @@ impl<S: StreamSource> Gateway<S> {
         while let Some(waiting) = self.waiting.front().copied() {
             let done = match waiting {
                 Waiting::Login(id, session) => self.write_login(id, session),
+                Waiting::Logout(id, session, epoch) => self.write_logout(id, session, epoch),
                 Waiting::Disconnect(id, session, epoch, why) => {
                     self.write_disconnect(id, session, epoch, why)
                 }

@@ -6,7 +6,7 @@ use crate::fatal::{ExitCode, Fatal};
 use crate::status::Status;
 use lockstep_net::{
     AnyDriver, Close, CloseReason, ConnectionId, Connections, Driver, DriverKind, Handler, Limits,
-    ListenerId,
+    ListenerId, Waker,
 };
 use lockstep_record::Sequence;
 use std::net::SocketAddr;
@@ -29,6 +29,8 @@ pub struct GatewaySetup {
     /// Told the bound address and the driver that runs, once.
     pub listening: SyncSender<(SocketAddr, &'static str)>,
     pub status: Arc<Status>,
+    /// Rung by the engine; only where the gateway's thread parks and the engine is on another.
+    pub waker: Option<Waker>,
 }
 
 pub struct GatewayAgent<S> {
@@ -50,8 +52,11 @@ impl<S> std::fmt::Debug for GatewayAgent<S> {
 impl<S: StreamSource> GatewayAgent<S> {
     /// Makes the driver: call on the thread that will run the agent.
     pub fn new(gateway: Gateway<S>, setup: GatewaySetup) -> Result<Self, Fatal> {
-        let driver = AnyDriver::new(setup.driver, &setup.limits)
+        let mut driver = AnyDriver::new(setup.driver, &setup.limits)
             .map_err(|e| Fatal::new(ExitCode::Setup, format!("network driver: {e}")))?;
+        if let Some(waker) = &setup.waker {
+            driver.set_waker(waker);
+        }
         Ok(Self {
             gateway,
             setup,
@@ -101,7 +106,16 @@ impl<S: StreamSource> Agent for GatewayAgent<S> {
     }
 
     fn park(&mut self, timeout: Duration) -> bool {
-        self.driver.wait(timeout);
+        let Some(waker) = &self.setup.waker else {
+            self.driver.wait(timeout);
+            return true;
+        };
+        waker.announce();
+        // What came between the last look and the announcement rings no bell.
+        if self.gateway.egress_is_drained() {
+            self.driver.wait(timeout);
+        }
+        waker.retract();
         true
     }
 

@@ -1,6 +1,8 @@
 //! The gateway against a fake driver: every answer it gives by itself, and that nothing is lost when
 //! rings are full or clients slow.
 
+mod pressure;
+
 use super::*;
 use crate::auth::{Credential, HashCost, Passwords, hash_password};
 use crate::egress;
@@ -117,9 +119,11 @@ impl Bed {
             timing: Timing::default(),
             connections_max: 8,
             next_numbers: vec![1; 8],
+            day_over: false,
             ingress,
             egress: egress.pop().unwrap(),
             verifier: Verifier::start(Passwords::new(vec![credential])).unwrap(),
+            logins: LoginsConfig::default(),
             streams,
             flush_wanted: Arc::new(AtomicBool::new(false)),
         };

@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::seam::{CloseReason, ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::slot::Phase;
 use crate::socket::{self, Mode, RawAddress};
+use crate::waker::Waker;
 
 use selector::{Event, Selector};
 
@@ -69,6 +70,7 @@ pub struct EpollDriver {
     attention: Vec<u32>,
     due: Vec<u32>,
     polls_to_housekeeping: u32,
+    waker: Option<Waker>,
     /// As the io_uring driver: belongs to the thread that made it.
     _not_send: PhantomData<*const ()>,
 }
@@ -94,6 +96,7 @@ impl EpollDriver {
             attention: Vec::with_capacity(count),
             due: Vec::with_capacity(count),
             polls_to_housekeeping: HOUSEKEEPING_POLLS,
+            waker: None,
             _not_send: PhantomData,
         })
     }
@@ -404,10 +407,15 @@ impl Driver for EpollDriver {
         work
     }
 
+    fn set_waker(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
     fn wait(&mut self, timeout: Duration) {
         self.flush();
         if !self.has_work() {
-            self.selector.wait(timeout);
+            let bell = self.waker.as_ref().map(Waker::descriptor);
+            self.selector.wait(bell, timeout);
         }
         self.polls_to_housekeeping = 1;
     }

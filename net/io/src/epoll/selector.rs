@@ -106,20 +106,22 @@ impl Selector {
         })
     }
 
-    /// Blocks until there is something to fetch, or `timeout` (in nanoseconds, which `epoll_wait`
-    /// cannot do) passed.
-    pub(crate) fn wait(&self, timeout: Duration) {
-        let mut poll = libc::pollfd {
-            fd: self.epoll.as_raw_fd(),
+    /// Blocks until there is something to fetch, `bell` can be read, or `timeout` (in nanoseconds, which
+    /// `epoll_wait` cannot do) passed.
+    pub(crate) fn wait(&self, bell: Option<RawFd>, timeout: Duration) {
+        let poll = |fd| libc::pollfd {
+            fd,
             events: libc::POLLIN,
             revents: 0,
         };
+        // A negative descriptor is passed over.
+        let mut polled = [poll(self.epoll.as_raw_fd()), poll(bell.unwrap_or(-1))];
         let timespec = libc::timespec {
             tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        // SAFETY: one pollfd and a timespec that live through the call; no signal mask. Whatever it
+        // SAFETY: two pollfd and a timespec that live through the call; no signal mask. Whatever it
         // returns, the next `fetch` looks.
-        unsafe { libc::ppoll(&mut poll, 1, &timespec, std::ptr::null()) };
+        unsafe { libc::ppoll(polled.as_mut_ptr(), 2, &timespec, std::ptr::null()) };
     }
 }

@@ -28,6 +28,7 @@ use crate::probe;
 use crate::seam::{ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::slot::Phase;
 use crate::socket::{self, Mode, RawAddress};
+use crate::waker::Waker;
 
 use operation::{Kind, Outstanding, operations_max};
 pub(crate) use ring::{Ring, SetupError};
@@ -71,6 +72,9 @@ pub struct UringDriver {
     attention: Vec<u32>,
     due: Vec<u32>,
     polls_to_housekeeping: u32,
+    waker: Option<Waker>,
+    /// The kernel looks at the bell.
+    bell_armed: bool,
     /// The ring belongs to this thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -102,6 +106,8 @@ impl UringDriver {
             attention: Vec::with_capacity(count),
             due: Vec::with_capacity(count),
             polls_to_housekeeping: HOUSEKEEPING_POLLS,
+            waker: None,
+            bell_armed: false,
             _not_send: PhantomData,
         })
     }
@@ -207,6 +213,10 @@ impl UringDriver {
     fn complete<H: Handler>(&mut self, handler: &mut H, completion: (u64, i32, u32)) {
         let (user_data, result, flags) = completion;
         let (kind, index) = (Kind::of(user_data), user_data as u32);
+        if kind == Kind::Wake {
+            self.bell_armed = false;
+            return;
+        }
         let Memory {
             connections,
             inboxes,
@@ -230,7 +240,7 @@ impl UringDriver {
         let outstanding = &mut self.outstanding[index as usize];
         outstanding.ended(kind);
         match kind {
-            Kind::Accept | Kind::Cancel => {}
+            Kind::Accept | Kind::Cancel | Kind::Wake => {}
             Kind::Connect => {
                 delivery.connected(index, if result < 0 { Err(-result) } else { Ok(()) });
             }
@@ -389,8 +399,19 @@ impl Driver for UringDriver {
         work
     }
 
+    fn set_waker(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
     fn wait(&mut self, timeout: Duration) {
         self.drive_attention();
+        if !self.bell_armed
+            && let Some(waker) = &self.waker
+        {
+            self.bell_armed = true;
+            self.ring
+                .push_poll(waker.descriptor(), Kind::Wake.tag(u32::MAX));
+        }
         if !self.ring.has_completions() && !self.memory.connections.has_due() {
             self.ring.enter_and_wait(timeout);
         }

@@ -11,6 +11,7 @@ pub(super) enum Kind {
     Receive = 3,
     Send = 4,
     Cancel = 5,
+    Wake = 6,
 }
 
 impl Kind {
@@ -25,6 +26,7 @@ impl Kind {
             3 => Self::Receive,
             4 => Self::Send,
             5 => Self::Cancel,
+            6 => Self::Wake,
             _ => unreachable!("only our own tags come back"),
         }
     }
@@ -46,7 +48,7 @@ impl Outstanding {
     /// The operation's completion was taken.
     pub(super) fn ended(&mut self, kind: Kind) {
         match kind {
-            Kind::Accept => {}
+            Kind::Accept | Kind::Wake => {}
             Kind::Connect => self.connecting = false,
             Kind::Receive => self.receiving = false,
             Kind::Send => self.sending = false,
@@ -65,10 +67,10 @@ const OPERATIONS_PER_SLOT_MAX: u32 = 3;
 const SUBMISSIONS_MAX: u32 = 32_768;
 const COMPLETIONS_MAX: u32 = 65_536;
 
-/// Operations that may be outstanding at once, the final cancel included. Both queues hold them all, so
+/// Operations that may be outstanding at once, the bell and the final cancel included. Both queues hold them all, so
 /// neither ever overflows and queueing cannot fail.
 pub(super) const fn operations_max(connections_max: u32, listeners_max: u32) -> u32 {
-    connections_max * OPERATIONS_PER_SLOT_MAX + listeners_max + 1
+    connections_max * OPERATIONS_PER_SLOT_MAX + listeners_max + 2
 }
 
 const _: () = assert!(operations_max(CONNECTIONS_MAX_MAX, LISTENERS_MAX_MAX) <= SUBMISSIONS_MAX);
@@ -86,6 +88,7 @@ mod tests {
             Kind::Receive,
             Kind::Send,
             Kind::Cancel,
+            Kind::Wake,
         ] {
             for index in [0, 7, u32::MAX] {
                 let tag = kind.tag(index);

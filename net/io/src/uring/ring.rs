@@ -15,12 +15,13 @@ use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 const POLL_FIRST: u16 = 1;
 
 /// What the driver needs of the kernel, beside the set-up flags: opcode and its name for messages.
-const OPERATIONS: [(u8, &str); 5] = [
+const OPERATIONS: [(u8, &str); 6] = [
     (opcode::Accept::CODE, "ACCEPT"),
     (opcode::Connect::CODE, "CONNECT"),
     (opcode::Send::CODE, "SEND"),
     (opcode::Recv::CODE, "RECV"),
     (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
+    (opcode::PollAdd::CODE, "POLL_ADD"),
 ];
 
 /// A ring of this thread.
@@ -227,6 +228,15 @@ impl Ring {
             .build()
             .user_data(user_data);
         // SAFETY: the caller's promise.
+        unsafe { self.push(&entry) };
+    }
+
+    /// Completes once, when the descriptor can be read.
+    pub(crate) fn push_poll(&mut self, descriptor: RawFd, user_data: u64) {
+        let entry = opcode::PollAdd::new(Fd(descriptor), libc::POLLIN as u32)
+            .build()
+            .user_data(user_data);
+        // SAFETY: points to nothing.
         unsafe { self.push(&entry) };
     }
 

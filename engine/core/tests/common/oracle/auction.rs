@@ -32,14 +32,14 @@ fn cross_type(state: u8) -> u8 {
 impl Oracle {
     /// Orders that take part in an uncrossing at the end of a state.
     pub(super) fn takes_part(&self, id: u32, state: u8, order: &Order) -> bool {
-        let own = order.terms.instrument == id && order.stop.is_none();
+        let own = order.terms.instrument == id && !order.waits();
         own && (order.only != Only::Close || state == b'L')
     }
 
     /// Shares of one side that would trade at a price.
     fn shares_at(&self, id: u32, state: u8, buy: bool, price: u64) -> u64 {
         let would = |order: &&Order| {
-            let limit = order.terms.price;
+            let limit = order.price();
             self.takes_part(id, state, order)
                 && is_buy(order.terms.side) == buy
                 && (limit >= MARKET || if buy { limit >= price } else { limit <= price })
@@ -58,8 +58,8 @@ impl Oracle {
         let limits: Vec<u64> = self
             .orders
             .iter()
-            .filter(|order| self.takes_part(id, state, order) && order.terms.price < MARKET)
-            .map(|order| order.terms.price)
+            .filter(|order| self.takes_part(id, state, order) && order.price() < MARKET)
+            .map(|order| order.price())
             .collect();
         let (Some(&low), Some(&high)) = (limits.iter().min(), limits.iter().max()) else {
             return Vec::new();
@@ -134,7 +134,7 @@ impl Oracle {
         });
         let first = own.min_by_key(|at| {
             let order = &self.orders[*at];
-            let price = match order.terms.price {
+            let price = match order.price() {
                 MARKET.. if self.fault == Fault::AuctionMarketLast => u64::MAX,
                 MARKET.. => 0,
                 price if buy => u64::MAX - price,
@@ -218,16 +218,15 @@ impl Oracle {
     /// Reserve orders take part whole.
     pub(super) fn unfold(&mut self, id: u32) {
         for order in &mut self.orders {
-            if order.terms.instrument == id && order.floor != 0 && order.stop.is_none() {
+            if order.terms.instrument == id && order.floor != 0 && !order.waits() {
                 order.shown = order.open;
             }
         }
     }
 
     pub(super) fn fold(&mut self, id: u32) {
-        let own = |order: &Order| {
-            order.terms.instrument == id && order.floor != 0 && order.stop.is_none()
-        };
+        let own =
+            |order: &Order| order.terms.instrument == id && order.floor != 0 && !order.waits();
         let mut restated = Vec::new();
         for order in self.orders.iter_mut().filter(|order| own(order)) {
             order.shown = order.floor.min(order.open);

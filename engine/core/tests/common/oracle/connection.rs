@@ -9,18 +9,15 @@ impl Oracle {
         let user = body.user.map(|letter| letter.to_ascii_uppercase());
         let name = self.session_name;
         let wanted = trimmed(&body.requested_session);
-        let name_fits = wanted.is_empty() || wanted == trimmed(&name);
+        let named = !wanted.is_empty() && wanted == trimmed(&name);
+        let available = named || wanted.is_empty() && self.day_open;
         let reason = match self
             .sessions
             .get(&id)
             .filter(|session| session.user == user)
         {
             None => Some(LoginRejectReason::NotAuthorized),
-            Some(session)
-                if !self.day_open
-                    || !name_fits
-                    || body.requested_number > session.next_outbound =>
-            {
+            Some(session) if !available || body.requested_number > session.next_outbound => {
                 Some(LoginRejectReason::SessionNotAvailable)
             }
             Some(_) => None,
@@ -33,14 +30,17 @@ impl Oracle {
             }));
             return;
         }
-        if self.sessions[&id].connected {
-            self.end(id, ConnectionEnd::Superseded);
+        if self.day_open {
+            if self.sessions[&id].connected {
+                self.end(id, ConnectionEnd::Superseded);
+            }
+            self.protection.risk.away.remove(&id);
+            let session = self.sessions.get_mut(&id).unwrap();
+            session.epoch += 1;
+            session.connected = true;
+            session.connection = connection;
         }
-        self.protection.risk.away.remove(&id);
-        let session = self.sessions.get_mut(&id).unwrap();
-        session.epoch += 1;
-        session.connected = true;
-        session.connection = connection;
+        let session = &self.sessions[&id];
         let next = session.next_outbound;
         let first = if body.requested_number == 0 {
             next

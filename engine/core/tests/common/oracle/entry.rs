@@ -33,6 +33,7 @@ impl Oracle {
             Ok(firm) => {
                 let deadline = self.deadline(&terms, options, None).unwrap();
                 let stop = self.stop_of(&terms, options);
+                let peg = pegs::peg_of(options);
                 let mut order = Order {
                     terms,
                     session,
@@ -45,6 +46,7 @@ impl Oracle {
                     by_date: options.integer(204) != 0,
                     only: Only::Any,
                     stop,
+                    peg,
                 };
                 self.note_pair(order.firm, order.terms.instrument);
                 self.references += 1;
@@ -100,10 +102,10 @@ impl Oracle {
             return Err(RejectReason::Halted);
         }
         self.check_values(terms, options, None, false)?;
-        let waits = self.stop_of(terms, options).is_some();
+        let waits = self.stop_of(terms, options).is_some() || pegs::peg_of(options).is_some();
         self.check_limits(session, firm, terms, waits, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
-        if self.stop_of(terms, options).is_some() {
+        if waits {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             if full || self.extended() >= self.bounds[0].div_ceil(4) {
                 return Err(RejectReason::Other);
@@ -171,11 +173,17 @@ impl Oracle {
             .orders
             .iter()
             .enumerate()
-            .filter(|(at, order)| Some(*at) != without && order.stop.is_none());
+            .filter(|(at, order)| Some(*at) != without && !order.waits());
         let levels: std::collections::BTreeSet<_> = others
             .map(|(_, order)| {
-                let (instrument, buy, price, hidden, _) = place(&order.terms);
-                (instrument, buy, price, hidden, order.only)
+                let (instrument, buy, _, hidden, _) = place(&order.terms);
+                (
+                    instrument,
+                    buy,
+                    order.price().min(MARKET),
+                    hidden,
+                    order.only,
+                )
             })
             .collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
@@ -224,8 +232,7 @@ impl Oracle {
             || !floor.is_multiple_of(u64::from(lot))
             || floor * 100 < u64::from(quantity);
         fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
-        let pegged = options.letter(6, b'L') != b'L' || options.integer(7) != 0;
-        fail(pegged, RejectReason::PeggingNotAllowed)?;
+        self.check_peg(terms, options)?;
         fail(
             options.values.contains_key(&14),
             RejectReason::RoutingNotAllowed,
@@ -252,7 +259,8 @@ impl Oracle {
         let takes = state == b'T' && !cross && price < MARKET && !instrument.rules.calls;
         let stop = self.stop_of(terms, options).is_some();
         let beyond = takes && self.beyond_collar(terms.instrument, is_buy(terms.side), price);
-        fail(beyond && !stop, RejectReason::InvalidPrice)
+        let plain = !stop && pegs::peg_of(options).is_none();
+        fail(beyond && plain, RejectReason::InvalidPrice)
     }
 
     pub(super) fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
@@ -327,6 +335,11 @@ impl Oracle {
         {
             stop.said_by_a_replacement(&mut merged);
         }
+        let silent = !(6..=7).any(|tag| merged.contains_key(&tag));
+        let plain = body.time_in_force == b'3' || body.display != b'N';
+        if let Some(peg) = original.peg.filter(|_| silent && !plain) {
+            peg.said_by_a_replacement(&mut merged);
+        }
         let merged = Read {
             values: merged,
             faulty: options.faulty,
@@ -353,15 +366,17 @@ impl Oracle {
         }
         self.take_number(session, user_ref.index, user_ref.number);
         let stop = self.stop_of(&terms, &merged);
-        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || stop.is_some();
+        let peg = pegs::peg_of(&merged);
+        let waits = stop.is_some() || peg.is_some();
+        let extends = merged.integer(5) != 0 || terms.time_in_force == b'6' || waits;
         let full =
             extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
-        let no_level = stop.is_none() && !self.level_free(&terms, Some(at));
-        if (rests(&terms, state) || stop.is_some()) && (full || no_level) {
+        let no_level = !waits && !self.level_free(&terms, Some(at));
+        if (rests(&terms, state) || waits) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
-        let limits = self.check_limits(session, original.firm, &terms, stop.is_some(), Some(at));
+        let limits = self.check_limits(session, original.firm, &terms, waits, Some(at));
         if let Err(reason) = limits {
             self.reject(session, user_ref, reason, body.client_order_id);
             return;
@@ -396,6 +411,7 @@ impl Oracle {
             by_date: merged.integer(204) != 0,
             only: Only::Any,
             stop,
+            peg,
         };
         self.act_or_wait(order, merged.integer(3) as u32);
         if self.fault == Fault::ReplaceKeepsPriority && self.orders.len() > at {
@@ -406,5 +422,5 @@ impl Oracle {
 }
 
 fn is_extended(order: &Order) -> bool {
-    order.floor != 0 || order.deadline != 0 || order.stop.is_some()
+    order.floor != 0 || order.deadline != 0 || order.stop.is_some() || order.peg.is_some()
 }

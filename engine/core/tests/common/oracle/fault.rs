@@ -106,6 +106,14 @@ pub enum Fault {
     OwnPartyShares,
     /// An allocation changes while orders rest.
     AllocationChangesAnyTime,
+    /// A midpoint between two ticks is the lower one on both sides.
+    MidpointRoundsDown,
+    /// A pegged order goes beyond its limit.
+    PegThroughItsLimit,
+    /// A pegged order goes up to the other side's quote.
+    PegMeetsTheQuote,
+    /// Pegged orders come back newest first.
+    NewestPegFirst,
     /// Of prices at which the most would trade, any will do.
     AuctionIgnoresImbalance,
     /// A surplus does not press the price.
@@ -128,7 +136,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 61] = [
+pub const FAULTS: [Fault; 65] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -180,6 +188,10 @@ pub const FAULTS: [Fault; 61] = [
     Fault::TopShareRoundedDown,
     Fault::OwnPartyShares,
     Fault::AllocationChangesAnyTime,
+    Fault::MidpointRoundsDown,
+    Fault::PegThroughItsLimit,
+    Fault::PegMeetsTheQuote,
+    Fault::NewestPegFirst,
     Fault::AuctionIgnoresImbalance,
     Fault::AuctionIgnoresPressure,
     Fault::AuctionIgnoresReference,

@@ -11,11 +11,11 @@ impl Oracle {
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
                 && self.orders[*at].only == Only::Any
-                && self.orders[*at].stop.is_none()
+                && !self.orders[*at].waits()
                 && !self.orders[*at].by_date
         });
         own.min_by_key(|at| {
-            let price = self.orders[*at].terms.price;
+            let price = self.orders[*at].price();
             if buy { u64::MAX - price } else { price }
         })
     }
@@ -25,11 +25,11 @@ impl Oracle {
         let mut best: Option<usize> = None;
         for (at, order) in self.orders.iter().enumerate() {
             let side = is_buy(order.terms.side) == buy && order.only == Only::Any;
-            if order.terms.instrument != instrument || !side || order.stop.is_some() {
+            if order.terms.instrument != instrument || !side || order.waits() {
                 continue;
             }
             let better = best.is_none_or(|best| {
-                let (now, then) = (order.terms.price, self.orders[best].terms.price);
+                let (now, then) = (order.price(), self.orders[best].price());
                 if now == then && self.fault != Fault::HiddenWithDisplayed {
                     let (now, then) = (hidden(&order.terms), hidden(&self.orders[best].terms));
                     if now != then {
@@ -47,7 +47,7 @@ impl Oracle {
     }
 
     pub(super) fn crosses(&self, order: &Order, price: u64) -> bool {
-        let limit = order.terms.price;
+        let limit = order.price();
         let slack = match self.fault {
             Fault::ThroughOwnLimit => self.instruments[&order.terms.instrument].tick_size,
             _ => 0,
@@ -76,7 +76,7 @@ impl Oracle {
 
     pub(super) fn best_against(&self, order: &Order) -> Option<usize> {
         let against = self.best(order.terms.instrument, !is_buy(order.terms.side));
-        against.filter(|at| self.crosses(order, self.orders[*at].terms.price))
+        against.filter(|at| self.crosses(order, self.orders[*at].price()))
     }
 
     pub(super) fn take(&mut self, order: &mut Order, collar: Option<u64>) {
@@ -84,7 +84,7 @@ impl Oracle {
         while order.open > 0
             && let Some(at) = self.best_against(order)
         {
-            let price = self.orders[at].terms.price;
+            let price = self.orders[at].price();
             if collar.is_some_and(|collar| if buy { price > collar } else { price < collar }) {
                 break;
             }
@@ -195,7 +195,7 @@ impl Oracle {
         resting.open -= resting_loss;
         resting.shown = resting.shown.saturating_sub(resting_loss);
         order.open -= own_loss;
-        let price = Price(resting.terms.price);
+        let price = Price(resting.price());
         let (session, resting_ref, left) = (resting.session, resting.terms.user_ref, resting.open);
         let sides = [
             (session, resting_ref, resting_loss, b'A'),
@@ -259,7 +259,7 @@ impl Oracle {
         self.matches += 1;
         let printed = match self.fault {
             Fault::AggressorPrice if order.terms.price < MARKET => order.terms.price,
-            _ => resting.terms.price,
+            _ => resting.price(),
         };
         let mut executed = Executed {
             user_ref: resting.terms.user_ref,
@@ -269,7 +269,7 @@ impl Oracle {
             match_number: MatchNumber(self.matches),
         };
         let (session, left) = (resting.session, resting.open);
-        let (instrument, price) = (resting.terms.instrument, resting.terms.price);
+        let (instrument, price) = (resting.terms.instrument, resting.price());
         self.traded(instrument, price, u64::from(quantity));
         self.say(session, What::Executed(executed));
         executed.user_ref = order.terms.user_ref;

@@ -10,6 +10,7 @@ pub mod fault;
 mod matching;
 mod operator;
 mod options;
+mod pegs;
 mod phase;
 mod protection;
 mod request;
@@ -91,9 +92,21 @@ struct Order {
     only: Only,
     /// It is out of the book until a trade triggers it.
     stop: Option<stops::Stop>,
+    peg: Option<pegs::Peg>,
 }
 
 impl Order {
+    /// Where it rests, or its limit.
+    fn price(&self) -> u64 {
+        let pegged = self.peg.and_then(|peg| peg.at);
+        pegged.unwrap_or(self.terms.price)
+    }
+
+    /// It is out of the book.
+    fn waits(&self) -> bool {
+        self.stop.is_some() || self.peg.is_some_and(|peg| peg.at.is_none())
+    }
+
     fn shown(&self) -> u32 {
         if self.floor == 0 {
             self.open
@@ -127,6 +140,8 @@ pub struct Oracle {
     triggered: std::collections::VecDeque<u64>,
     /// Rounds in which more than one order gave its share of less than all.
     pub rounds: usize,
+    /// Prices that pegged orders took when the quote changed.
+    pub pegged: usize,
     protection: Protection,
     said: Vec<Said>,
 }
@@ -157,6 +172,7 @@ impl Oracle {
             random: 0,
             triggered: Default::default(),
             rounds: 0,
+            pegged: 0,
             protection: Protection::default(),
             said: Vec::new(),
         }
@@ -166,7 +182,7 @@ impl Oracle {
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
         self.expire();
-        self.pull_tripped();
+        self.finish();
         self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
@@ -176,9 +192,20 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
-        self.settle();
-        self.pull_tripped();
+        self.finish();
         std::mem::take(&mut self.said)
+    }
+
+    /// What follows from a record before the next one.
+    fn finish(&mut self) {
+        loop {
+            self.settle();
+            let before = self.said.len();
+            self.pull_tripped();
+            if self.said.len() == before {
+                break;
+            }
+        }
     }
 
     /// A new leader begins.
@@ -186,7 +213,7 @@ impl Oracle {
         self.now = now;
         self.begin_grace();
         self.expire();
-        self.pull_tripped();
+        self.finish();
         std::mem::take(&mut self.said)
     }
 
@@ -280,12 +307,12 @@ impl Oracle {
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
             let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
-            own && order.stop.is_none()
+            own && !order.waits()
         };
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.
         orders.sort_by_key(|o| {
-            let price = match o.terms.price {
+            let price = match o.price() {
                 MARKET.. => 0,
                 price if buy => u64::MAX - price,
                 price => price,
@@ -299,7 +326,7 @@ impl Oracle {
                 o.session,
                 number,
                 index,
-                o.terms.price.min(MARKET),
+                o.price().min(MARKET),
                 (o.open, o.shown()),
                 o.executed,
                 reference,

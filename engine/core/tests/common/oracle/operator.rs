@@ -258,11 +258,11 @@ impl Oracle {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
                 display_quantity: Some(match order.floor {
-                    _ if hidden(&order.terms) || order.stop.is_some() => 0,
+                    _ if hidden(&order.terms) || order.waits() => 0,
                     0 => order.open,
                     floor => order.shown().min(floor),
                 }),
-                display_price: Some(Price(order.terms.price)),
+                display_price: Some(Price(order.price())),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),
             };
             self.say(order.session, What::Restated(restated));

@@ -184,16 +184,13 @@ impl Oracle {
             self.plan_indication(id, self.now);
             self.indicate(id);
         }
-        if to == b'T' {
-            self.settle();
-        }
     }
 
     /// Whether a bid would trade with an ask of those that take part.
     pub(super) fn crossed(&self, id: u32, state: u8) -> bool {
         let own = |order: &&Order| self.takes_part(id, state, order);
-        let bid = |order: &Order| order.terms.price;
-        let ask = |order: &Order| match order.terms.price {
+        let bid = |order: &Order| order.price();
+        let ask = |order: &Order| match order.price() {
             MARKET.. => 0,
             price => price,
         };
@@ -322,7 +319,6 @@ impl Oracle {
                 self.unfold(id);
                 self.uncross(id, state);
                 self.fold(id);
-                self.settle();
             }
         }
     }

@@ -42,7 +42,7 @@ impl Oracle {
                 && is_buy(order.terms.side) == is_buy(one.side)
                 && order.terms.price == one.price
                 && !hidden(&order.terms)
-                && order.stop.is_none()
+                && !order.waits()
                 && order.only == Only::Any
         };
         let orders = self.orders.iter().filter(together);

@@ -48,7 +48,7 @@ fn offset(options: &Read) -> i64 {
 }
 
 /// `S` without a letter if there is a price.
-fn kind(options: &Read) -> u8 {
+pub(super) fn kind(options: &Read) -> u8 {
     let without = if options.integer(200) == 0 {
         b'N'
     } else {
@@ -109,6 +109,9 @@ impl Oracle {
             }
         }
         order.stop = None;
+        if order.peg.is_some() {
+            return self.place_peg(order);
+        }
         self.trade(order, minimum);
     }
 
@@ -149,8 +152,25 @@ impl Oracle {
         self.triggered.extend(references);
     }
 
-    /// Triggered stops act, first triggered first.
+    /// What is left to do, instrument by instrument: triggered stops act, then pegged orders follow, as long
+    /// as that triggers others.
     pub(super) fn settle(&mut self) {
+        for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
+            while self.day_open && self.instruments[&instrument].state == b'T' {
+                let late = self.act_on_triggered(instrument);
+                if self.instruments[&instrument].state != b'T' {
+                    break;
+                }
+                self.follow(instrument);
+                if late || self.first_triggered(instrument).is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Triggered stops act, first triggered first; whether some are left for later.
+    fn act_on_triggered(&mut self, instrument: u32) -> bool {
         let late = self.fault == Fault::ChainedStopsLate;
         let mut left = if late {
             self.triggered.len()
@@ -158,7 +178,7 @@ impl Oracle {
             usize::MAX
         };
         while left > 0
-            && let Some(reference) = self.next_triggered()
+            && let Some(reference) = self.next_triggered(instrument)
         {
             left -= 1;
             let of = |order: &Order| order.terms.order_reference == reference;
@@ -167,16 +187,24 @@ impl Oracle {
                 self.activate(at);
             }
         }
+        late
     }
 
-    /// The first whose instrument trades.
-    fn next_triggered(&mut self) -> Option<u64> {
-        let trades = |reference: &u64| {
+    /// The first of an instrument.
+    fn first_triggered(&self, instrument: u32) -> Option<usize> {
+        let own = |reference: &u64| {
             let of = |order: &&Order| order.terms.order_reference == *reference;
             let order = self.orders.iter().find(of);
-            order.is_none_or(|order| self.instruments[&order.terms.instrument].state == b'T')
+            order.is_none_or(|order| order.terms.instrument == instrument)
         };
-        let at = self.triggered.iter().position(trades)?;
+        self.triggered.iter().position(own)
+    }
+
+    fn next_triggered(&mut self, instrument: u32) -> Option<u64> {
+        if self.instruments[&instrument].state != b'T' {
+            return None;
+        }
+        let at = self.first_triggered(instrument)?;
         self.triggered.remove(at)
     }
 
@@ -199,7 +227,7 @@ impl Oracle {
 
     /// At the day's end: what waits out of the book, by session, oldest reference first.
     pub(super) fn close_waiting(&mut self) {
-        let waits = |order: &&Order| order.stop.is_some() && !order.by_date;
+        let waits = |order: &&Order| order.waits() && !order.by_date;
         let mut waiting: Vec<(u32, u64)> = self
             .orders
             .iter()

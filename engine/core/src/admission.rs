@@ -52,6 +52,8 @@ pub(crate) struct Admitted {
     pub deadline: Timestamp,
     /// Most shares displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// How far displays differ from `max_floor`, either way.
+    pub random_reserves: u32,
     /// Waits for its trigger before it acts.
     pub stop: bool,
     /// Follows the displayed quote.
@@ -136,6 +138,7 @@ impl StateMachine {
             post_only: options.post_only == b'P',
             deadline,
             max_floor: options.max_floor,
+            random_reserves: options.random_reserves,
             stop,
             peg: options.price_type != b'L',
         })
@@ -184,9 +187,12 @@ impl StateMachine {
         let market = wanted.price >= self.features.market_price_min;
         let auction = wanted.cross_type != b'N';
         let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market || auction;
-        let shown = u64::from(floor) * u64::from(self.features.displays_max);
+        let random = options.random_reserves;
+        // The fewest that it may display at a time.
+        let shown = u64::from(floor.saturating_sub(random)) * u64::from(self.features.displays_max);
         let bad = plain || !floor.is_multiple_of(lot) || shown < u64::from(wanted.quantity);
-        if floor != 0 && bad {
+        let odd = random != 0 && (random >= floor || !random.is_multiple_of(lot));
+        if (floor != 0 && bad) || odd {
             return Err(RejectReason::InvalidMaxFloor);
         }
         let continuous = instrument.state == TradingState::Trading && !auction;
@@ -270,7 +276,6 @@ impl Options {
                 || !matches!(self.post_only, b'P' | b'N')
                 || !matches!(self.self_trade_prevention, 0 | b'N' | b'O' | b'B' | b'D')
                 || (self.has(PartTag::SELF_TRADE_PREVENTION) && self.self_trade_prevention == 0)
-                || self.random_reserves != 0
                 || self.handle_inst != b' '
                 || !matches!(self.customer_type, b'R' | b'N' | b' ')
                 || !matches!(self.trade_now, b'Y' | b'N' | b' ')

@@ -14,7 +14,7 @@ use lockstep_record::event::{
     SystemEventCode,
 };
 use lockstep_record::{
-    ConnectionEpoch, InstrumentId, OrderReference, Price, Record, SessionId, StreamNumber,
+    ConnectionEpoch, InstrumentId, OrderReference, PartTag, Price, Record, SessionId, StreamNumber,
     Timestamp,
 };
 
@@ -24,7 +24,7 @@ const NODE_STOP: u8 = 5;
 impl StateMachine {
     pub(crate) fn open_day<S: EventSink>(
         &mut self,
-        _: &Record<'_>,
+        record: &Record<'_>,
         body: &ArchivedDayOpen,
         out: &mut Outbox<'_, S>,
     ) -> Done {
@@ -38,6 +38,12 @@ impl StateMachine {
         }
         if blank {
             return Done::RefusedFor(Refusal::Value);
+        }
+        if let Some(part) = record.parts().find(PartTag::RANDOM_SEED) {
+            let Some(seed) = part.u64() else {
+                return Done::RefusedFor(Refusal::Value);
+            };
+            self.random_seed = seed;
         }
         self.day = Day {
             open: true,
@@ -189,9 +195,11 @@ impl StateMachine {
                 let price = self.price_of(slot);
                 let detail = &self.details[slot as usize];
                 let next = detail.next;
+                // A reserve order is whole while a call accumulates.
+                let called = self.instruments.get(order.instrument()).state.accumulates();
                 let shown = match self.extensions.of(detail.extension).max_floor {
-                    0 => order.open,
-                    floor => order.open.min(floor),
+                    floor if floor != 0 && called => order.open.min(floor),
+                    _ => order.open,
                 };
                 let restated = Restated {
                     user_ref: owner_ref(order.owner, order.number),

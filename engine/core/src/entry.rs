@@ -280,6 +280,7 @@ impl StateMachine {
         let Admitted {
             deadline,
             max_floor,
+            random_reserves,
             ..
         } = order.admitted;
         let expire_time = order.expire_time;
@@ -287,6 +288,7 @@ impl StateMachine {
             deadline,
             expire_time,
             max_floor,
+            random: random_reserves,
             reserve,
             ..Extension::NONE
         };

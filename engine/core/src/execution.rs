@@ -8,7 +8,7 @@ use crate::NONE;
 use crate::admission::Admitted;
 use crate::book::share::{Allocation, Sharing};
 use crate::book::take::{Fill, FillSink, Meeting, Prospect};
-use crate::extension::Extensions;
+use crate::extension::{Draw, Extensions};
 use crate::machine::StateMachine;
 use crate::order::Detail;
 use crate::outbox::Outbox;
@@ -73,6 +73,8 @@ struct Executions<'a, 'b, S> {
     out: &'a mut Outbox<'b, S>,
     instrument: InstrumentId,
     tick_size: u32,
+    lot_size: u32,
+    random_seed: u64,
     /// The aggressor's side.
     side: Side,
     /// The aggressor.
@@ -215,7 +217,14 @@ impl<S: EventSink> Executions<'_, '_, S> {
         let shown = if whole {
             0
         } else {
-            self.extensions.refresh(extension)
+            {
+                let draw = Draw {
+                    seed: self.random_seed,
+                    reference: self.details[fill.slot as usize].reference,
+                    lot_size: self.lot_size,
+                };
+                self.extensions.refresh(extension, &draw)
+            }
         };
         if shown == 0 {
             if self.pegs.holds(extension) {
@@ -296,6 +305,8 @@ impl StateMachine {
             out,
             instrument: order.instrument,
             tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            random_seed: self.random_seed,
             side,
             detail,
             owner: order.owner,
@@ -379,9 +390,23 @@ impl Prospect for Ahead<'_> {
     fn displays(&self, slot: u32, round: u32) -> u32 {
         let detail = &self.machine.details[slot as usize];
         let extension = self.machine.extensions.of(detail.extension);
-        let before = u64::from(extension.max_floor) * u64::from(round - 1);
+        let order = self.machine.pool.order(slot);
+        let draw = Draw {
+            seed: self.machine.random_seed,
+            reference: detail.reference,
+            lot_size: self
+                .machine
+                .instruments
+                .get(InstrumentId(order.book()))
+                .lot_size,
+        };
+        let size = |round| extension.next_size(&draw, round);
+        let before: u64 = match extension.random {
+            0 => u64::from(extension.max_floor) * u64::from(round - 1),
+            _ => (1..round).map(|round| u64::from(size(round))).sum(),
+        };
         let left = u64::from(extension.reserve).saturating_sub(before);
         // At most a u32's worth is left of one.
-        left.min(u64::from(extension.max_floor)) as u32
+        left.min(u64::from(size(round))) as u32
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Extension {
     pub expire_time: u32,
     /// OUCH MaxFloor: most shares that are displayed at a time; 0 = all.
     pub max_floor: u32,
+    /// OUCH RandomReserves: how far what is displayed anew may be from `max_floor`, either way; 0 = not.
+    pub random: u32,
+    /// How often it has displayed anew.
+    pub refreshed: u32,
     /// Open shares that are not displayed.
     pub reserve: u32,
     /// Position in the heap, in a free extension the next free one; nobody else's business.
@@ -30,13 +34,15 @@ pub(crate) struct Extension {
     pub next: u32,
     pub prev: u32,
 }
-const _: () = assert!(size_of::<Extension>() == 40);
+const _: () = assert!(size_of::<Extension>() == 48);
 
 impl Extension {
     pub const NONE: Self = Self {
         deadline: Timestamp(0),
         expire_time: 0,
         max_floor: 0,
+        random: 0,
+        refreshed: 0,
         reserve: 0,
         at: NONE,
         slot: NONE,
@@ -45,9 +51,50 @@ impl Extension {
         prev: NONE,
     };
 
+    /// What it would display at its `round`-th refreshment from now, from 1, with enough in reserve.
+    pub fn next_size(&self, draw: &Draw, round: u32) -> u32 {
+        if self.random == 0 {
+            return self.max_floor;
+        }
+        // Its random part is below max_floor and in lots at entry; a lot may have changed since.
+        let random = u64::from(self.random / draw.lot_size);
+        let number = u64::from(self.refreshed) + u64::from(round);
+        let lots = draw.below(2 * random + 1, number) as u32;
+        let least = self.max_floor - self.random / draw.lot_size * draw.lot_size;
+        least.saturating_add(lots.saturating_mul(draw.lot_size))
+    }
+
+    /// Whether what it displays, and how that varies, fit.
+    pub fn displays_well(&self) -> bool {
+        self.random == 0 || self.random < self.max_floor
+    }
+
     /// Good till a date and time: outlives the day.
     pub fn is_good_till_date(&self) -> bool {
         self.deadline != Timestamp(0) && self.expire_time == 0
+    }
+}
+
+/// What the size of a reserve order's next display is drawn from: a function of the day's seed, the order and
+/// how often it has displayed anew, so that any node, and whoever looks ahead, draws the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    pub seed: u64,
+    pub reference: u64,
+    pub lot_size: u32,
+}
+
+impl Draw {
+    /// A number below `span`: the `number`-th of this order.
+    fn below(&self, span: u64, number: u64) -> u64 {
+        let mut bits = self.seed
+            ^ self.reference.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03);
+        // The finalizer of SplitMix64.
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^= bits >> 31;
+        ((u128::from(bits) * u128::from(span)) >> 64) as u64
     }
 }
 
@@ -259,9 +306,14 @@ impl Extensions {
     }
 
     /// Displays the next shares of a reserve; returns how many, 0 if none are left.
-    pub fn refresh(&mut self, index: u32) -> u32 {
+    pub fn refresh(&mut self, index: u32, draw: &Draw) -> u32 {
+        let extension = &mut self.table[index as usize];
+        let size = extension.next_size(draw, 1);
+        let shown = size.min(extension.reserve);
+        if extension.random != 0 {
+            extension.refreshed = extension.refreshed.wrapping_add(1);
+        }
         let extension = &self.table[index as usize];
-        let shown = extension.max_floor.min(extension.reserve);
         self.set_reserve(index, extension.reserve - shown);
         shown
     }

@@ -167,6 +167,7 @@ impl StateMachine {
             touched: _, // empty between records
             risk: _,    // written by write_risk (image/risk.rs)
             ticks: _,   // written book by book
+            random_seed,
             last_reference,
             last_match,
             counters,
@@ -178,6 +179,7 @@ impl StateMachine {
         walk_features(writer, &mut features.clone());
         walk_day(writer, &mut day.clone());
         walk_last_numbers(writer, &mut last_reference.clone(), &mut last_match.clone());
+        writer.u64(&mut random_seed.clone());
         walk_counters(writer, &mut counters.clone());
         writer.u64(&mut random.0.clone());
         self.write_firms(writer);
@@ -649,6 +651,8 @@ fn walk_extension(walk: &mut impl Walk, extension: &mut Extension) {
         deadline,
         expire_time,
         max_floor,
+        random,
+        refreshed,
         reserve,
         at: _, // the heap is by (deadline, reference)
         slot: _,
@@ -659,6 +663,8 @@ fn walk_extension(walk: &mut impl Walk, extension: &mut Extension) {
     walk.u64(&mut deadline.0);
     walk.u32(expire_time);
     walk.u32(max_floor);
+    walk.u32(random);
+    walk.u32(refreshed);
     walk.u32(reserve);
 }
 

@@ -177,7 +177,11 @@ impl StateMachine {
                 if !folded && extension.reserve != 0 {
                     return Err("a reserve is held back from an auction");
                 }
-                if extension.max_floor != 0 && folded && order.open > extension.max_floor {
+                if !extension.displays_well() {
+                    return Err("an order's display varies by more than its size");
+                }
+                let shows_max = extension.max_floor.saturating_add(extension.random);
+                if extension.max_floor != 0 && folded && order.open > shows_max {
                     return Err("an order displays more than its display size");
                 }
                 let open = u64::from(order.open) + u64::from(extension.reserve);

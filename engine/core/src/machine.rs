@@ -91,6 +91,8 @@ pub struct StateMachine {
     pub(crate) touched: Touched,
     pub(crate) risk: Risk,
     pub(crate) ticks: TickTables,
+    /// What random displays are drawn from; of the day's opening.
+    pub(crate) random_seed: u64,
     /// Last order reference given.
     pub(crate) last_reference: u64,
     /// Last match number given.
@@ -133,6 +135,7 @@ impl StateMachine {
             touched: Touched::new(),
             risk: Risk::new(),
             ticks: TickTables::new(),
+            random_seed: 0,
             last_reference: 0,
             last_match: 0,
             counters: Counters::default(),
@@ -596,6 +599,7 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::ALLOCATION,
     PartTag::ALLOCATION_MINIMUM,
     PartTag::TOP_SHARE,
+    PartTag::RANDOM_SEED,
     PartTag::STATIC_COLLAR,
     PartTag::DYNAMIC_COLLAR,
     PartTag::COLLAR_ACTION,

@@ -220,6 +220,10 @@ impl Options {
         {
             self.put(PartTag::MAX_FLOOR);
             self.max_floor = original.max_floor;
+            if original.random != 0 && !self.has(PartTag::RANDOM_RESERVES) {
+                self.put(PartTag::RANDOM_RESERVES);
+                self.random_reserves = original.random;
+            }
         }
         let given = self.has(PartTag::EXPIRE_TIME) || self.has(PartTag::EXPIRE_DATE_TIME);
         if time_in_force != b'6' || given || original.deadline == Timestamp(0) {

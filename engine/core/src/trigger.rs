@@ -128,6 +128,7 @@ impl StateMachine {
             hidden,
             deadline,
             max_floor,
+            random_reserves,
             ..
         } = order.admitted;
         let trigger = self.trigger_of(order, options);
@@ -147,6 +148,7 @@ impl StateMachine {
             deadline,
             expire_time: order.expire_time,
             max_floor,
+            random: random_reserves,
             ..Extension::NONE
         };
         let reference = detail.reference;
@@ -269,6 +271,7 @@ impl StateMachine {
             post_only: detail.post_only == b'P',
             deadline: extension.deadline,
             max_floor: extension.max_floor,
+            random_reserves: extension.random,
             stop: false,
             peg: false,
         }
@@ -395,7 +398,7 @@ impl StateMachine {
             return Err(wrong("a waiting order's display is not its own"));
         }
         let fits = matches!((detail.time_in_force, timed), (b'0', false) | (b'6', true));
-        if extension.reserve != 0 || !fits {
+        if extension.reserve != 0 || !fits || !extension.displays_well() {
             return Err(wrong("a waiting order has a reserve, or waits too long"));
         }
         Ok(())

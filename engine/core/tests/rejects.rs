@@ -80,6 +80,10 @@ const ROWS: &[(&str, u16, Break)] = &[
         body(c).display = b'N';
         add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes());
     }),
+    ("random reserves not below max floor", 0x04, |c| {
+        add(c, PartTag::MAX_FLOOR, 10u32.to_le_bytes());
+        add(c, PartTag::RANDOM_RESERVES, 10u32.to_le_bytes());
+    }),
     ("price type that there is not", 0x05, |c| {
         add(c, PartTag::PRICE_TYPE, "Q")
     }),

@@ -1,7 +1,10 @@
 //! Calendar arithmetic of the trading day: integers only, UTC with the venue's fixed offset.
 
 use crate::config::DayConfig;
+use lockstep_record::PartTag;
 use lockstep_record::command::DayOpen;
+use std::fs::File;
+use std::io::Read;
 
 const DAY_NS: i128 = 86_400 * 1_000_000_000;
 const SECOND_NS: i128 = 1_000_000_000;
@@ -51,6 +54,17 @@ fn date_of(days: i64) -> Option<u32> {
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     u32::try_from(year * 10_000 + month * 100 + day).ok()
+}
+
+/// The part of an opening that seeds the day's random displays: the operating system's random bytes, so that
+/// nobody outside can foresee them; without any, the state keeps its seed.
+pub fn random_seed() -> Vec<(PartTag, Vec<u8>)> {
+    let mut seed = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed));
+    read.map_or_else(
+        |_| Vec::new(),
+        |()| vec![(PartTag::RANDOM_SEED, seed.to_vec())],
+    )
 }
 
 /// The command that opens `day`. The Soup session is named after the date.

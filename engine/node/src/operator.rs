@@ -116,7 +116,11 @@ impl Schedule {
                 Due::Open(today) => {
                     self.open_midnight_ns = Some(today.midnight_ns);
                     self.last_date = today.date;
-                    records.push(record(&day::day_open(&today), &[], "schedule"));
+                    records.push(record(
+                        &day::day_open(&today),
+                        &day::random_seed(),
+                        "schedule",
+                    ));
                 }
             }
         }

@@ -207,6 +207,9 @@ impl PartTag {
     /// definition.
     pub const TOP_SHARE: Self = Self(262);
 
+    /// u64 from which the day's random displays are drawn; of a day's opening.
+    pub const RANDOM_SEED: Self = Self(263);
+
     /// Highest tag that an OUCH client can send.
     pub const OUCH_MAX: u16 = 255;
 }

@@ -104,7 +104,16 @@ pub fn prelude_records() -> Vec<Vec<u8>> {
             lot_size: if instrument == 2 { 10 } else { 1 },
             _reserved: [0; 12],
         };
-        all.push(record(&body, operator));
+        let mut out = vec![0; RECORD_LENGTH_MAX];
+        let mut writer = RecordWriter::new(&mut out, operator, &body);
+        if instrument == 2 {
+            // Its orders share by size.
+            writer.part(PartTag::ALLOCATION, Policy::Halt, b"P");
+            writer.part(PartTag::ALLOCATION_MINIMUM, Policy::Halt, &20u32.to_le_bytes());
+        }
+        let length = writer.finish();
+        out.truncate(length);
+        all.push(out);
     }
     let bounds = SetRiskBounds {
         positions_max: CAPACITY.positions_max,
@@ -347,15 +356,33 @@ pub mod apply_orders {
         }
     }
 
+    /// Mostly a few ticks either way.
+    fn offset(script: &mut Script<'_>) -> i32 {
+        match script.u8() {
+            choice @ 0..=239 => (i32::from(choice % 9) - 4) * TICK as i32,
+            _ => script.u32().cast_signed(),
+        }
+    }
+
     fn options(script: &mut Script<'_>, quantity: u32) -> AppendageBuffer {
         let mut buffer = AppendageBuffer::new();
-        for _ in 0..script.u8() / 64 {
-            let pushed = match script.u8() % 6 {
+        for _ in 0..script.u8() / 48 {
+            let pushed = match script.u8() % 13 {
                 0 => buffer.push(OptionTag(3), script.pick(&[quantity, 1, 10])),
                 1 => buffer.push(OptionTag(28), script.u8() % 3),
                 2 => buffer.push_bytes(OptionTag(2), script.pick(&[b"ALFA", b"BRVO", b"NONE"])),
                 3 => buffer.push(OptionTag(12), b'N'),
                 4 => buffer.push(OptionTag(27), script.pick(SIDES)),
+                // Stops: price, kind, offset.
+                5 => buffer.push_bytes(OptionTag(200), &price(script).to_be_bytes()),
+                6 => buffer.push(OptionTag(201), script.pick(b"SSTTTNX")),
+                7 => buffer.push_bytes(OptionTag(202), &offset(script).to_be_bytes()),
+                // Pegs: kind, offset.
+                8 => buffer.push(OptionTag(6), script.pick(b"RPMmRPQL")),
+                9 => buffer.push_bytes(OptionTag(7), &offset(script).to_be_bytes()),
+                // Reserves: what is displayed, and how it varies.
+                10 => buffer.push(OptionTag(5), script.pick(&[1, 2, 10, 20, quantity])),
+                11 => buffer.push(OptionTag(13), script.pick(&[1u32, 10, 5, 0])),
                 _ => {
                     let (tag, length) = (script.u8(), script.u8() % 9);
                     buffer.push_bytes(OptionTag(tag), script.take(usize::from(length)))
@@ -491,7 +518,7 @@ pub mod apply_orders {
                         symbol: script.pick(&[SYMBOLS[0], SYMBOLS[0], SYMBOLS[1], *b"NONE    "]),
                         price: Price(price(script)),
                         time_in_force: script.pick(b"000000336"),
-                        display: script.pick(b"YYYYYYYAN"),
+                        display: script.pick(b"YYYYYANNN"),
                         capacity: script.pick(b"PPPAROX"),
                         intermarket_sweep: script.pick(b"NNNNNNY"),
                         cross_type: script.pick(b"NNNNNNNO"),

@@ -222,6 +222,7 @@ fn part_known(tag: PartTag) -> Option<(&'static str, PartValue)> {
         PartTag::OPERATOR_REQUEST => ("operator_request", Integer),
         PartTag::ALLOCATION => ("allocation", Text),
         PartTag::ALLOCATION_MINIMUM => ("allocation_minimum", Integer),
+        PartTag::RANDOM_SEED => ("random_seed", Integer),
         PartTag::TOP_SHARE => ("top_share", Integer),
         PartTag::PERMITTED_FIRM => ("permitted_firm", Integer),
         _ => return None,

@@ -47,6 +47,7 @@ impl StateMachine {
         walk_features(reader, &mut self.features);
         walk_day(reader, &mut self.day);
         walk_last_numbers(reader, &mut self.last_reference, &mut self.last_match);
+        reader.u64(&mut self.random_seed);
         walk_counters(reader, &mut self.counters);
         reader.u64(&mut self.random.0);
         reader.check()?;

@@ -192,6 +192,10 @@ impl Step {
         if (10..=12).contains(&(self.twist % 16)) {
             let floor = quantity / lot / 4 * lot;
             command = command.option(PartTag::MAX_FLOOR, floor.to_le_bytes());
+            if self.twist_value.is_multiple_of(2) {
+                let random = floor / lot / 2 * lot;
+                command = command.option(PartTag::RANDOM_RESERVES, random.to_le_bytes());
+            }
         }
         match self.pick % 32 {
             0 => command.option(PartTag::FIRM, "BEST"),
@@ -346,7 +350,11 @@ impl Step {
         match self.pick % 48 {
             0..=3 => set_state(instrument, b"TTTTTTHC"[usize::from(self.side)]),
             4 => close_day(),
-            5..=28 => open_day(20_250_101 + u32::from(self.quantity) * 7 + u32::from(self.price)),
+            5..=28 => {
+                let date = 20_250_101 + u32::from(self.quantity) * 7 + u32::from(self.price);
+                let seed = u64::from(self.twist_value).to_le_bytes();
+                open_day(date).option(PartTag::RANDOM_SEED, seed)
+            }
             29 => define_session(
                 u32::from(self.side % 5),
                 u32::from(self.price % 4),

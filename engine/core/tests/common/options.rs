@@ -58,6 +58,7 @@ pub const OPTIONS: &[(&str, PartTag, Form)] = &[
     ("allocation", PartTag::ALLOCATION, Letters(1)),
     ("minimum", PartTag::ALLOCATION_MINIMUM, Unsigned(4)),
     ("top-share", PartTag::TOP_SHARE, Unsigned(4)),
+    ("seed", PartTag::RANDOM_SEED, Unsigned(8)),
 ];
 
 /// An option's tag and bytes from its name and value, or what is wrong with them.

@@ -41,6 +41,8 @@ impl Oracle {
                     open: body.quantity,
                     executed: 0,
                     floor: options.integer(5) as u32,
+                    random: options.integer(13) as u32,
+                    refreshed: 0,
                     shown: 0,
                     deadline,
                     by_date: options.integer(204) != 0,
@@ -224,14 +226,15 @@ impl Oracle {
             !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
         )?;
-        let floor = options.integer(5);
+        let (floor, random) = (options.integer(5), options.integer(13));
         let bad = terms.time_in_force == b'3'
             || hidden(terms)
             || cross
             || terms.price >= MARKET
             || !floor.is_multiple_of(u64::from(lot))
-            || floor * 100 < u64::from(quantity);
-        fail(floor != 0 && bad, RejectReason::InvalidMaxFloor)?;
+            || floor.saturating_sub(random) * 100 < u64::from(quantity);
+        let odd = random != 0 && (random >= floor || !random.is_multiple_of(u64::from(lot)));
+        fail((floor != 0 && bad) || odd, RejectReason::InvalidMaxFloor)?;
         self.check_peg(terms, options)?;
         fail(
             options.values.contains_key(&14),
@@ -310,10 +313,13 @@ impl Oracle {
                 merged.entry(tag).or_insert(value);
             }
         }
-        if original.floor != 0 && body.time_in_force != b'3' && body.display != b'N' {
-            merged
-                .entry(5)
-                .or_insert(original.floor.to_le_bytes().to_vec());
+        let displayed = body.time_in_force != b'3' && body.display != b'N';
+        if original.floor != 0 && displayed && !merged.contains_key(&5) {
+            merged.insert(5, original.floor.to_le_bytes().to_vec());
+            if original.random != 0 {
+                let random = original.random.to_le_bytes().to_vec();
+                merged.entry(13).or_insert(random);
+            }
         }
         let mut inherited = None;
         let given = merged.contains_key(&15) || merged.contains_key(&204);
@@ -406,6 +412,8 @@ impl Oracle {
             open,
             executed,
             floor: merged.integer(5) as u32,
+            random: merged.integer(13) as u32,
+            refreshed: 0,
             shown: 0,
             deadline,
             by_date: merged.integer(204) != 0,

@@ -114,6 +114,8 @@ pub enum Fault {
     PegMeetsTheQuote,
     /// Pegged orders come back newest first.
     NewestPegFirst,
+    /// What is displayed anew is always of one size.
+    RandomIsNot,
     /// Of prices at which the most would trade, any will do.
     AuctionIgnoresImbalance,
     /// A surplus does not press the price.
@@ -136,7 +138,7 @@ pub enum Fault {
     PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 65] = [
+pub const FAULTS: [Fault; 66] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -192,6 +194,7 @@ pub const FAULTS: [Fault; 65] = [
     Fault::PegThroughItsLimit,
     Fault::PegMeetsTheQuote,
     Fault::NewestPegFirst,
+    Fault::RandomIsNot,
     Fault::AuctionIgnoresImbalance,
     Fault::AuctionIgnoresPressure,
     Fault::AuctionIgnoresReference,

@@ -65,6 +65,7 @@ impl Oracle {
         let mut copy = Self {
             orders: self.orders.clone(),
             sessions: self.sessions.clone(),
+            seed: self.seed,
             ..Self::new(self.fault)
         };
         copy.instruments = self.instruments.clone();
@@ -227,7 +228,19 @@ impl Oracle {
         if order.floor == 0 || order.shown != 0 {
             return;
         }
-        order.shown = order.floor.min(order.open);
+        order.refreshed += 1;
+        let lot = u64::from(self.instruments[&order.terms.instrument].lot_size);
+        let size = match order.random {
+            0 => order.floor,
+            _ if self.fault == Fault::RandomIsNot => order.floor,
+            random => {
+                let lots = u64::from(random) / lot;
+                let drawn = drawn(self.seed, order.terms.order_reference, order.refreshed);
+                let above = (u128::from(drawn) * u128::from(2 * lots + 1)) >> 64;
+                (u64::from(order.floor) - lots * lot + above as u64 * lot) as u32
+            }
+        };
+        order.shown = size.min(order.open);
         let restated = Restated {
             user_ref: order.terms.user_ref,
             reason: b'R',
@@ -286,4 +299,14 @@ impl Oracle {
             self.orders.push(moved);
         }
     }
+}
+
+/// 64 bits of the day's seed, an order and the number of its display.
+fn drawn(seed: u64, reference: u64, number: u64) -> u64 {
+    let mut x = seed
+        ^ reference.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
 }

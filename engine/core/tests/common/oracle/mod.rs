@@ -84,6 +84,9 @@ struct Order {
     executed: u32,
     /// Most shares displayed at a time; 0 = all.
     floor: u32,
+    /// How far a display may be from that, either way.
+    random: u32,
+    refreshed: u64,
     /// Of a reserve order: shares displayed now.
     shown: u32,
     /// 0 = none.
@@ -134,6 +137,7 @@ pub struct Oracle {
     orders: Vec<Order>,
     numbers: BTreeMap<(u32, u8), u32>,
     references: u64,
+    seed: u64,
     matches: u64,
     random: u64,
     /// Order references of triggered stops that have not acted.
@@ -168,6 +172,7 @@ impl Oracle {
             orders: Vec::new(),
             numbers: BTreeMap::new(),
             references: 0,
+            seed: 0,
             matches: 0,
             random: 0,
             triggered: Default::default(),

@@ -5,7 +5,7 @@ use super::*;
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
         let known =
-            |tag: u16| (256..=262).contains(&tag) || (270..=275).contains(&tag) || tag == 280;
+            |tag: u16| (256..=263).contains(&tag) || (270..=275).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -21,7 +21,7 @@ impl Oracle {
             Request::StartAuction(body) => self.start_auction(body),
             Request::SetSchedule(body) => self.set_schedule(body),
             Request::SetReferencePrice(body) => self.set_reference(body),
-            Request::DayOpen(body) => self.open_day(body),
+            Request::DayOpen(body) => self.open_day(body, &command.parts),
             Request::DayClose(_) => self.close_day(),
             _ => self.protect(&command.request),
         }
@@ -214,10 +214,16 @@ impl Oracle {
         instrument.bands = bands;
     }
 
-    pub(super) fn open_day(&mut self, body: &DayOpen) {
+    pub(super) fn open_day(&mut self, body: &DayOpen, parts: &[(u16, Policy, Vec<u8>)]) {
         let blank = trimmed(&body.session_name).is_empty();
         if self.day_open || body.date <= self.date || body.midnight > self.now || blank {
             return;
+        }
+        if let Some((_, _, seed)) = parts.iter().find(|part| part.0 == 263) {
+            let Ok(seed) = <[u8; 8]>::try_from(&seed[..]) else {
+                return;
+            };
+            self.seed = u64::from_le_bytes(seed);
         }
         self.day_open = true;
         self.date = body.date;
@@ -254,13 +260,15 @@ impl Oracle {
         for order in carried {
             let UserRef { number, index } = order.terms.user_ref;
             self.take_number(order.session, index, number);
+            let called = accumulates(self.instruments[&order.terms.instrument].state);
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
                 display_quantity: Some(match order.floor {
                     _ if hidden(&order.terms) || order.waits() => 0,
                     0 => order.open,
-                    floor => order.shown().min(floor),
+                    floor if called => order.open.min(floor),
+                    _ => order.shown(),
                 }),
                 display_price: Some(Price(order.price())),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),

@@ -64,7 +64,6 @@ impl Read {
                 .values
                 .get(&203)
                 .is_some_and(|mode| !b"NOBD".contains(&mode[0]))
-            || self.integer(13) != 0
             || self.letter(17, b' ') != b' '
             || ![b'R', b'N', b' '].contains(&self.letter(4, b' '))
             || ![b'Y', b'N', b' '].contains(&self.letter(16, b' '))

@@ -31,7 +31,7 @@ pub(crate) use walk::Walk;
 use walk::Writer;
 
 /// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
-pub const IMAGE_VERSION: u32 = 4;
+pub const IMAGE_VERSION: u32 = 5;
 
 /// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

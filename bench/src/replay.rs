@@ -6,7 +6,8 @@
 //! state machine, without checksums) and *replay* (all of it, what recovery and `journal replay` do).
 
 pub mod builder;
-pub mod flow;
+
+pub use crate::flow::records as flow;
 
 use crate::measure::setting::Setting;
 use builder::{BuildError, BuildOptions, JournalBuilder};

@@ -54,7 +54,12 @@ impl Recorder {
         self.books.push('\n');
     }
 
+    /// What does not trade at once rests: the flow believes in a book of its own, so it may trade.
     fn new_order(&mut self, slot: u32, side: Side, price: u64, quantity: u32) {
+        let quantity = self.aggress(side, price, quantity);
+        if quantity == 0 {
+            return;
+        }
         self.next_id += 1;
         self.ids.insert(slot, self.next_id);
         self.orders.push((self.next_id, side, price, quantity));
@@ -76,7 +81,8 @@ impl Recorder {
         Some((side, price))
     }
 
-    fn aggress(&mut self, side: Side, limit: u64, quantity: u32) {
+    /// Returns the shares left.
+    fn aggress(&mut self, side: Side, limit: u64, quantity: u32) -> u32 {
         let mut left = quantity;
         while left > 0 {
             let opposite = self.orders.iter().filter(|order| order.1 != side);
@@ -91,7 +97,7 @@ impl Recorder {
                     .filter(|price| *price >= limit),
             };
             let Some(best) = best else {
-                return;
+                return left;
             };
             let is_front = |order: &(u64, Side, u64, u32)| order.1 != side && order.2 == best;
             let at = self
@@ -109,6 +115,7 @@ impl Recorder {
             }
             self.row(4, id, traded, price, maker);
         }
+        0
     }
 }
 
@@ -145,12 +152,16 @@ fn record(seed: u64, events: usize, depth: usize) -> Recorder {
                 price,
                 quantity,
                 ..
-            } => recorder.aggress(side, price, quantity),
+            } => {
+                recorder.aggress(side, price, quantity);
+            }
             FlowAction::Cancel { slot, new_total: 0 } => drop(recorder.reduce(slot.0, 0)),
             // What the chain has executed is the flow's to know; any part will do here.
             FlowAction::Cancel { slot, new_total } => drop(recorder.reduce(slot.0, new_total)),
             // A replace is a delete and a new order in market data.
-            FlowAction::Replace { slot, price, total } => {
+            FlowAction::Replace {
+                slot, price, total, ..
+            } => {
                 if let Some((side, _)) = recorder.reduce(slot.0, 0) {
                     recorder.new_order(slot.0, side, price, total);
                 }

@@ -5,6 +5,8 @@ earlier ones left. Each has its own instrument.
 """
 
 import asyncio
+import json
+import subprocess
 import time
 
 import ouch50
@@ -307,6 +309,24 @@ async def raw_client_cut_at_every_byte(desk):
     await raw.until_closed()
 
 
+async def own_load_generator(desk):
+    """Its packets are in the capture, and the dissector judges them like everybody's."""
+    host, port = desk.venue.address
+    command = [desk.venue.binary, "bench", "order", "--address", f"{host}:{port}", "--sessions", "2",
+               "--login-pattern", "LOAD%:secret1", "--symbol", "SYM20", "--rate", "1000",
+               "--profile", "bursts:10", "--warm-up", "0.1", "--duration", "1.4", "--idle", "park",
+               "--driver", "epoll", "--json"]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True,
+                                    timeout=50)
+    # The exit code says whether the figures are valid, which a busy machine decides.
+    counts = json.loads(ended.stdout)["counts"]
+    assert counts["sent"] == counts["answered"] == 1500, f"{counts} {ended.stderr}"
+    wrong = {name: counts[name] for name in
+             ("refused", "unfilled", "out_of_order", "unreadable", "unanswered") if counts[name]}
+    assert not wrong, wrong
+    desk.shared["load_sent"] = counts["sent"]
+
+
 async def orders_survive_an_orderly_stop(desk):
     alice = await desk.log_in("ALICE")
     ref = await alice.next_ref()
@@ -395,6 +415,6 @@ ALL = [
     duplicate_resubmission_is_ignored, replay_of_what_was_missed,
     replay_from_one_is_the_same_bytes, newest_login_wins, cancel_on_disconnect,
     heartbeats_keep_and_their_lack_ends, violations_end_only_their_connection,
-    raw_client_cut_at_every_byte, orders_survive_an_orderly_stop, kill_in_the_middle_of_a_burst,
+    raw_client_cut_at_every_byte, own_load_generator, orders_survive_an_orderly_stop, kill_in_the_middle_of_a_burst,
     replay_after_restarts_is_the_same_bytes, the_day_ends,
 ]

@@ -13,7 +13,9 @@ FIRMS = {1: "ALFA", 2: "BRVO"}
 PASSWORD = "Secret1"
 # user -> (session id, firm, cancel on disconnect)
 USERS = {"ALICE": (1, "ALFA", False), "BOB": (2, "BRVO", False),
-         "CAROL": (3, "BRVO", True), "RAW": (4, "ALFA", False)}
+         "CAROL": (3, "BRVO", True), "RAW": (4, "ALFA", False),
+         # Of our own load generator: what they receive is in no ledger.
+         "LOAD1": (5, "ALFA", False), "LOAD2": (6, "BRVO", False)}
 # A scenario has an instrument of its own, so that none sees another's orders.
 SYMBOLS = [f"SYM{i:02}" for i in range(1, 25)]
 START_SECONDS_MAX = 60

@@ -4,6 +4,8 @@
 //! The record of what was acknowledged is the clients'; the venue is a child process ended by SIGKILL. A
 //! proof that fails is exit code 1. Nothing but the own child is ever signalled.
 
+// The tests over real processes use the whole of it (tools/tests/processes, tools/tests/soak).
+#[allow(dead_code)]
 mod flow;
 mod latency;
 mod proof;

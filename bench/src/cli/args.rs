@@ -146,6 +146,19 @@ pub struct EchoArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct FlowArgs {
+    /// LOBSTER message files or ITCH 5.0 files to stand beside the model.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub compare: Vec<PathBuf>,
+    /// Of the model's run.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct ReplayMarketArgs {
     /// LOBSTER message files, plain or .xz (the order-book file beside each is found by its name), or
     /// ITCH 5.0 files, plain or .gz, known by `itch` in their names.

@@ -6,21 +6,23 @@
 mod args;
 mod market;
 
-pub use args::{EchoArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login};
+pub use args::{
+    EchoArgs, FlowArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login,
+};
 
 use crate::compare::{CompareArgs, CompareError};
-use crate::echo::{EchoError, EchoServer};
+use crate::echo::EchoError;
 use crate::html::{Page, page};
 use crate::itch::reader::ItchError;
 use crate::jitter::JitterArgs;
 use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
-use crate::load::report::LoadOutcome;
+use crate::load::report::{LoadOutcome, LoadReport};
 use crate::load::run::{LoadError, LoadOptions, run as run_load};
 use crate::load::sweep::{Range, Step, sweep};
 use crate::market::link::LinkError;
 use crate::market::lobster::LobsterError;
 use crate::market::run::ReplayError;
-use crate::measure::thread::{PinError, describe};
+use crate::measure::thread::PinError;
 use clap::Subcommand;
 use lockstep_core::ApplyError;
 use market::replay_market;
@@ -28,7 +30,7 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use thiserror::Error;
 
@@ -41,8 +43,12 @@ pub enum BenchCommand {
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
     ReplayMarket(ReplayMarketArgs),
+    /// The flow model's statistics beside those of recorded files, with its bands.
+    Flow(FlowArgs),
     /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
     Book(crate::book::BookArgs),
+    /// The whole state machine, records in, OUCH messages out: throughput, latency, memory.
+    Engine(crate::engine::EngineArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -90,6 +96,8 @@ pub enum BenchError {
     #[error(transparent)]
     Book(#[from] crate::book::BookBenchError),
     #[error(transparent)]
+    Engine(#[from] crate::engine::EngineBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalBenchError),
@@ -97,6 +105,8 @@ pub enum BenchError {
     Local(#[from] ApplyError),
     #[error(transparent)]
     Compare(#[from] CompareError),
+    #[error(transparent)]
+    Flow(#[from] crate::flow::compare::CompareFlowError),
     #[error(transparent)]
     Pin(#[from] PinError),
     #[error("--login-pattern: {0}")]
@@ -133,8 +143,18 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
         BenchCommand::Book(args) => book(args, out),
+        BenchCommand::Engine(args) => {
+            print(&crate::engine::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
+            print(&report, args.json, out)?;
+            Ok(Verdict::of(report.is_good()))
+        }
+        BenchCommand::Flow(args) => {
+            let files: Vec<_> = args.compare.iter().map(PathBuf::as_path).collect();
+            let report = crate::flow::compare::compare(&files, args.seed)?;
             print(&report, args.json, out)?;
             Ok(Verdict::of(report.is_good()))
         }
@@ -179,7 +199,8 @@ fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
         return Ok(Verdict::of(report.is_valid()));
     }
     if let Some(range) = args.load.sweep {
-        return sweep_to(&options, range, &args.load, out);
+        let mut step = |options: &LoadOptions| Ok(run_load(options)?.report);
+        return sweep_to(&options, range, &mut step, &args.load, out);
     }
     let outcome = run_load(&options)?;
     finish(&outcome, &args.load, out)
@@ -196,13 +217,9 @@ fn echo(args: &EchoArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let options = args.load.options(nowhere, logins, idle_logins);
     let server = args.server.options(args.load.driver, sessions + idle);
     if let Some(range) = args.load.sweep {
-        let server = EchoServer::start(server)?;
-        return sweep_to(
-            &on_floor(&options, &server, &args.server),
-            range,
-            &args.load,
-            out,
-        );
+        // A server a step: one of so many connections may not have noticed yet that the last step's are gone.
+        let mut step = |options: &LoadOptions| Ok(run_floor(options, &server)?.report);
+        return sweep_to(&options, range, &mut step, &args.load, out);
     }
     let outcome = run_floor(&options, &server)?;
     finish(&outcome, &args.load, out)
@@ -218,20 +235,10 @@ fn replay(args: &crate::replay::ReplayArgs, out: &mut dyn Write) -> Result<Verdi
     Ok(Verdict::Good)
 }
 
-/// The load on a running echo server.
-fn on_floor(options: &LoadOptions, server: &EchoServer, args: &ServerArgs) -> LoadOptions {
-    let place = describe(args.server_core, args.server_idle);
-    LoadOptions {
-        address: server.address(),
-        policy: "none (echo)".to_owned(),
-        server_layout: format!("echo {} {place}", server.driver()),
-        ..options.clone()
-    }
-}
-
 fn sweep_to(
     options: &LoadOptions,
     range: Range,
+    run: &mut dyn FnMut(&LoadOptions) -> Result<LoadReport, BenchError>,
     args: &LoadArgs,
     out: &mut dyn Write,
 ) -> Result<Verdict, BenchError> {
@@ -239,7 +246,7 @@ fn sweep_to(
         let (offered, p99) = (step.offered_per_s, step.report.all.p99 / 1000);
         eprintln!("{offered} requests/s: p99 {p99} µs");
     };
-    let report = sweep(options, range, &mut progress)?;
+    let report = sweep(options, range, run, &mut progress)?;
     write_page(&report, args)?;
     print(&report, args.json, out)?;
     Ok(Verdict::of(report.is_valid()))

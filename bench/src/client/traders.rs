@@ -202,6 +202,12 @@ impl<D: Driver> Traders<D> {
         self.client.flush();
     }
 
+    /// Drops one connection without a word.
+    pub fn cut_one(&mut self, trader: usize) {
+        self.client.cut(trader);
+        self.client.flush();
+    }
+
     fn ready(&self, trader: usize) -> Result<&Trader, RequestError> {
         let phase = self.traders[trader].phase();
         match phase {

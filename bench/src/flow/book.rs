@@ -3,6 +3,9 @@
 use lockstep_record::Side;
 use std::collections::{BTreeMap, VecDeque};
 
+/// An entry of `live` whose order has ended.
+const HOLE: u32 = u32::MAX;
+
 /// One believed order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BelievedOrder {
@@ -23,8 +26,11 @@ pub(super) struct BelievedBook {
     /// By slot; `None` if free.
     orders: Vec<Option<BelievedOrder>>,
     free: Vec<u32>,
-    /// Slots of live orders, youngest last, roughly.
+    /// Slots of live orders, youngest last, with holes where orders have ended.
     live: Vec<u32>,
+    /// Where in `live` an order stands, by slot.
+    places: Vec<u32>,
+    live_count: usize,
 }
 
 impl BelievedBook {
@@ -34,12 +40,14 @@ impl BelievedBook {
             asks: BTreeMap::new(),
             orders: vec![None; orders_max as usize],
             free: (0..orders_max).rev().collect(),
-            live: Vec::with_capacity(orders_max as usize),
+            live: Vec::with_capacity(2 * orders_max as usize),
+            places: vec![0; orders_max as usize],
+            live_count: 0,
         }
     }
 
     pub fn live_count(&self) -> usize {
-        self.live.len()
+        self.live_count
     }
 
     pub fn has_room(&self) -> bool {
@@ -51,6 +59,17 @@ impl BelievedBook {
             Side::Buy => self.bids.last_key_value().map(|(price, _)| *price),
             Side::Sell => self.asks.first_key_value().map(|(price, _)| *price),
         }
+    }
+
+    /// Shares of the first so many orders at the best price.
+    pub fn oldest_quantity(&self, side: Side, orders: usize) -> u32 {
+        let queue = self
+            .best(side)
+            .and_then(|price| self.levels(side).get(&price));
+        let oldest = queue.into_iter().flatten().take(orders);
+        oldest
+            .filter_map(|slot| self.get(*slot))
+            .fold(0, |sum: u32, order| sum.saturating_add(order.open))
     }
 
     /// Shares at the best price.
@@ -71,10 +90,21 @@ impl BelievedBook {
         self.orders.get(slot as usize)?.as_ref()
     }
 
-    /// The `back`-th youngest live order, roughly.
+    /// The `back`-th youngest live order, roughly: holes count, and give way to the next older order, or at
+    /// the old end to a younger one.
     pub fn nth_youngest(&self, back: usize) -> Option<&BelievedOrder> {
-        let at = self.live.len().checked_sub(back + 1)?;
-        self.get(self.live[at])
+        let at = self.live.len().saturating_sub(back + 1);
+        let older = self.live.get(..=at)?.iter().rev();
+        let younger = self.live[at..].iter();
+        older
+            .chain(younger)
+            .find(|slot| **slot != HOLE)
+            .and_then(|slot| self.get(*slot))
+    }
+
+    /// Entries of `live`, holes included: `nth_youngest` takes any number below it.
+    pub fn span(&self) -> usize {
+        self.live.len()
     }
 
     /// The newest order at the best price of a side.
@@ -105,7 +135,9 @@ impl BelievedBook {
             .entry(price)
             .or_default()
             .push_back(slot);
+        self.places[slot as usize] = self.live.len() as u32;
         self.live.push(slot);
+        self.live_count += 1;
         Some(slot)
     }
 
@@ -130,22 +162,34 @@ impl BelievedBook {
                 levels.remove(&order.price);
             }
         }
-        if let Some(at) = self.live.iter().rposition(|other| *other == slot) {
-            self.live.remove(at);
+        self.live[self.places[slot as usize] as usize] = HOLE;
+        self.live_count -= 1;
+        while self.live.last() == Some(&HOLE) {
+            self.live.pop();
+        }
+        if self.live.len() > 2 * self.live_count + 16 {
+            self.close_holes();
         }
         self.free.push(slot);
     }
 
-    /// Trades an aggressor of `side` up to `limit`; returns the number of fills and the shares traded.
-    pub fn trade(&mut self, side: Side, limit: u64, quantity: u32) -> (u32, u32) {
-        let (mut fills, mut traded) = (0, 0);
+    fn close_holes(&mut self) {
+        self.live.retain(|slot| *slot != HOLE);
+        for (place, slot) in (0..).zip(&self.live) {
+            self.places[*slot as usize] = place;
+        }
+    }
+
+    /// Trades an aggressor of `side` up to `limit`; the shares of each fill go to `fills`.
+    pub fn trade(&mut self, side: Side, limit: u64, quantity: u32, fills: &mut Vec<u32>) {
+        let mut traded = 0;
         while traded < quantity
             && let Some(slot) = self.front(side.opposite(), limit)
         {
             let open = self.get(slot).map_or(0, |order| order.open);
             let shares = open.min(quantity - traded);
             traded += shares;
-            fills += 1;
+            fills.push(shares);
             if shares == open {
                 self.remove(slot);
             } else if let Some(order) = self.orders[slot as usize].as_mut() {
@@ -153,7 +197,6 @@ impl BelievedBook {
                 order.executed += shares;
             }
         }
-        (fills, traded)
     }
 
     /// The oldest order at the best price of `side`, if that is within an opposite limit.

@@ -8,8 +8,10 @@ use crate::market::levels::is_better;
 use crate::random::Random;
 use lockstep_record::Side;
 
-/// Once in so many requests the reference price takes a step of its own.
-const WALK_PER_MILLE: u64 = 30;
+/// Ticks that the reference price moves at once at most.
+const WALK_TICKS_MAX: u64 = 20;
+/// Whole orders that an aggressor takes at most.
+const WHOLE_ORDERS_MAX: u64 = 8;
 
 /// An order of the flow: dense over all symbols, `0..Flow::slot_count`, and reused once the order is
 /// gone. A caller keeps what it knows of the order in a table by slot.
@@ -40,8 +42,11 @@ pub enum FlowAction {
     /// Replaces the order, in the same slot; `total` of the chain, executed shares included.
     Replace {
         slot: OrderSlot,
+        side: Side,
         price: u64,
         total: u32,
+        /// Shares open afterwards.
+        open: u32,
     },
 }
 
@@ -79,6 +84,8 @@ pub struct Flow {
     slot_count: u32,
     /// Mean of the gap table, ppm: what scales it to the rate.
     gap_mean_ppm: u64,
+    /// Shares of each execution that the last event is believed to cause.
+    fills: Vec<u32>,
 }
 
 impl Flow {
@@ -112,6 +119,7 @@ impl Flow {
             traders: options.traders,
             slot_count,
             gap_mean_ppm: quantile_mean(options.behaviour.gaps_ppm).max(1),
+            fills: Vec::new(),
         })
     }
 
@@ -126,6 +134,11 @@ impl Flow {
             .iter()
             .map(|symbol| symbol.book.live_count())
             .sum()
+    }
+
+    /// Shares of each execution that the last event is believed to cause; empty unless it was an aggressor.
+    pub fn last_fills(&self) -> &[u32] {
+        &self.fills
     }
 
     /// Best believed price of a symbol's side.
@@ -147,7 +160,9 @@ impl Flow {
         let gap_ns =
             u128::from(gap_ppm) * u128::from(symbol.mean_gap_ns) / u128::from(self.gap_mean_ppm);
         symbol.next_ns = at_ns.saturating_add(u64::try_from(gap_ns).unwrap_or(u64::MAX));
+        self.fills.clear();
         let mut draw = Draw {
+            fills: &mut self.fills,
             random: &mut self.random,
             behaviour: &self.behaviour,
             traders: self.traders,
@@ -165,6 +180,7 @@ impl Flow {
 
 /// One draw in one symbol.
 struct Draw<'a> {
+    fills: &'a mut Vec<u32>,
     random: &'a mut Random,
     behaviour: &'a Behaviour,
     traders: u16,
@@ -214,9 +230,11 @@ impl Draw<'_> {
             range_ticks,
             ..
         } = self.symbol.options;
-        if !self.random.chance(WALK_PER_MILLE) {
+        if !self.random.chance(self.behaviour.walk_per_mille) {
             return;
         }
+        let on = self.behaviour.walk_on_per_mille;
+        let step = tick * (1 + self.random.geometric(on, WALK_TICKS_MAX));
         let is_up = match self.symbol.reference {
             high if high >= price + range_ticks * tick => false,
             low if low <= price.saturating_sub(range_ticks * tick).max(2 * tick) => true,
@@ -224,9 +242,10 @@ impl Draw<'_> {
         };
         let reference = &mut self.symbol.reference;
         *reference = if is_up {
-            *reference + tick
+            *reference + step
         } else {
-            *reference - tick
+            // `check` keeps the range far above it.
+            reference.saturating_sub(step).max(tick)
         };
     }
 
@@ -256,7 +275,10 @@ impl Draw<'_> {
         let may_improve = is_better(side, limit, best);
         let draw = self.random.below(1000);
         if draw < improve_per_mille && may_improve {
-            let step = (1 + self.random.geometric(300, 5)) * tick;
+            // Where the market has moved on, the next quote follows it.
+            let half_spread = 2 * self.symbol.options.half_spread_ticks;
+            let behind = (limit.abs_diff(best) / tick).saturating_sub(half_spread);
+            let step = (1 + self.random.geometric(300, 5)).max(behind) * tick;
             let price = if side == Side::Buy {
                 best + step
             } else {
@@ -344,8 +366,14 @@ impl Draw<'_> {
         let Behaviour {
             best_per_mille,
             young_per_mille,
+            stale_per_mille,
             ..
         } = *self.behaviour;
+        if let Some(side) = self.stale_side()
+            && self.random.chance(stale_per_mille)
+        {
+            return self.symbol.book.youngest_at_best(side).copied();
+        }
         let book = &self.symbol.book;
         let draw = self.random.below(1000);
         if draw < best_per_mille {
@@ -359,11 +387,36 @@ impl Draw<'_> {
                 .or_else(|| book.nth_youngest(0))
                 .copied();
         }
-        let live = book.live_count();
         let is_young = draw < best_per_mille + young_per_mille;
-        let span = if is_young { live.min(8) } else { live };
+        let span = if is_young {
+            book.span().min(8)
+        } else {
+            book.span()
+        };
         let back = self.random.below(span.max(1) as u64) as usize;
         book.nth_youngest(back).copied()
+    }
+
+    /// The side whose best price the market has passed: its traders take their orders back.
+    fn stale_side(&self) -> Option<Side> {
+        let SymbolOptions {
+            tick,
+            half_spread_ticks,
+            ..
+        } = self.symbol.options;
+        // Half of the usual distance is near enough to be in danger.
+        let near = tick * half_spread_ticks / 2;
+        let (reference, book) = (self.symbol.reference, &self.symbol.book);
+        if book
+            .best(Side::Buy)
+            .is_some_and(|bid| bid + near > reference)
+        {
+            return Some(Side::Buy);
+        }
+        let is_low = book
+            .best(Side::Sell)
+            .is_some_and(|ask| ask < reference + near);
+        is_low.then_some(Side::Sell)
     }
 
     fn cancel(&mut self) -> Option<(u16, FlowAction)> {
@@ -402,13 +455,20 @@ impl Draw<'_> {
         let slot = book.add(order.trader, order.side, price, quantity, order.executed)?;
         debug_assert!(slot == order.slot);
         let slot = self.slot(slot);
-        Some((order.trader, FlowAction::Replace { slot, price, total }))
+        let action = FlowAction::Replace {
+            slot,
+            side: order.side,
+            price,
+            total,
+            open: quantity,
+        };
+        Some((order.trader, action))
     }
 
     fn aggress(&mut self) -> Option<(u16, FlowAction)> {
         let side = self.aggressor_side();
         let price = self.symbol.book.best(side.opposite())?;
-        let quantity = self.size(self.behaviour.aggressor_sizes);
+        let quantity = self.aggressor_size(side);
         let shown = self.symbol.book.best_quantity(side.opposite());
         // Most aggressors take what is shown at the best price, or less; some sweep on.
         let through = if quantity > shown {
@@ -420,7 +480,8 @@ impl Draw<'_> {
             Side::Buy => price + through,
             Side::Sell => price.saturating_sub(through).max(self.symbol.options.tick),
         };
-        let (fills, _) = self.symbol.book.trade(side, limit, quantity);
+        self.symbol.book.trade(side, limit, quantity, self.fills);
+        let fills = self.fills.len() as u32;
         self.symbol.last_aggressor = side;
         let trader = self.trader();
         let action = FlowAction::Aggress {
@@ -430,6 +491,25 @@ impl Draw<'_> {
             fills,
         };
         Some((trader, action))
+    }
+
+    /// Shares of an aggressor: whole orders of the best price, or a size of its own.
+    fn aggressor_size(&mut self, side: Side) -> u32 {
+        let Behaviour {
+            whole_per_mille,
+            whole_on_per_mille,
+            aggressor_sizes,
+            ..
+        } = *self.behaviour;
+        if !self.random.chance(whole_per_mille) {
+            return self.size(aggressor_sizes);
+        }
+        let orders = 1 + self.random.geometric(whole_on_per_mille, WHOLE_ORDERS_MAX);
+        let whole = self
+            .symbol
+            .book
+            .oldest_quantity(side.opposite(), orders as usize);
+        whole.clamp(1, QUANTITY_MAX as u32)
     }
 
     /// The side of the last one most of the time, unless the price has run away from the reference.

@@ -1,10 +1,7 @@
 use super::super::options::{Behaviour, SymbolOptions};
-use super::super::statistics::{Collector, Seen, Statistics};
 use super::*;
-use crate::market::lobster::LobsterFiles;
 use crate::measure::hash::ResultHash;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 fn options(seed: u64, symbols: usize) -> FlowOptions {
     FlowOptions {
@@ -75,7 +72,9 @@ fn every_event_fits_the_orders_that_live() {
                     live[slot.0 as usize] = None;
                 }
             }
-            FlowAction::Replace { slot, price, total } => {
+            FlowAction::Replace {
+                slot, price, total, ..
+            } => {
                 kinds[3] += 1;
                 let order = live[slot.0 as usize]
                     .as_mut()
@@ -115,108 +114,6 @@ fn prices_walk_and_stay_in_their_range() {
         "{low} {high}"
     );
     assert!(prices.len() > 20, "{} prices", prices.len());
-}
-
-/// Statistics of a flow, an execution per order that an aggressor hits.
-fn statistics(seed: u64, events: usize) -> Statistics {
-    let mut flow = Flow::new(&options(seed, 1)).expect("legal");
-    let mut collector = Collector::default();
-    for _ in 0..events {
-        let before = [Side::Buy, Side::Sell].map(|side| flow.best(0, side));
-        let event = flow.next_event();
-        let spread = flow
-            .best(0, Side::Sell)
-            .zip(flow.best(0, Side::Buy))
-            .map(|(ask, bid)| (ask - bid) / 100);
-        match event.action {
-            FlowAction::Enter {
-                side,
-                price,
-                quantity,
-                ..
-            } => {
-                let best = before[side as usize].unwrap_or(price);
-                let step = (price as i64 - best as i64) / 100;
-                let towards = if side == Side::Buy { step } else { -step };
-                collector.event(
-                    event.at_ns,
-                    Seen::New {
-                        size: quantity,
-                        towards,
-                    },
-                    spread,
-                );
-            }
-            FlowAction::Aggress {
-                side,
-                quantity,
-                fills,
-                ..
-            } => {
-                for fill in 0..fills {
-                    let seen = Seen::Execution {
-                        size: quantity / fills,
-                        side: side.opposite(),
-                        is_first: fill == 0,
-                    };
-                    collector.event(event.at_ns, seen, spread);
-                }
-            }
-            FlowAction::Cancel { .. } => collector.event(event.at_ns, Seen::Cancel, spread),
-            // Market data shows a replace as a delete and a new order.
-            FlowAction::Replace { .. } => collector.event(event.at_ns, Seen::Cancel, spread),
-        }
-    }
-    collector.finish()
-}
-
-#[test]
-fn the_flow_looks_like_a_market() {
-    let flow = statistics(5, 100_000);
-    println!("flow\n{flow}");
-    assert!((400..=550).contains(&flow.new_per_mille), "{flow}");
-    assert!((300..=450).contains(&flow.cancel_per_mille), "{flow}");
-    assert!((80..=220).contains(&flow.execution_per_mille), "{flow}");
-    assert!((1_050..=2_500).contains(&flow.fills_per_mille), "{flow}");
-    assert!(flow.same_side_per_mille > 600, "{flow}");
-    assert_eq!(flow.size[2], 100, "{flow}");
-    // Bursts: the median gap is far below the mean, the 99th percentile far above.
-    assert!(
-        flow.gap_ns[2] * 20 < flow.gap_mean_ns && flow.gap_ns[5] > 5 * flow.gap_mean_ns,
-        "{flow}"
-    );
-    // Within a tenth of the rate asked for: 100 µs between events, fills of one aggressor counted once.
-    assert!((70_000..=110_000).contains(&flow.gap_mean_ns), "{flow}");
-    assert!((8..=30).contains(&flow.spread_ticks[2]), "{flow}");
-}
-
-#[test]
-fn recorded_files_are_described_in_the_same_terms() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
-    let path = Path::new(folder).join("AAPL_2012-06-21_34200000_57600000_message_10_head.csv.xz");
-    if !path.exists() {
-        println!("SKIP: {} is absent", path.display());
-        return;
-    }
-    let mut files = LobsterFiles::open(&path).expect("readable");
-    let mut rows = Vec::new();
-    while let Some(row) = files.next_row().expect("sound") {
-        rows.push(row);
-    }
-    let recorded = Collector::of_rows(rows.iter(), 100);
-    println!("AAPL\n{recorded}");
-    assert_eq!(
-        recorded.events, 937,
-        "999 rows, 61 hidden executions, one first row without a row before"
-    );
-    assert!(
-        (350..=420).contains(&recorded.improving_per_mille),
-        "{recorded}"
-    );
-    assert!(
-        (100..=160).contains(&recorded.joining_per_mille),
-        "{recorded}"
-    );
 }
 
 #[test]

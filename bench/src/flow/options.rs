@@ -35,6 +35,17 @@ pub struct Behaviour {
     /// of the youngest orders; the rest any.
     pub best_per_mille: u64,
     pub young_per_mille: u64,
+    /// Of a thousand requests, how many move the price that the traders of a symbol believe in, and of a
+    /// thousand ticks of such a move, how many are followed by another.
+    pub walk_per_mille: u64,
+    pub walk_on_per_mille: u64,
+    /// Of a thousand aggressors, how many take whole orders, and of these orders, how many are followed by
+    /// another; the other aggressors have a size of their own.
+    pub whole_per_mille: u64,
+    pub whole_on_per_mille: u64,
+    /// Of a thousand cancels and replaces while one side's best price lies where the market has gone, how many
+    /// strike that price.
+    pub stale_per_mille: u64,
     /// Quantiles, equally spaced, of the time between events, in millionths of its mean.
     pub gaps_ppm: &'static [u64],
     /// Quantiles of the size of new orders and of aggressors, in shares.
@@ -43,10 +54,13 @@ pub struct Behaviour {
 }
 
 const GAPS_PPM: &[u64] = &[
-    0, 0, 0, 3, 68, 118, 160, 180, 199, 218, 252, 324, 429, 513, 653, 873, 1_223, 1_668, 2_275,
-    3_110, 4_182, 6_089, 9_268, 14_276, 20_895, 32_412, 51_858, 79_159, 131_495, 224_636, 373_001,
-    571_178, 804_817, 1_059_189, 1_249_874, 1_708_362, 2_262_184, 3_201_384, 4_820_447, 7_938_131,
-    30_849_793,
+    83, 104, 129, 151, 162, 171, 179, 188, 196, 204, 213, 223, 236, 255, 280, 318, 366, 413, 454,
+    488, 531, 586, 660, 753, 854, 1_001, 1_161, 1_332, 1_522, 1_786, 2_048, 2_360, 2_731, 3_156,
+    3_534, 4_113, 4_827, 5_766, 6_937, 8_407, 10_296, 12_710, 15_118, 18_356, 21_125, 24_751,
+    31_068, 39_901, 49_330, 56_883, 69_674, 85_393, 107_248, 136_964, 176_514, 221_550, 279_618,
+    351_225, 429_788, 519_433, 622_574, 726_563, 838_160, 960_072, 1_065_423, 1_138_342, 1_202_605,
+    1_393_358, 1_591_632, 1_821_626, 2_093_280, 2_351_473, 2_752_701, 3_182_056, 3_778_388,
+    4_527_141, 5_444_728, 6_818_451, 8_777_588, 12_730_497, 27_993_858,
 ];
 const SIZES: &[u64] = &[
     1, 3, 5, 6, 8, 10, 10, 10, 14, 16, 18, 19, 20, 21, 27, 87, 100, 100, 100, 100, 100, 100, 100,
@@ -65,11 +79,16 @@ impl Default for Behaviour {
             replace: 60,
             aggress: 110,
             partial_cancel_per_mille: 5,
-            improve_per_mille: 390,
+            improve_per_mille: 560,
             join_per_mille: 130,
             behind_per_mille: 750,
-            persist_per_mille: 800,
-            best_per_mille: 500,
+            persist_per_mille: 720,
+            walk_per_mille: 220,
+            walk_on_per_mille: 700,
+            whole_per_mille: 650,
+            whole_on_per_mille: 250,
+            stale_per_mille: 800,
+            best_per_mille: 600,
             young_per_mille: 300,
             gaps_ppm: GAPS_PPM,
             sizes: SIZES,
@@ -101,7 +120,7 @@ impl SymbolOptions {
             symbol,
             price,
             tick: 100,
-            half_spread_ticks: 6,
+            half_spread_ticks: 8,
             range_ticks: 500,
             weight: 1,
             live_orders: 200,

@@ -114,7 +114,8 @@ impl Recorder {
         *self.counts.entry(event).or_default() += 1;
     }
 
-    fn aggress(&mut self, symbol: usize, side: Side, limit: u64, mut quantity: u32) {
+    /// Trades as a venue would; returns the shares left.
+    fn aggress(&mut self, symbol: usize, side: Side, limit: u64, mut quantity: u32) -> u32 {
         while quantity > 0 {
             let within = |price: u64| match side {
                 Side::Buy => price <= limit,
@@ -126,7 +127,7 @@ impl Recorder {
                 Side::Buy => opposite.map(|o| o.2).min(),
                 Side::Sell => opposite.map(|o| o.2).max(),
             };
-            let Some(best) = best else { return };
+            let Some(best) = best else { return quantity };
             let first = book.iter().position(|o| o.1 != side && o.2 == best);
             let at = first.expect("the best price has an order");
             let traded = quantity.min(book[at].3);
@@ -139,6 +140,28 @@ impl Recorder {
             self.writer.execute(symbol as u16 + 1, reference, traded);
             self.count(Event::Execute);
         }
+        0
+    }
+
+    /// A new order: what does not trade at once rests. The flow believes in a book of its own, so it may.
+    fn enter(&mut self, symbol: usize, slot: u32, side: Side, price: u64, quantity: u32) {
+        let left = self.aggress(symbol, side, price, quantity);
+        if left == 0 {
+            return;
+        }
+        self.next += 1;
+        self.references.insert(slot, self.next);
+        self.books[symbol].push((self.next, side, price, left));
+        let locate = symbol as u16 + 1;
+        self.writer.add(locate, self.next, side, left, price as u32);
+        self.count(Event::Add);
+    }
+
+    fn would_trade(&self, symbol: usize, side: Side, price: u64) -> bool {
+        self.books[symbol].iter().any(|o| match side {
+            Side::Buy => o.1 != side && o.2 <= price,
+            Side::Sell => o.1 != side && o.2 >= price,
+        })
     }
 
     /// Position of a flow's order, if it lives.
@@ -155,20 +178,15 @@ impl Recorder {
                 side,
                 price,
                 quantity,
-            } => {
-                self.next += 1;
-                self.references.insert(slot.0, self.next);
-                self.books[symbol].push((self.next, side, price, quantity));
-                self.writer
-                    .add(locate, self.next, side, quantity, price as u32);
-                self.count(Event::Add);
-            }
+            } => self.enter(symbol, slot.0, side, price, quantity),
             FlowAction::Aggress {
                 side,
                 price,
                 quantity,
                 ..
-            } => self.aggress(symbol, side, price, quantity),
+            } => {
+                self.aggress(symbol, side, price, quantity);
+            }
             FlowAction::Cancel { slot, new_total } => {
                 let Some(at) = self.find(symbol, slot.0) else {
                     return;
@@ -190,11 +208,19 @@ impl Recorder {
                     self.count(Event::Delete);
                 }
             }
-            FlowAction::Replace { slot, price, total } => {
+            FlowAction::Replace {
+                slot, price, total, ..
+            } => {
                 let Some(at) = self.find(symbol, slot.0) else {
                     return;
                 };
                 let (original, side, ..) = self.books[symbol].remove(at);
+                if self.would_trade(symbol, side, price) {
+                    // A venue's file shows this as a delete, executions, and a new order.
+                    self.writer.delete(locate, original);
+                    self.count(Event::Delete);
+                    return self.enter(symbol, slot.0, side, price, total);
+                }
                 self.next += 1;
                 self.references.insert(slot.0, self.next);
                 self.books[symbol].push((self.next, side, price, total));

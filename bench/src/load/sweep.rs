@@ -6,7 +6,7 @@
 //! two steps behind the knee, or where the generator itself falls behind: it says which.
 
 use super::report::LoadReport;
-use super::run::{LoadError, LoadOptions, Pace, run};
+use super::run::{LoadOptions, Pace};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -113,12 +113,13 @@ pub fn judge(report: &LoadReport, offered_per_s: u64, p99_min_ns: u64) -> Option
     }
 }
 
-/// Runs `options` at one rate after another. `progress` is told each step.
-pub fn sweep(
+/// Runs `options` at one rate after another, each by `run`. `progress` is told each step.
+pub fn sweep<E>(
     options: &LoadOptions,
     range: Range,
+    run: &mut dyn FnMut(&LoadOptions) -> Result<LoadReport, E>,
     progress: &mut dyn FnMut(&Step),
-) -> Result<SweepReport, LoadError> {
+) -> Result<SweepReport, E> {
     let mut steps: Vec<Step> = Vec::new();
     let (mut knee_per_s, mut p99_min_ns) = (0, u64::MAX);
     for offered_per_s in range.rates() {
@@ -128,8 +129,7 @@ pub fn sweep(
         let report = run(&LoadOptions {
             pace,
             ..options.clone()
-        })?
-        .report;
+        })?;
         let behind = judge(&report, offered_per_s, p99_min_ns);
         if behind.is_none() {
             knee_per_s = offered_per_s;

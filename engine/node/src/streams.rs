@@ -68,23 +68,28 @@ impl DayStreams {
         })
     }
 
-    /// Continues a day behind a snapshot: keeps just what the marks say was sent. The session whose file does
-    /// not have that, if there is one: then nothing is to be continued. Without `content` only lengths are
-    /// looked at.
-    pub fn resume(
-        &mut self,
-        session_name: &[u8; 10],
-        marks: &StreamMarks,
-        content: bool,
-    ) -> Result<Option<u32>, Fatal> {
-        let folder = DirectStorage::create(&day_folder(&self.root, session_name))
-            .map_err(|e| storage_fatal(&e))?;
+    /// A session whose file does not have what the marks say was sent, if there is one. Without `content` only
+    /// lengths are looked at.
+    pub fn lacking(&self, marks: &StreamMarks, content: bool) -> Result<Option<u32>, Fatal> {
+        let folder = self.day(marks)?;
         for (session, mark) in marks.iter() {
             let has = has_marked(&folder, session, mark, content);
             if !has.map_err(|e| stream_fatal(&e))? {
                 return Ok(Some(session));
             }
         }
+        Ok(None)
+    }
+
+    fn day(&self, marks: &StreamMarks) -> Result<DirectStorage, Fatal> {
+        let path = day_folder(&self.root, marks.session_name());
+        DirectStorage::create(&path).map_err(|e| storage_fatal(&e))
+    }
+
+    /// Continues a day behind a snapshot, keeping just what its marks say was sent: nothing is lacking. The
+    /// session whose file cannot be continued all the same, if there is one.
+    pub fn resume(&mut self, marks: &StreamMarks) -> Result<Option<u32>, Fatal> {
+        let folder = self.day(marks)?;
         self.remove_unmarked(&folder, marks)?;
         self.forget_sessions();
         self.folder = Some(folder.clone());

@@ -7,6 +7,7 @@ use super::{StreamError, index_name, stream_name};
 use crate::bytes::{get_u32, get_u64};
 use crate::storage::{Storage, StorageError, StorageFile, WriteMode};
 
+const HEAD_LENGTH: usize = 16;
 const ENTRY_LENGTH: usize = 24;
 /// Bytes read at a time when a file is checked.
 const READ_LENGTH: usize = 1 << 20;
@@ -32,6 +33,8 @@ impl StreamMark {
 /// The marks of all sessions that were sent anything this day.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct StreamMarks {
+    /// Of the open day; zeros if none is.
+    session_name: [u8; 10],
     /// By session id.
     marks: Vec<StreamMark>,
 }
@@ -51,8 +54,18 @@ impl StreamMarks {
     }
 
     /// A new day begins.
-    pub fn clear(&mut self) {
+    pub fn begin_day(&mut self, session_name: &[u8; 10]) {
         self.marks.clear();
+        self.session_name = *session_name;
+    }
+
+    /// The day is over.
+    pub fn end_day(&mut self) {
+        self.begin_day(&[0; 10]);
+    }
+
+    pub fn session_name(&self) -> &[u8; 10] {
+        &self.session_name
     }
 
     /// Sessions by id with their marks.
@@ -63,7 +76,8 @@ impl StreamMarks {
 
     /// The section's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = vec![0; HEAD_LENGTH];
+        bytes[..10].copy_from_slice(&self.session_name);
         for (session, mark) in self.iter() {
             bytes.extend(session.to_le_bytes());
             bytes.extend(mark.crc.to_le_bytes());
@@ -75,11 +89,13 @@ impl StreamMarks {
 
     /// `None` if the bytes are not such a section.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let entries = bytes.chunks_exact(ENTRY_LENGTH);
-        if !entries.remainder().is_empty() {
+        let (head, entries) = bytes.split_at_checked(HEAD_LENGTH)?;
+        let entries = entries.chunks_exact(ENTRY_LENGTH);
+        if !entries.remainder().is_empty() || head[10..] != [0; HEAD_LENGTH - 10] {
             return None;
         }
         let mut marks = Self::default();
+        marks.session_name.copy_from_slice(&head[..10]);
         let mut least = 0;
         for entry in entries {
             let session = get_u32(entry, 0);
@@ -159,6 +175,7 @@ mod tests {
     #[test]
     fn marks_read_back_and_files_are_compared() {
         let mut marks = StreamMarks::default();
+        marks.begin_day(b"20261121  ");
         let packets = [&b"\x00\x03Sab"[..], b"\x00\x02Sc"];
         for packet in packets {
             marks.of(7).unwrap().append(packet);
@@ -166,14 +183,17 @@ mod tests {
         marks.of(9).unwrap().append(packets[0]);
         assert!(marks.of(STREAM_SESSIONS_MAX as u32).is_none());
         let bytes = marks.encode();
-        assert_eq!(bytes.len(), 2 * ENTRY_LENGTH);
+        assert_eq!(bytes.len(), HEAD_LENGTH + 2 * ENTRY_LENGTH);
         let read = StreamMarks::decode(&bytes).unwrap();
+        assert_eq!(read.session_name(), b"20261121  ");
         assert!(read.iter().eq(marks.iter()));
-        for length in 1..bytes.len() {
-            let whole = length == ENTRY_LENGTH;
+        for length in 0..bytes.len() {
+            let whole =
+                length >= HEAD_LENGTH && (length - HEAD_LENGTH).is_multiple_of(ENTRY_LENGTH);
             assert_eq!(StreamMarks::decode(&bytes[..length]).is_some(), whole);
         }
-        let swapped = [&bytes[ENTRY_LENGTH..], &bytes[..ENTRY_LENGTH]].concat();
+        let (head, entries) = bytes.split_at(HEAD_LENGTH);
+        let swapped = [head, &entries[ENTRY_LENGTH..], &entries[..ENTRY_LENGTH]].concat();
         assert_eq!(StreamMarks::decode(&swapped), None);
 
         let folder = MemoryStorage::new();

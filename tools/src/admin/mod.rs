@@ -14,7 +14,7 @@ pub use counters::{CountersArguments, counters};
 use clap::{Args, Subcommand};
 use command::{Define, Show};
 use lockstep_node::admin::client::{AdminClient, ClientError};
-use lockstep_node::admin::protocol::{Command, Commanded, Problem, ProblemCode};
+use lockstep_node::admin::protocol::{Command, Commanded, OpenDayOf, Problem, ProblemCode};
 use lockstep_node::config::Config;
 use lockstep_node::fatal::{ExitCode, Fatal};
 use std::io::Write;
@@ -45,8 +45,12 @@ enum AdminCommand {
     /// Look at the node and its state
     #[command(subcommand)]
     Show(Show),
-    /// Open today's trading day
-    OpenDay,
+    /// Open today's trading day, or one that begins today and counts for another date
+    OpenDay {
+        /// YYYYMMDD, above the last day's
+        #[arg(long)]
+        date: Option<u32>,
+    },
     /// Close the trading day: day orders are cancelled, streams end
     CloseDay,
     /// Halt an instrument, or all: no entry, no replacement; cancels work
@@ -78,7 +82,8 @@ pub fn run(arguments: &AdminArguments) -> Result<(), Fatal> {
             return show_orders(arguments, *session, *count);
         }
         AdminCommand::Show(show) => show.request(),
-        AdminCommand::OpenDay => Command::OpenDay,
+        AdminCommand::OpenDay { date: None } => Command::OpenDay,
+        AdminCommand::OpenDay { date: Some(date) } => Command::OpenDayOf(OpenDayOf { date: *date }),
         AdminCommand::CloseDay => Command::CloseDay,
         AdminCommand::Halt(which) => which.request(command::HALTED)?,
         AdminCommand::Resume(which) => which.request(command::TRADING)?,

@@ -1,10 +1,15 @@
-//! Seeded order flow of several sessions that trade with each other, and accounts of every trade.
+//! The flow model over several sessions of a venue, and accounts of every trade.
 //!
-//! Requests are drawn from what the venue's answers say is open, so the flow goes on over any crash. It
-//! must never send anything that the traders do not remember.
+//! The model (`lockstep_bench::flow`) says what happens next; the venue's answers say what is open. Where a
+//! crash, a broken connection or another session's order has made the two part, the answers count: what is
+//! gone is not cancelled, and a session that has come to hold too much cancels some of it. It must never
+//! send anything that the traders do not remember.
 
-use lockstep_bench::client::orders::{Cause, Change};
+use lockstep_bench::client::orders::{Cause, Change, Order, OrderId};
+use lockstep_bench::client::request::symbol;
 use lockstep_bench::client::traders::{NewOrder, RequestError, Traders};
+use lockstep_bench::flow::model::{Flow as Model, FlowAction, FlowEvent};
+use lockstep_bench::flow::options::{FlowOptions, SymbolOptions};
 use lockstep_bench::random::Random;
 use lockstep_net::{AnyDriver, DriverKind, Limits, NetError};
 use lockstep_record::{Price, Side};
@@ -22,16 +27,13 @@ const WINDOW: usize = 64;
 const OPEN_ORDERS_MAX: usize = 400;
 /// Sends between two looks at the answers.
 const BURST_MAX: usize = 64;
-/// In 1/10,000, as the venue's default.
-const TICK: u64 = 100;
-/// A mid never walks below this many ticks from zero.
-const MID_TICKS_MIN: u64 = 2_000;
+/// Of the model's own time.
+const EVENTS_PER_S: u64 = 10_000;
+/// Where the first symbol's price begins, and from one symbol to the next, 1/10,000.
+const PRICE: u64 = 1_000_000;
+const PRICE_STEP: u64 = 750_000;
 /// Idle sleep in the kernel at most.
 const WAIT_MAX: Duration = Duration::from_millis(1);
-
-/// Weights of enter, cancel, partial cancel, replace, immediate-or-cancel: near the proportions of the
-/// public LOBSTER samples (48 % new, 37 % cancelled, 10 to 16 % executed).
-const WEIGHTS: [u32; 5] = [46, 34, 3, 7, 10];
 
 /// Why a flow ended.
 #[derive(Debug, Error)]
@@ -52,6 +54,8 @@ pub enum FlowError {
     },
     #[error("match {number}: {what}")]
     Trade { number: u64, what: &'static str },
+    #[error(transparent)]
+    Model(#[from] lockstep_bench::flow::options::FlowError),
     #[error("interrupted")]
     Interrupted,
 }
@@ -89,18 +93,16 @@ impl OpenOrders {
     }
 }
 
-/// One instrument of the flow.
-#[derive(Clone, Copy, Debug)]
-struct Instrument {
-    symbol: [u8; 8],
-    mid_ticks: u64,
-}
-
 /// The flow, and what it has seen.
 #[derive(Debug)]
 struct Market {
+    model: Model,
+    /// The model's next event.
+    next: FlowEvent,
+    symbols: Vec<[u8; 8]>,
+    /// Number of the order in a slot of the model's; 0: it was not sent.
+    user_refs: Vec<u32>,
     random: Random,
-    instruments: Vec<Instrument>,
     open: Vec<OpenOrders>,
     trades: HashMap<u64, Trade>,
     /// First trade that does not fit.
@@ -135,7 +137,11 @@ pub struct Flow {
 impl Flow {
     /// A trader for every session of the folder; none is connected yet.
     pub fn new(folder: &VenueFolder, seed: u64) -> Result<Self, FlowError> {
-        let sessions = folder.plan.sessions;
+        Self::of_first(folder, folder.plan.sessions, seed)
+    }
+
+    /// A trader for each of the first so many sessions.
+    pub fn of_first(folder: &VenueFolder, sessions: u32, seed: u64) -> Result<Self, FlowError> {
         let limits = Limits {
             connections_max: sessions * 4,
             ..Limits::default()
@@ -145,7 +151,7 @@ impl Flow {
         for session in 1..=sessions {
             traders.add(folder.login(session, 1)?);
         }
-        let market = Market::new(&folder.plan, seed);
+        let market = Market::new(&folder.plan, sessions, seed)?;
         Ok(Self {
             traders,
             market,
@@ -201,13 +207,14 @@ impl Flow {
         per_s: u64,
         each: &mut dyn FnMut(&Sums) -> bool,
     ) -> Result<(), FlowError> {
-        let (begun, before) = (Instant::now(), self.market.requests);
+        let begun = Instant::now();
         let mut look = begun;
+        let from_ns = self.market.next.at_ns;
         while begun.elapsed() < duration && !self.traders.are_down() {
-            let due = begun.elapsed().as_micros() as u64 * per_s / 1_000_000;
-            let sent = self.market.requests - before;
-            let count = (due.saturating_sub(sent) as usize).min(BURST_MAX);
-            let work = self.market.send(&mut self.traders, count)? + self.poll()?;
+            // The model's time runs at the rate asked for.
+            let elapsed = begun.elapsed().as_nanos() * u128::from(per_s) / u128::from(EVENTS_PER_S);
+            let due_ns = from_ns.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX));
+            let work = self.market.send(&mut self.traders, due_ns)? + self.poll()?;
             if look.elapsed() >= Duration::from_millis(5) {
                 look = Instant::now();
                 if !each(&self.sums()) {
@@ -258,6 +265,32 @@ impl Flow {
         })?;
         self.settle(at_most)?;
         Ok(self.sums().verified - before.verified)
+    }
+
+    /// Connects who has no connection, and does not wait.
+    pub fn reconnect(&mut self, address: std::net::SocketAddr) -> Result<(), FlowError> {
+        Ok(self.traders.connect(address)?)
+    }
+
+    /// Waits until every session is logged in and caught up.
+    pub fn wait_ready(&mut self, at_most: Duration) -> Result<(), FlowError> {
+        let what = "not all sessions came back";
+        self.wait(what, at_most, |traders| traders.are_ready())
+    }
+
+    /// Breaks one trader's connection, as a network does; `connect` brings it back.
+    pub fn cut(&mut self, trader: usize) {
+        self.traders.cut_one(trader);
+    }
+
+    /// A new trading day: streams and numbers begin anew, trades go on being numbered. Returns the orders
+    /// that the old day left open: there should be none.
+    pub fn begin_day(&mut self) -> usize {
+        for open in &mut self.market.open {
+            *open = OpenOrders::default();
+        }
+        self.market.user_refs.fill(0);
+        self.traders.begin_day()
     }
 
     /// Says goodbye to the venue and waits until it has closed.
@@ -333,32 +366,43 @@ impl Flow {
 }
 
 impl Market {
-    fn new(plan: &VenuePlan, seed: u64) -> Self {
-        let instrument = |(i, symbol): (u64, &String)| Instrument {
-            symbol: lockstep_bench::client::request::symbol(symbol).unwrap_or([b' '; 8]),
-            mid_ticks: 10_000 + 7_500 * i,
-        };
-        let open = (0..plan.sessions).map(|_| OpenOrders::default()).collect();
-        Self {
-            random: Random::new(seed),
-            instruments: (0..).zip(&plan.symbols).map(instrument).collect(),
-            open,
+    fn new(plan: &VenuePlan, sessions: u32, seed: u64) -> Result<Self, FlowError> {
+        let symbols: Vec<_> = plan
+            .symbols
+            .iter()
+            .map(|text| symbol(text).unwrap_or([b' '; 8]))
+            .collect();
+        let described = (0..)
+            .zip(&symbols)
+            .map(|(i, symbol): (u64, _)| SymbolOptions::new(*symbol, PRICE + PRICE_STEP * i));
+        let mut options = FlowOptions::new(seed, described.collect());
+        options.events_per_s = EVENTS_PER_S;
+        options.traders = u16::try_from(sessions).unwrap_or(u16::MAX);
+        let mut model = Model::new(&options)?;
+        Ok(Self {
+            next: model.next_event(),
+            user_refs: vec![0; model.slot_count() as usize],
+            model,
+            symbols,
+            random: Random::part(seed, 1),
+            open: (0..sessions).map(|_| OpenOrders::default()).collect(),
             trades: HashMap::new(),
             misfit: None,
             requests: 0,
-        }
+        })
     }
 
-    /// Sends up to `count` requests; fewer if sessions have enough unanswered.
-    fn send(&mut self, traders: &mut Traders<AnyDriver>, count: usize) -> Result<usize, FlowError> {
+    /// Sends the events that are due; fewer if sessions have enough unanswered.
+    fn send(&mut self, traders: &mut Traders<AnyDriver>, due_ns: u64) -> Result<usize, FlowError> {
         let mut sent = 0;
-        for _ in 0..count {
-            let trader = self.random.below(self.open.len() as u64) as usize;
+        while self.next.at_ns <= due_ns && sent < BURST_MAX {
+            let trader = usize::from(self.next.trader);
             if traders.traders()[trader].outbox().len() >= WINDOW {
-                continue;
+                break;
             }
-            match self.send_one(traders, trader) {
-                Ok(()) => sent += 1,
+            let event = std::mem::replace(&mut self.next, self.model.next_event());
+            match self.send_one(traders, trader, event.symbol, event.action) {
+                Ok(count) => sent += count,
                 // Gone or full for now: what was not sent is not remembered either.
                 Err(RequestError::NotReady { .. })
                 | Err(RequestError::Send(SendError::Full { .. } | SendError::NotLoggedIn { .. })) =>
@@ -371,71 +415,79 @@ impl Market {
         Ok(sent)
     }
 
+    /// Sends what an event stands for now; returns how many requests that were.
     fn send_one(
         &mut self,
         traders: &mut Traders<AnyDriver>,
         trader: usize,
-    ) -> Result<(), RequestError> {
-        let open = &self.open[trader].user_refs;
-        let choice = match open.len() {
-            0 => 0,
-            n if n >= OPEN_ORDERS_MAX => 1,
-            _ => self.random.weighted(&WEIGHTS),
-        };
-        if choice == 0 || choice == 4 {
-            let order = self.new_order(choice == 4);
-            return traders.enter(trader, &order).map(|_| ());
-        }
-        let user_ref = open[self.random.below(open.len() as u64) as usize];
-        let id = lockstep_bench::client::orders::OrderId::new(user_ref);
-        let Some(order) = traders.traders()[trader].orders().get(id).copied() else {
-            return Ok(());
-        };
-        match choice {
-            1 => traders.cancel(trader, user_ref, 0),
-            2 => traders.cancel(trader, user_ref, order.executed + order.open.div_ceil(2)),
-            _ => {
-                let total = order.executed + order.open + self.random.below(200) as u32;
-                let tick = (order.price.0 / TICK).max(2) + self.random.below(3) - 1;
-                traders
-                    .replace(trader, user_ref, total, Price(tick * TICK))
-                    .map(|_| ())
-            }
-        }
-    }
-
-    fn new_order(&mut self, is_immediate: bool) -> NewOrder {
-        let i = self.random.below(self.instruments.len() as u64) as usize;
-        let walk = self.random.below(101);
-        let instrument = &mut self.instruments[i];
-        match walk {
-            0 => instrument.mid_ticks = (instrument.mid_ticks - 1).max(MID_TICKS_MIN),
-            100 => instrument.mid_ticks += 1,
-            _ => {}
-        }
-        let Instrument { symbol, mid_ticks } = *instrument;
-        let side = if self.random.chance(500) {
-            Side::Buy
-        } else {
-            Side::Sell
-        };
-        let away = 1 + self.random.geometric(800, 60);
-        // One resting order in eight, and every immediate one, reaches over the spread.
-        let crosses = is_immediate || self.random.chance(125);
-        let is_above = (side == Side::Sell) != crosses;
-        let ticks = if is_above {
-            mid_ticks + away
-        } else {
-            mid_ticks - away
-        };
-        let quantity = 100 * (1 + self.random.geometric(600, 20) as u32);
-        NewOrder {
+        symbol: u16,
+        action: FlowAction,
+    ) -> Result<usize, RequestError> {
+        let order = |side, quantity, price, is_immediate| NewOrder {
             side,
             quantity,
-            symbol,
-            price: Price(ticks * TICK),
+            symbol: self.symbols[usize::from(symbol)],
+            price: Price(price),
             is_immediate,
+        };
+        match action {
+            FlowAction::Enter {
+                slot,
+                side,
+                price,
+                quantity,
+            } => {
+                // Until it is sent, the slot holds nothing.
+                self.user_refs[slot.0 as usize] = 0;
+                if self.open[trader].user_refs.len() >= OPEN_ORDERS_MAX {
+                    return self.cancel_some(traders, trader);
+                }
+                let order = order(side, quantity, price, false);
+                self.user_refs[slot.0 as usize] = traders.enter(trader, &order)?;
+            }
+            FlowAction::Aggress {
+                side,
+                price,
+                quantity,
+                ..
+            } => {
+                traders.enter(trader, &order(side, quantity, price, true))?;
+            }
+            FlowAction::Cancel { slot, new_total } => {
+                let user_ref = self.user_refs[slot.0 as usize];
+                let new_total = match state(traders, trader, user_ref) {
+                    State::Gone => return Ok(0),
+                    State::Open(order) if new_total > 0 => order.executed + order.open.div_ceil(2),
+                    State::Open(_) | State::OnTheWay => 0,
+                };
+                traders.cancel(trader, user_ref, new_total)?;
+            }
+            FlowAction::Replace {
+                slot, price, open, ..
+            } => {
+                let user_ref = self.user_refs[slot.0 as usize];
+                // Of one on the way nobody knows yet what has executed.
+                let State::Open(order) = state(traders, trader, user_ref) else {
+                    return Ok(0);
+                };
+                let total = order.executed + open;
+                let replaced = traders.replace(trader, user_ref, total, Price(price))?;
+                self.user_refs[slot.0 as usize] = replaced;
+            }
         }
+        Ok(1)
+    }
+
+    /// Cancels one of a trader's orders: the venue holds more than the model believes.
+    fn cancel_some(
+        &mut self,
+        traders: &mut Traders<AnyDriver>,
+        trader: usize,
+    ) -> Result<usize, RequestError> {
+        let open = &self.open[trader].user_refs;
+        let user_ref = open[self.random.below(open.len() as u64) as usize];
+        traders.cancel(trader, user_ref, 0)?;
+        Ok(1)
     }
 
     fn observe(&mut self, trader: usize, change: &Change) {
@@ -496,5 +548,23 @@ impl Market {
             return;
         };
         self.misfit.get_or_insert((number, what));
+    }
+}
+
+/// What the venue's answers say of an order.
+enum State {
+    OnTheWay,
+    Open(Order),
+    Gone,
+}
+
+/// Of an order of the model's; 0: it was never sent.
+fn state(traders: &Traders<AnyDriver>, trader: usize, user_ref: u32) -> State {
+    let orders = traders.traders()[trader].orders();
+    match orders.get(OrderId::new(user_ref)) {
+        _ if user_ref == 0 => State::Gone,
+        None => State::OnTheWay,
+        Some(order) if order.open > 0 => State::Open(*order),
+        Some(_) => State::Gone,
     }
 }

@@ -4,6 +4,7 @@
 //! segments from the first batch. Every comparison states how much it compared.
 
 use super::flow::Flow;
+use lockstep_bench::client::trader::Trader;
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::read_meta;
 use lockstep_journal::reader::{JournalReader, ReadOptions};
@@ -146,8 +147,17 @@ type Open = BTreeMap<(u32, u64), (Side, Price, u32)>;
 /// The state holds exactly what the clients were told: every open order with its terms, every session's
 /// next number. Only when nothing is unanswered.
 pub fn compare_sessions(flow: &Flow, machine: &StateMachine) -> Result<Compared, ProofError> {
+    compare_traders(1, flow.traders().traders(), machine)
+}
+
+/// The same of any traders, the first of whom has session `first`.
+pub fn compare_traders(
+    first: u32,
+    traders: &[Trader],
+    machine: &StateMachine,
+) -> Result<Compared, ProofError> {
     let mut compared = Compared::default();
-    for (session, trader) in (1..).zip(flow.traders().traders()) {
+    for (session, trader) in (first..).zip(traders) {
         let wrong = |what: String| Err(ProofError::Session { session, what });
         let Some(view) = machine.session(SessionId(session)) else {
             return wrong("is not in the state".to_owned());

@@ -47,7 +47,8 @@ impl Office {
             Command::ShowInstruments => json(&views::instruments(inquiries)?),
             Command::ShowBook(asked) => json(&views::book(inquiries, asked)?),
             Command::ShowOrders(asked) => json(&views::orders(inquiries, asked)?),
-            Command::OpenDay => self.open_day(identity),
+            Command::OpenDay => self.open_day(None, identity),
+            Command::OpenDayOf(day) => self.open_day(Some(day.date), identity),
             Command::CloseDay => self.close_day(identity),
             Command::SetState(set) => self.set_state(set, identity),
             Command::DefineFirm(define) => self.put(&[define_firm(define)?], identity),
@@ -145,9 +146,21 @@ impl Office {
             .collect()
     }
 
-    fn open_day(&mut self, identity: &str) -> Reply {
-        let today = day::venue_day(&self.config.day, SystemClock.now_ns())
+    /// Opens today's day, or one that begins today and counts for another date.
+    fn open_day(&mut self, date: Option<u32>, identity: &str) -> Reply {
+        let mut today = day::venue_day(&self.config.day, SystemClock.now_ns())
             .ok_or_else(|| Problem::new(ProblemCode::Malformed, "the clock is out of range"))?;
+        if let Some(date) = date {
+            let (month, day) = (date / 100 % 100, date % 100);
+            let is_date = (1970..=9999).contains(&(date / 10_000))
+                && (1..=12).contains(&month)
+                && (1..=31).contains(&day);
+            if !is_date {
+                let what = format!("{date} is no date YYYYMMDD");
+                return Err(Problem::new(ProblemCode::Malformed, what));
+            }
+            today.date = date;
+        }
         let record = operator::record(&day::day_open(&today), &day::random_seed(), identity);
         let records = self.apply(&[record], identity);
         if records.iter().all(|r| r.outcome == Fate::Applied) {

@@ -39,6 +39,7 @@ pub enum Command {
     ShowBook(ShowBook),
     ShowOrders(ShowOrders),
     OpenDay,
+    OpenDayOf(OpenDayOf),
     CloseDay,
     SetState(SetState),
     DefineFirm(DefineFirm),
@@ -55,6 +56,14 @@ pub enum Command {
     SetPosition(SetPosition),
     RetireInstrument(RetireInstrument),
     Reload(Reload),
+}
+
+/// A trading day of another date than the calendar's: an evening session that counts for tomorrow.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct OpenDayOf {
+    /// YYYYMMDD; above the last day's.
+    pub date: u32,
 }
 
 impl Command {

@@ -4,13 +4,14 @@
 use crate::fatal::{ExitCode, Fatal};
 use crate::journal::storage_fatal;
 use crate::replay::Replayer;
-use crate::snapshot::{LoadedSnapshot, Unusable, load};
+use crate::snapshot::{LoadedSnapshot, STREAMS_TAG, Unusable, load};
 use crate::streams::DayStreams;
 use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::{HardStateLoad, JournalMeta};
 use lockstep_journal::segment::segment_number;
 use lockstep_journal::snapshot::{self, SnapshotError, SnapshotFile};
 use lockstep_journal::storage::Storage;
+use lockstep_journal::stream::StreamMarks;
 use lockstep_journal::{BootId, HeaderBlockError, LogTail};
 
 /// What replay begins with.
@@ -47,10 +48,13 @@ pub(super) fn begin<S: Storage>(
                 continue;
             }
         }
-        let loaded = opened
-            .map_err(Unusable::from)
-            .and_then(|file| load(&file, Capacity::default()));
-        match loaded.map(|loaded| resume_streams(streams, loaded, content)) {
+        let fitting = match opened {
+            // Looked at first: it costs little beside loading.
+            Ok(file) => lacking_stream(streams, &file, content)?.map_or(Ok(file), Err),
+            Err(error) => Err(error.into()),
+        };
+        let loaded = fitting.and_then(|file| load(&file, Capacity::default()));
+        match loaded.map(|loaded| resume_streams(streams, loaded)) {
             Ok(Ok(Ok(loaded))) => return Ok(behind(loaded, witness_index, report)),
             Ok(Ok(Err(unusable))) | Err(unusable) => {
                 newer = newer.or(newer_format(&unusable));
@@ -110,19 +114,33 @@ fn newer_format(unusable: &Unusable) -> Option<Unusable> {
     matches!(source, HeaderBlockError::NewerFormat { .. }).then(|| unusable.clone())
 }
 
-/// Row R27.
+/// Row R27, as far as the snapshot's streams can be read; what is damaged shows when it is loaded.
+fn lacking_stream(
+    streams: &DayStreams,
+    file: &SnapshotFile,
+    content: bool,
+) -> Result<Option<Unusable>, Fatal> {
+    let marks = file.section(STREAMS_TAG).and_then(StreamMarks::decode);
+    let Some(marks) = marks.filter(|_| file.header().facts.stream_index != 0) else {
+        return Ok(None);
+    };
+    let lacking = streams.lacking(&marks, content)?;
+    let name = || file.name().to_owned();
+    Ok(lacking.map(|session| Unusable::StreamFile {
+        name: name(),
+        session,
+    }))
+}
+
 fn resume_streams(
     streams: &mut DayStreams,
     loaded: LoadedSnapshot,
-    content: bool,
 ) -> Result<Result<LoadedSnapshot, Unusable>, Fatal> {
-    let day = loaded.machine.day();
-    if !day.open {
+    if !loaded.machine.day().open {
         // Nobody can ask for a closed day's messages.
         return Ok(Ok(loaded));
     }
-    let lacking = streams.resume(&day.session_name, &loaded.streams.marks, content)?;
-    Ok(match lacking {
+    Ok(match streams.resume(&loaded.streams.marks)? {
         None => Ok(loaded),
         Some(session) => Err(Unusable::StreamFile {
             name: snapshot::snapshot_name(loaded.header.facts.tail.index),

@@ -2,11 +2,14 @@
 //! recovery comes to the same state and the same stream files, or refuses and says why.
 
 use super::*;
+use crate::agent::{Agent, Now};
 use crate::config::Config;
+use crate::config::SnapshotConfig;
+use crate::counters::{CounterId, Counters};
 use crate::definitions;
 use crate::fatal::ExitCode;
 use crate::operator;
-use crate::snapshot::Shadow;
+use crate::snapshot::{Shadow, SnapshotAgent, SnapshotRequest, take};
 use crate::stream::{StreamSink, StreamStore};
 use lockstep_core::Capacity;
 use lockstep_journal::folder::{FormatOptions, format};
@@ -506,4 +509,93 @@ fn the_same_batch_gives_the_same_bytes() {
     }
     scene.venue.snapshot();
     assert_eq!(std::fs::read(&path).unwrap(), behind_snapshot);
+}
+
+/// By hand: a duty cycle each 60 ms of a clock that nobody waits for.
+struct AgentBed {
+    agent: SnapshotAgent<DirectStorage>,
+    request: Arc<SnapshotRequest>,
+    newest: crate::counters::Counter,
+    monotonic_ns: u64,
+}
+
+impl AgentBed {
+    fn new(scene: &Scene, life: &Life) -> Self {
+        let path = scene.venue.folder.path().join("agent.counters");
+        let counters = Counters::create(&path).unwrap();
+        let request = Arc::new(SnapshotRequest::default());
+        let config = SnapshotConfig {
+            every_records: 20,
+            every_seconds: 5,
+            ..SnapshotConfig::default()
+        };
+        let log = &life.recovered.log;
+        let agent = SnapshotAgent::new(
+            scene.venue.storage(),
+            log.meta,
+            config,
+            Arc::clone(&log.buffer),
+            Arc::clone(&request),
+            &counters,
+        );
+        Self {
+            agent,
+            request,
+            newest: counters.counter(CounterId::SnapshotIndex),
+            monotonic_ns: 0,
+        }
+    }
+
+    /// Index of the newest snapshot after some cycles.
+    fn run(&mut self, cycles: u64) -> u64 {
+        for _ in 0..cycles {
+            self.monotonic_ns += 60_000_000;
+            let monotonic_ns = self.monotonic_ns;
+            self.agent.do_work(Now { monotonic_ns }).unwrap();
+        }
+        self.newest.get()
+    }
+}
+
+#[test]
+fn the_agent_takes_snapshots_by_records_by_time_and_when_asked() {
+    let scene = Scene::new();
+    let mut life = scene.venue.start();
+    let mut bed = AgentBed::new(&scene, &life);
+    assert_eq!(bed.run(1), scene.in_day, "what was there");
+    let by_records = bed.run(10);
+    assert_eq!(by_records, life.recovered.machine.last_index().0);
+    life.trade(5);
+    assert_eq!(bed.run(10), by_records, "nothing is due");
+    let ticket = bed.request.ask();
+    assert!(!bed.request.is_done(ticket));
+    let asked = bed.run(2);
+    assert_eq!(asked, by_records + 5);
+    assert!(bed.request.is_done(ticket));
+    life.trade(1);
+    assert_eq!(bed.run(10), asked, "five seconds have not passed");
+    assert_eq!(bed.run(90), asked + 1, "by time");
+    life.trade(19);
+    assert_eq!(bed.run(10), asked + 1);
+    life.trade(1);
+    assert_eq!(bed.run(10), asked + 21, "by records");
+    drop(bed);
+    let end = life.kill();
+    let again = scene.venue.start();
+    assert_said(&reported(), &format!("behind batch {}", asked + 21));
+    assert_eq!(again.kill(), end);
+}
+
+/// From outside, on a folder that nobody serves from: what is known to be committed, and not twice.
+#[test]
+fn one_is_taken_on_demand_from_outside() {
+    let scene = Scene::new();
+    let buffer = Some(scene.venue.folder.path().join("buffer"));
+    let storage = scene.venue.storage();
+    let mut tell = |line: &str| report(line);
+    let header = take(&storage, buffer.clone(), &mut tell).unwrap().unwrap();
+    assert_eq!(header.facts.tail.next_sequence, scene.sequence + 1);
+    assert_eq!(take(&storage, buffer, &mut tell).unwrap(), None);
+    let said = scene.assert_recovers();
+    scene.assert_from(&said, header.facts.tail.index);
 }

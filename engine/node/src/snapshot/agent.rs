@@ -89,53 +89,67 @@ impl<S: Storage> SnapshotAgent<S> {
         }
     }
 
+    fn begin(&mut self) -> Result<(), Fatal> {
+        let mut report = |line: &str| tracing::warn!("{line}");
+        let capacity = Capacity::default();
+        let shadow = Shadow::start(&self.storage, &self.meta, capacity, &mut report)?;
+        self.records_at_last = shadow.tail().next_sequence;
+        self.index.set(shadow.last_saved());
+        self.shadow = Some(shadow);
+        Ok(())
+    }
+
     fn work(&mut self, now: Now) -> Result<usize, Fatal> {
         let Some(shadow) = &mut self.shadow else {
-            let mut report = |line: &str| tracing::warn!("{line}");
-            let shadow =
-                Shadow::start(&self.storage, &self.meta, Capacity::default(), &mut report)?;
-            self.records_at_last = shadow.tail().next_sequence;
-            self.index.set(shadow.last_saved());
-            self.shadow = Some(shadow);
-            return Ok(1);
+            return self.begin().map(|()| 1);
         };
         if now.monotonic_ns < self.next_poll_ns {
             return Ok(0);
         }
+        // Whoever asked before this look at the log gets what it saw, once all of that is applied.
+        let wanted = self.request.wanted.load(Ordering::Acquire);
         let commit_index = self.buffer.commit_index();
         let applied = shadow.follow(commit_index, BATCHES_MAX)?;
-        if applied == BATCHES_MAX {
-            return Ok(applied);
+        let caught_up = applied < BATCHES_MAX;
+        if caught_up {
+            self.next_poll_ns = now.monotonic_ns + POLL_NS;
         }
-        self.next_poll_ns = now.monotonic_ns + POLL_NS;
-        // Whoever asked before this cycle's look at the log gets what it saw.
-        let wanted = self.request.wanted.load(Ordering::Acquire);
         let (index, records) = (shadow.tail().index, shadow.tail().next_sequence);
         let by_records = self.config.every_records != 0
             && records - self.records_at_last >= self.config.every_records;
         let by_time = self.config.every_seconds != 0 && now.monotonic_ns >= self.next_time_ns;
-        let asked = wanted > self.request.taken.load(Ordering::Acquire);
+        let asked = caught_up && wanted > self.request.taken.load(Ordering::Acquire);
         if !(by_records || by_time || asked) {
             return Ok(applied);
         }
         self.records_at_last = records;
         let period = self.config.every_seconds.saturating_mul(1_000_000_000);
         self.next_time_ns = now.monotonic_ns.saturating_add(period);
-        if index > shadow.last_saved() {
-            match shadow.save() {
-                Ok(header) => {
-                    self.index.set(header.facts.tail.index);
-                    tracing::info!(index, bytes = header.file_length, "snapshot taken");
-                }
-                Err(fatal) => {
-                    self.failures.add(1);
-                    tracing::error!("snapshot failed, the next one is tried when due: {fatal}");
-                    return Ok(1);
-                }
+        let saved = index == shadow.last_saved() || self.save();
+        if saved && caught_up {
+            self.request.taken.store(wanted, Ordering::Release);
+        }
+        Ok(applied + 1)
+    }
+
+    /// Whether the snapshot is there.
+    fn save(&mut self) -> bool {
+        let Some(shadow) = &mut self.shadow else {
+            return false;
+        };
+        match shadow.save() {
+            Ok(header) => {
+                let index = header.facts.tail.index;
+                self.index.set(index);
+                tracing::info!(index, bytes = header.file_length, "snapshot taken");
+                true
+            }
+            Err(fatal) => {
+                self.failures.add(1);
+                tracing::error!("snapshot failed, the next one is tried when due: {fatal}");
+                false
             }
         }
-        self.request.taken.store(wanted, Ordering::Release);
-        Ok(applied + 1)
     }
 }
 

@@ -38,12 +38,12 @@ impl EventSink for StreamMarkSink {
 
     fn control(&mut self, control: &Control) {
         match control {
-            Control::DayOpened { .. } => {
-                self.marks.clear();
+            Control::DayOpened { session_name, .. } => {
+                self.marks.begin_day(session_name);
                 self.stream_index = self.index;
             }
             Control::DayClosed { .. } => {
-                self.marks.clear();
+                self.marks.end_day();
                 self.stream_index = 0;
             }
             _ => {}
@@ -235,7 +235,9 @@ fn agree(marks: &StreamMarks, machine: &StateMachine) -> bool {
             .map_or(0, |mark| mark.packets);
         session.next_outbound.0 == sent + 1
     };
-    all_known && (!machine.day().open || machine.sessions().all(same))
+    let day = machine.day();
+    let name_is_same = day.session_name == *marks.session_name();
+    all_known && (!day.open || (name_is_same && machine.sessions().all(same)))
 }
 
 /// The newest snapshot that serves, for those who do not need stream files; `report` hears of the others.

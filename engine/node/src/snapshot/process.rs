@@ -105,9 +105,13 @@ pub fn follow<S: Storage>(
     let mut watch = CommitWatch::new(storage, &meta, log_buffer, *shadow.tail());
     let mut due = Instant::now() + options.every;
     let mut records = shadow.tail().next_sequence;
+    let mut commit_index = 0;
     while !stop() {
-        let commit_index = watch.look()?;
-        while !stop() && shadow.follow(commit_index, BATCHES_MAX)? > 0 {}
+        if shadow.tail().index >= commit_index {
+            commit_index = watch.look()?;
+        }
+        let applied = shadow.follow(commit_index, BATCHES_MAX)?;
+        // Due is due, also while there is much to catch up with.
         let tail = *shadow.tail();
         let by_time = !options.every.is_zero() && Instant::now() >= due;
         let by_records =
@@ -115,17 +119,24 @@ pub fn follow<S: Storage>(
         if (by_time || by_records) && tail.index > shadow.last_saved() {
             due = Instant::now() + options.every;
             records = tail.next_sequence;
-            match shadow.save() {
-                Ok(header) => report(&format!(
-                    "snapshot behind batch {}, record {}: {} bytes",
-                    tail.index,
-                    tail.next_sequence - 1,
-                    header.file_length
-                )),
-                Err(fatal) => report(&format!("snapshot failed: {fatal}")),
-            }
+            report(&saved(shadow.save(), &tail));
         }
-        std::thread::sleep(POLL);
+        if applied == 0 {
+            // What is committed may not be in the segments yet.
+            commit_index = 0;
+            std::thread::sleep(POLL);
+        }
     }
     Ok(())
+}
+
+fn saved(result: Result<SnapshotHeader, Fatal>, tail: &LogTail) -> String {
+    let (index, sequence) = (tail.index, tail.next_sequence - 1);
+    match result {
+        Ok(header) => {
+            let bytes = header.file_length;
+            format!("snapshot behind batch {index}, record {sequence}: {bytes} bytes")
+        }
+        Err(fatal) => format!("snapshot failed: {fatal}"),
+    }
 }

@@ -1,17 +1,18 @@
-//! Order flow as records: sessions that enter, cancel, replace and cross around wandering prices.
+//! The flow as the records of a log: definitions, logins, and then its events as sessions would send them.
 //!
-//! A pure function of its seed. Live orders stay bounded: a session that has enough cancels its oldest.
+//! A pure function of its seed. Live orders stay bounded.
 
-use super::builder::{BuildError, JournalBuilder, Records};
+use super::model::{Flow as Model, FlowAction, FlowEvent};
+use super::options::{FlowOptions as ModelOptions, LIVE_ORDERS_MAX, SymbolOptions};
 use crate::random::Random;
+use crate::replay::builder::{BuildError, JournalBuilder, Records};
 use lockstep_record::batch::BatchKind;
 use lockstep_record::command::{
     CancelOrder, DayOpen, DefineFirm, DefineInstrument, DefineSession, EnterOrder, Login,
     ReplaceOrder, SetBounds,
 };
 use lockstep_record::event::EventSink;
-use lockstep_record::{Body, ConnectionEpoch, Gateway, RecordWriter, SessionId, Source};
-use std::collections::VecDeque;
+use lockstep_record::{Body, ConnectionEpoch, Gateway, RecordWriter, SessionId, Side, Source};
 
 pub const SESSIONS_MAX: u32 = 64;
 pub const INSTRUMENTS_MAX: u32 = 16;
@@ -46,28 +47,17 @@ impl Default for FlowOptions {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Resting {
-    user_ref_num: u32,
-    instrument: u32,
-    buy: bool,
-}
-
-#[derive(Debug)]
-struct Trader {
-    session: SessionId,
-    next_user_ref: u32,
-    resting: VecDeque<Resting>,
-}
-
 /// The flow, batch after batch.
 #[derive(Debug)]
 pub struct Flow {
     options: FlowOptions,
+    model: Model,
+    /// Lengths of the batches.
     random: Random,
-    traders: Vec<Trader>,
-    /// Mid price by instrument, in 1/10,000.
-    mids: Vec<u64>,
+    /// Last number used, by session from 0.
+    last_user_refs: Vec<u32>,
+    /// Number of the order in a slot of the model's.
+    user_refs: Vec<u32>,
     records: Records,
 }
 
@@ -86,19 +76,26 @@ impl Flow {
         let options = FlowOptions {
             sessions: options.sessions.clamp(1, SESSIONS_MAX),
             instruments: options.instruments.clamp(1, INSTRUMENTS_MAX),
+            live_orders: options.live_orders.min(LIVE_ORDERS_MAX),
             ..options
         };
-        let trader = |id| Trader {
-            session: SessionId(id),
-            next_user_ref: 1,
-            resting: VecDeque::new(),
-        };
+        let live_orders = (options.live_orders / options.instruments).max(1);
+        let symbols = (0..options.instruments).map(|instrument| SymbolOptions {
+            live_orders,
+            ..SymbolOptions::new(
+                symbol(instrument),
+                1_000_000 + u64::from(instrument) * 50_000,
+            )
+        });
+        let mut wanted = ModelOptions::new(options.seed, symbols.collect());
+        wanted.traders = options.sessions as u16;
+        let model =
+            Model::new(&wanted).unwrap_or_else(|_| unreachable!("clamped options are legal"));
         Self {
-            random: Random::new(options.seed),
-            traders: (1..=options.sessions).map(trader).collect(),
-            mids: (0..options.instruments)
-                .map(|i| 1_000_000 + u64::from(i) * 50_000)
-                .collect(),
+            random: Random::part(options.seed, 1),
+            last_user_refs: vec![0; options.sessions as usize],
+            user_refs: vec![0; model.slot_count() as usize],
+            model,
             records: Records::default(),
             options,
         }
@@ -113,18 +110,18 @@ impl Flow {
         self.define();
         builder.append(BatchKind::Commands, &self.records, sink)?;
         self.records.clear();
-        for trader in &self.traders {
+        for session in self.sessions() {
             let login = Login {
-                connection: u64::from(trader.session.0),
+                connection: u64::from(session.0),
                 requested_number: 1,
                 peer_address: [0; 16],
                 peer_port: 40_000,
-                user: user(trader.session),
+                user: user(session),
                 requested_session: [b' '; 10],
                 _reserved: [0; 14],
             };
             let source = Source {
-                session: trader.session,
+                session,
                 epoch: ConnectionEpoch(0),
                 gateway: Gateway(1),
             };
@@ -135,6 +132,7 @@ impl Flow {
     }
 
     fn define(&mut self) {
+        let sessions = self.sessions();
         let (records, system) = (&mut self.records, Source::default());
         records.clear();
         let bounds = SetBounds {
@@ -151,11 +149,11 @@ impl Flow {
             code: *b"LKST",
         };
         put(records, system, &firm);
-        for trader in &self.traders {
+        for session in sessions {
             let session = DefineSession {
-                session: trader.session.0,
+                session: session.0,
                 firm: 1,
-                user: user(trader.session),
+                user: user(session),
                 cancel_on_disconnect: 0,
                 order_entry: 1,
                 _reserved: [0; 8],
@@ -201,61 +199,89 @@ impl Flow {
         Ok(self.records.count() as u64)
     }
 
-    fn command(&mut self) {
-        let who = self.random.below(self.traders.len() as u64) as usize;
-        let enough = (self.options.live_orders as usize / self.traders.len()).max(1);
-        let resting = self.traders[who].resting.len();
-        // One in ten crosses; the rest comes and goes in equal numbers.
-        let choice = self.random.below(100);
-        if choice < 10 {
-            self.enter(who, true);
-        } else if choice < 20 && resting > 0 {
-            self.replace(who);
-        } else if choice < 60 && resting >= enough / 2 && resting > 0 || resting > enough {
-            self.cancel(who);
-        } else {
-            self.enter(who, false);
-        }
+    fn sessions(&self) -> impl Iterator<Item = SessionId> + use<> {
+        (1..=self.options.sessions).map(SessionId)
     }
 
-    fn source(&self, who: usize) -> Source {
-        Source {
-            session: self.traders[who].session,
+    fn command(&mut self) {
+        let FlowEvent {
+            symbol: instrument,
+            trader,
+            action,
+            ..
+        } = self.model.next_event();
+        let source = Source {
+            session: SessionId(u32::from(trader) + 1),
             epoch: ConnectionEpoch(1),
             gateway: Gateway(1),
+        };
+        let user_ref_num = self.last_user_refs[usize::from(trader)] + 1;
+        let mut takes_number = true;
+        match action {
+            FlowAction::Enter {
+                slot,
+                side,
+                price,
+                quantity,
+            } => {
+                self.user_refs[slot.0 as usize] = user_ref_num;
+                let terms = (side, price, quantity);
+                self.put_enter(source, user_ref_num, instrument, terms, b'0');
+            }
+            FlowAction::Aggress {
+                side,
+                price,
+                quantity,
+                ..
+            } => {
+                let terms = (side, price, quantity);
+                self.put_enter(source, user_ref_num, instrument, terms, b'3');
+            }
+            FlowAction::Cancel { slot, new_total } => {
+                takes_number = false;
+                let cancel = CancelOrder {
+                    user_ref_num: self.user_refs[slot.0 as usize],
+                    quantity: new_total,
+                };
+                put(&mut self.records, source, &cancel);
+            }
+            FlowAction::Replace {
+                slot, price, total, ..
+            } => {
+                let original = &mut self.user_refs[slot.0 as usize];
+                let replace = ReplaceOrder {
+                    price,
+                    original_user_ref_num: *original,
+                    user_ref_num,
+                    quantity: total,
+                    time_in_force: b'0',
+                    display: b'Y',
+                    intermarket_sweep: b'N',
+                    client_order_id: *b"FLOW          ",
+                    _reserved: [0; 3],
+                };
+                *original = user_ref_num;
+                put(&mut self.records, source, &replace);
+            }
         }
+        self.last_user_refs[usize::from(trader)] += u32::from(takes_number);
     }
 
-    fn enter(&mut self, who: usize, crossing: bool) {
-        let instrument = self.random.below(self.mids.len() as u64) as usize;
-        let buy = self.random.chance(500);
-        if self.random.chance(20) {
-            let mid = &mut self.mids[instrument];
-            *mid = if self.random.chance(500) {
-                *mid + TICK
-            } else {
-                *mid - TICK
-            };
-            *mid = (*mid).clamp(500_000, 2_000_000);
-        }
-        let away = TICK * (1 + self.random.below(if crossing { 3 } else { 20 }));
-        let mid = self.mids[instrument];
-        let price = if buy == crossing {
-            mid + away
-        } else {
-            mid - away
-        };
-        let source = self.source(who);
-        let trader = &mut self.traders[who];
-        let user_ref_num = trader.next_user_ref;
-        trader.next_user_ref += 1;
+    fn put_enter(
+        &mut self,
+        source: Source,
+        user_ref_num: u32,
+        instrument: u16,
+        (side, price, quantity): (Side, u64, u32),
+        time_in_force: u8,
+    ) {
         let order = EnterOrder {
             price,
-            symbol: symbol(instrument as u32),
+            symbol: symbol(u32::from(instrument)),
             user_ref_num,
-            quantity: 100 * (1 + self.random.below(5) as u32),
-            side: if buy { b'B' } else { b'S' },
-            time_in_force: if crossing { b'3' } else { b'0' },
+            quantity,
+            side: if side == Side::Buy { b'B' } else { b'S' },
+            time_in_force,
             display: b'Y',
             capacity: b'A',
             intermarket_sweep: b'N',
@@ -264,57 +290,6 @@ impl Flow {
             _reserved: [0; 4],
         };
         put(&mut self.records, source, &order);
-        if !crossing {
-            trader.resting.push_back(Resting {
-                user_ref_num,
-                instrument: instrument as u32,
-                buy,
-            });
-        }
-    }
-
-    fn cancel(&mut self, who: usize) {
-        let source = self.source(who);
-        let resting = &mut self.traders[who].resting;
-        // Mostly young orders go; the oldest goes where too many rest.
-        let at = if self.random.chance(700) {
-            resting.len() - 1 - self.random.below(resting.len().min(8) as u64) as usize
-        } else {
-            0
-        };
-        if let Some(order) = resting.remove(at) {
-            let cancel = CancelOrder {
-                user_ref_num: order.user_ref_num,
-                quantity: 0,
-            };
-            put(&mut self.records, source, &cancel);
-        }
-    }
-
-    fn replace(&mut self, who: usize) {
-        let source = self.source(who);
-        let trader = &mut self.traders[who];
-        let at = trader.resting.len() - 1 - self.random.below(trader.resting.len() as u64) as usize;
-        let Some(order) = trader.resting.get_mut(at) else {
-            return;
-        };
-        let user_ref_num = trader.next_user_ref;
-        trader.next_user_ref += 1;
-        let away = TICK * (1 + self.random.below(20));
-        let mid = self.mids[order.instrument as usize];
-        let replace = ReplaceOrder {
-            price: if order.buy { mid - away } else { mid + away },
-            original_user_ref_num: order.user_ref_num,
-            user_ref_num,
-            quantity: 100 * (1 + self.random.below(5) as u32),
-            time_in_force: b'0',
-            display: b'Y',
-            intermarket_sweep: b'N',
-            client_order_id: *b"FLOW          ",
-            _reserved: [0; 3],
-        };
-        put(&mut self.records, source, &replace);
-        order.user_ref_num = user_ref_num;
     }
 }
 

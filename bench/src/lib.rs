@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod echo;
+pub mod engine;
 pub mod flow;
 pub mod html;
 pub mod itch;

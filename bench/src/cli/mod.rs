@@ -47,6 +47,8 @@ pub enum BenchCommand {
     Flow(FlowArgs),
     /// The order book alone, on the stream by which engines are compared: throughput, latency, memory.
     Book(crate::book::BookArgs),
+    /// The whole state machine, records in, OUCH messages out: throughput, latency, memory.
+    Engine(crate::engine::EngineArgs),
     /// Holds two sets of JSON reports against each other: medians, spread, verdict.
     Compare(CompareArgs),
     /// What the host steals from a core that only spins.
@@ -94,6 +96,8 @@ pub enum BenchError {
     #[error(transparent)]
     Book(#[from] crate::book::BookBenchError),
     #[error(transparent)]
+    Engine(#[from] crate::engine::EngineBenchError),
+    #[error(transparent)]
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalBenchError),
@@ -139,6 +143,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Echo(args) => echo(args, out),
         BenchCommand::ReplayMarket(args) => replay_market(args, out),
         BenchCommand::Book(args) => book(args, out),
+        BenchCommand::Engine(args) => {
+            print(&crate::engine::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
         BenchCommand::Compare(args) => {
             let report = crate::compare::run(args)?;
             print(&report, args.json, out)?;

@@ -12,6 +12,8 @@
 //!
 //! This module must not know of orders beyond the first and last of a level.
 
+mod check;
+
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::Side;
@@ -541,82 +543,6 @@ impl LevelPool {
             self.free_node = parent;
             self.set_child(ladder, grandparent, key, only);
         }
-    }
-
-    /// Checks the trie of one ladder; returns its number of occupied levels, or what is wrong.
-    pub fn check(&self, ladder: &Ladder) -> Result<u32, &'static str> {
-        let first = self.first_below(ladder.root);
-        if first != ladder.best {
-            return Err("the best price is not the lowest key");
-        }
-        if first != NONE && self.key(first) != ladder.best_key {
-            return Err("the best key is not the best level's");
-        }
-        for (base, &leaf) in (ladder.near_base..).zip(&ladder.near) {
-            if leaf != self.find_leaf(ladder, Key(base << LEAF_BITS)) {
-                return Err("the window of near leaves and the trie disagree");
-            }
-        }
-        if ladder.root == NONE {
-            Ok(0)
-        } else {
-            self.check_child(ladder.root)
-        }
-    }
-
-    fn check_child(&self, child: u32) -> Result<u32, &'static str> {
-        if child == NONE {
-            return Err("an occupied slot holds no child");
-        }
-        if child & LEAF != 0 {
-            return self.check_leaf(child & !LEAF);
-        }
-        let node = &self.nodes[child as usize];
-        if node.bits.count_ones() < 2 {
-            return Err("an inner node has fewer than two children");
-        }
-        let mut occupied = 0;
-        for digit in 0..NODE_SLOTS {
-            let below = node.slots[digit];
-            if (node.bits >> digit & 1 == 0) != (below == NONE) {
-                return Err("a node's bitmap and slots disagree");
-            }
-            if below == NONE {
-                continue;
-            }
-            let key = if below & LEAF != 0 {
-                Key(self.leaves[(below & !LEAF) as usize].base << LEAF_BITS)
-            } else {
-                let inner = &self.nodes[below as usize];
-                if inner.shift >= node.shift {
-                    return Err("a node's digit is not below its parent's");
-                }
-                Key((u64::from(inner.prefix) << (inner.shift + NODE_BITS)) as u32)
-            };
-            if !node.covers(key) || node.digit(key) != digit {
-                return Err("a child hangs in the wrong slot");
-            }
-            occupied += self.check_child(below)?;
-        }
-        Ok(occupied)
-    }
-
-    fn check_leaf(&self, leaf: u32) -> Result<u32, &'static str> {
-        let entry = &self.leaves[leaf as usize];
-        if entry.bits == 0 || entry.bits >> LEAF_LEVELS != 0 {
-            return Err("a leaf's bitmap is empty or too wide");
-        }
-        for slot in 0..LEAF_LEVELS {
-            let level = self.level(level_id(leaf, slot));
-            let occupied = entry.bits >> slot & 1 != 0;
-            if occupied != (level.head != NONE)
-                || occupied != (level.tail != NONE)
-                || occupied != (level.quantity != 0)
-            {
-                return Err("a level and its bit disagree");
-            }
-        }
-        Ok(entry.bits.count_ones())
     }
 }
 

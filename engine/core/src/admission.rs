@@ -4,9 +4,12 @@
 
 use crate::book::Limit;
 use crate::book::pool::lane;
-use crate::instrument::Instrument;
+use crate::book::uncross::market_tick;
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
 use crate::option::Options;
+use crate::state::TradingState;
+use crate::trigger::StopKind;
 use lockstep_record::event::RejectReason;
 use lockstep_record::{InstrumentId, PartTag, Side, Timestamp};
 
@@ -25,6 +28,8 @@ pub(crate) struct Wanted {
     pub capacity: u8,
     pub intermarket_sweep: u8,
     pub cross_type: u8,
+    /// A replacement keeps its cross type in whatever state.
+    pub replaces: bool,
     /// Of the original order that a replacement with time in force `6` does not give a new one.
     pub inherited_deadline: Option<Timestamp>,
 }
@@ -37,6 +42,10 @@ pub(crate) struct Admitted {
     /// At this tick, if anything is left.
     pub rests_at: Option<u32>,
     pub hidden: bool,
+    /// The book in which it rests.
+    pub book: BookMark,
+    /// Takes from the book before it rests; otherwise the next auction's uncrossing is its first trade.
+    pub takes: bool,
     /// Is cancelled whole rather than take from the book.
     pub post_only: bool,
     /// When it expires; 0 = it does not by itself.
@@ -70,10 +79,11 @@ impl StateMachine {
     #[inline(always)]
     pub(crate) fn check_wanted(
         &self,
-        instrument: &Instrument,
+        id: InstrumentId,
         wanted: &Wanted,
         options: &Options,
     ) -> Result<Admitted, RejectReason> {
+        let instrument = self.instruments.get(id);
         let side = match wanted.side {
             b'B' => Side::Buy,
             b'S' | b'T' | b'E' => Side::Sell,
@@ -84,29 +94,47 @@ impl StateMachine {
         if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {
             return Err(RejectReason::InvalidQuantity);
         }
+        let immediate = wanted.time_in_force == b'3';
+        if immediate && instrument.state.accumulates() {
+            return Err(RejectReason::Other);
+        }
         let deadline = self
             .deadline_of(wanted, options)
             .ok_or(RejectReason::Other)?;
         if !matches!(wanted.capacity, b'A' | b'P' | b'R' | b'O') {
             return Err(RejectReason::Other);
         }
-        if wanted.cross_type != b'N' {
+        if wanted.cross_type != b'N' && !may_cross(instrument.state, wanted, options) {
             return Err(RejectReason::InvalidCrossOrder);
         }
         if !matches!(wanted.display, b'Y' | b'A' | b'N') {
             return Err(RejectReason::InvalidDisplay);
         }
         if wanted.intermarket_sweep != b'N' || options.any() {
-            self.check_options(wanted, options, lot, instrument.tick_size)?;
+            self.check_options(instrument, wanted, options)?;
         }
         let (limit, tick) = self.check_price(instrument, wanted, options)?;
         let stop = options.any() && self.check_stop(instrument, wanted, options)?;
-        let rests = wanted.time_in_force != b'3';
+        let continuous = instrument.state == TradingState::Trading && wanted.cross_type == b'N';
+        let (rests_at, book) = if continuous {
+            let plain = !stop && options.price_type == b'L';
+            let breaks = |tick| plain && self.breaks_collar(id, side, tick);
+            if instrument.collared && tick.is_some_and(breaks) {
+                return Err(RejectReason::InvalidPrice);
+            }
+            (tick.filter(|_| !immediate), BookMark::Own)
+        } else {
+            // At the market it waits for the auction.
+            let tick = tick.unwrap_or(market_tick(side));
+            (Some(tick), auction_book(instrument.state, wanted, limit))
+        };
         Ok(Admitted {
             side,
             limit,
-            rests_at: tick.filter(|_| rests),
+            rests_at,
             hidden: wanted.display == b'N',
+            book,
+            takes: continuous,
             post_only: options.post_only == b'P',
             deadline,
             max_floor: options.max_floor,
@@ -150,14 +178,15 @@ impl StateMachine {
     /// The checks that only options and the sweep flag can fail.
     fn check_options(
         &self,
+        instrument: &Instrument,
         wanted: &Wanted,
         options: &Options,
-        lot: u32,
-        tick_size: u32,
     ) -> Result<(), RejectReason> {
+        let lot = instrument.lot_size;
         let floor = options.max_floor;
         let market = wanted.price >= self.features.market_price_min;
-        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market;
+        let auction = wanted.cross_type != b'N';
+        let plain = wanted.time_in_force == b'3' || wanted.display == b'N' || market || auction;
         let random = options.random_reserves;
         // The fewest that it may display at a time.
         let shown = u64::from(floor.saturating_sub(random)) * u64::from(self.features.displays_max);
@@ -166,14 +195,15 @@ impl StateMachine {
         if (floor != 0 && bad) || odd {
             return Err(RejectReason::InvalidMaxFloor);
         }
-        self.check_peg(wanted, options, tick_size)?;
+        let continuous = instrument.state == TradingState::Trading && !auction;
+        self.check_peg(wanted, options, instrument.tick_size, continuous)?;
         if options.has(PartTag::ROUTE) {
             return Err(RejectReason::RoutingNotAllowed);
         }
         if wanted.intermarket_sweep != b'N' {
             return Err(RejectReason::IsoNotAllowed);
         }
-        if options.post_only == b'P' && wanted.time_in_force == b'3' {
+        if options.post_only == b'P' && (wanted.time_in_force == b'3' || auction) {
             return Err(RejectReason::Other);
         }
         let min = options.min_quantity;
@@ -213,6 +243,26 @@ impl StateMachine {
         // price_max is within a tick's range (features.rs).
         let tick = (wanted.price / u64::from(instrument.tick_size)) as u32;
         Ok((Limit::Tick(tick), Some(tick)))
+    }
+}
+
+/// Whether an order may be for an auction only now.
+#[cold]
+fn may_cross(state: TradingState, wanted: &Wanted, options: &Options) -> bool {
+    let waits = options.stop_kind() != Some(StopKind::None);
+    let plain = wanted.time_in_force == b'0' && !waits;
+    plain && (wanted.replaces || state.takes_cross_type(wanted.cross_type))
+}
+
+/// The book of an order that does not trade at once.
+#[cold]
+fn auction_book(state: TradingState, wanted: &Wanted, limit: Limit) -> BookMark {
+    match wanted.cross_type {
+        b'C' => BookMark::Close,
+        b'O' | b'H' => BookMark::Call,
+        _ if limit != Limit::Market => BookMark::Own,
+        _ if state == TradingState::ClosingAuction => BookMark::Close,
+        _ => BookMark::Call,
     }
 }
 

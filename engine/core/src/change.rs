@@ -6,11 +6,11 @@ use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::outbox::Outbox;
 use crate::session::{owner, owner_ref, owner_session};
+use lockstep_record::SessionId;
 use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, ArchivedModifyOrder};
 use lockstep_record::event::{
     AccountQueryResponse, CancelReason, Canceled, Event, EventSink, Modified, UserRef,
 };
-use lockstep_record::{InstrumentId, SessionId};
 
 impl StateMachine {
     #[inline(always)]
@@ -80,7 +80,7 @@ impl StateMachine {
             return Some(0);
         }
         let open = total - order.executed;
-        let lot = self.instruments.get(InstrumentId(order.book())).lot_size;
+        let lot = self.instruments.get(order.instrument()).lot_size;
         (open < self.open_of(slot) && total.is_multiple_of(lot)).then_some(open)
     }
 
@@ -180,12 +180,13 @@ impl StateMachine {
             let open = self.open_of(slot);
             self.risk.closed(&self.counted(slot), open);
         }
-        let instrument = InstrumentId(self.pool.order(slot).book());
-        let order = if self.pool.order(slot).is_held() {
+        let order = self.pool.order(slot);
+        let (instrument, mark) = (order.instrument(), order.mark());
+        let order = if order.is_held() {
             self.remove_waiting(slot)
         } else {
             self.pool
-                .remove(&mut self.instruments.get_mut(instrument).book, slot)
+                .remove(self.instruments.book_mut(instrument, mark), slot)
         };
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);

@@ -2,6 +2,7 @@
 
 use crate::NONE;
 use crate::book::pool::LANES;
+use crate::instrument::BookMark;
 use crate::machine::{Day, Done, StateMachine};
 use crate::outbox::Outbox;
 use crate::session::owner_ref;
@@ -51,6 +52,7 @@ impl StateMachine {
             session_name: body.session_name,
         };
         self.sessions.begin_day();
+        self.random.stir(out.timestamp.0);
         self.begin_risk_day();
         out.set_midnight(midnight);
         out.control(&Control::DayOpened {
@@ -62,6 +64,7 @@ impl StateMachine {
         self.expire(out);
         self.cancel_killed(out);
         self.carry_orders(out);
+        self.begin_instruments_day(out);
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
             self.touch(id);
         }
@@ -77,10 +80,20 @@ impl StateMachine {
         if !self.day.open {
             return Done::RefusedFor(Refusal::NoDay);
         }
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            if self.instruments.get(id).is_defined() {
+                self.end_instrument_day(id, out);
+            }
+        }
+        // Nothing is said after the day.
+        self.pull_if_tripped(out);
         self.expire_day_orders(out);
         self.expire_waiting(out);
         self.tell_all(SystemEventCode::EndOfDay, out);
         self.day.open = false;
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            self.arm(id);
+        }
         self.sessions.disconnect_all();
         self.risk.grace.deadline = Timestamp(0);
         out.control(&Control::DayClosed {
@@ -99,7 +112,7 @@ impl StateMachine {
     }
 
     /// By instrument id; displayed bids, displayed asks, hidden bids, hidden asks; best price first, then
-    /// first come. Orders good till a date stay.
+    /// first come; then orders for auctions only. Orders good till a date stay.
     fn expire_day_orders<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
             for lane in 0..LANES {
@@ -112,6 +125,24 @@ impl StateMachine {
                         .pool
                         .level_behind(&self.instruments.get(id).book, lane, tick);
                 }
+            }
+            // No auction outlives its day.
+            self.cancel_book(id, BookMark::Call, CancelReason::Closed, out);
+            self.cancel_book(id, BookMark::Close, CancelReason::Closed, out);
+        }
+    }
+
+    /// The day of the instruments, by id.
+    fn begin_instruments_day<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+        for id in (1..self.instruments.id_end()).map(InstrumentId) {
+            if self.instruments.get(id).is_defined() {
+                let statistics = &mut self.instruments.get_mut(id).statistics;
+                statistics.begin_day();
+                if statistics.previous_close_price != 0 {
+                    let close = statistics.previous_close_price;
+                    self.instruments.phase_mut(id).reference_price = close;
+                }
+                self.begin_instrument_day(id, out);
             }
         }
     }
@@ -131,14 +162,23 @@ impl StateMachine {
         }
     }
 
-    /// Cancels what is due, earliest deadline first, then lowest order reference. Streams end with the day,
-    /// so what falls due between days is due when the next one opens.
+    /// Carries out what is due, earliest first: at one time orders expire, lowest order reference first, then
+    /// instruments change, lowest id first, then the grace of those that are away ends. Streams end with the
+    /// day, so what falls due between days is due when the next one opens.
     pub(crate) fn expire<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
-        while let Some((deadline, slot)) = self.extensions.first()
-            && self.day.open
-            && deadline <= out.timestamp
-        {
-            self.cancel_live(slot, CancelReason::Timeout, out);
+        while self.day.open {
+            let order = self.extensions.first();
+            let instrument = self.timers.first();
+            let Some(first) = self.next_deadline().filter(|first| *first <= out.timestamp) else {
+                return;
+            };
+            match (order, instrument) {
+                (Some((deadline, slot)), _) if deadline == first => {
+                    self.cancel_live(slot, CancelReason::Timeout, out);
+                }
+                (_, Some((time, id))) if time == first => self.fire(id, out),
+                _ => self.end_grace(out),
+            }
         }
     }
 
@@ -155,13 +195,19 @@ impl StateMachine {
                 let price = self.price_of(slot);
                 let detail = &self.details[slot as usize];
                 let next = detail.next;
+                // A reserve order is whole while a call accumulates.
+                let called = self.instruments.get(order.instrument()).state.accumulates();
+                let shown = match self.extensions.of(detail.extension).max_floor {
+                    floor if floor != 0 && called => order.open.min(floor),
+                    _ => order.open,
+                };
                 let restated = Restated {
                     user_ref: owner_ref(order.owner, order.number),
                     reason: b'R',
                     display_quantity: Some(if order.is_hidden() || order.is_held() {
                         0
                     } else {
-                        order.open
+                        shown
                     }),
                     display_price: Some(Price(price)),
                     secondary_reference: Some(OrderReference(detail.reference)),

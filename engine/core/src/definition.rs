@@ -1,4 +1,4 @@
-//! Definitions by the operator: bounds, firms, sessions, instruments and their trading state.
+//! Definitions by the operator: bounds, firms, sessions and instruments.
 //!
 //! Each defines or changes in place. What is out of bounds or contradicts the state is refused as a whole
 //! and counted; nothing is half done.
@@ -8,14 +8,15 @@ use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::extension::Extensions;
 use crate::grown;
-use crate::instrument::{BLANK_FIRM, TradingState};
+use crate::instrument::BLANK_FIRM;
 use crate::machine::{Done, StateMachine};
 use crate::order::FREE_DETAIL;
 use crate::outbox::Outbox;
+use crate::phase::AuctionRules;
 use crate::session::PERMITTED_FIRMS_MAX;
 use crate::tick::TickTable;
 use lockstep_record::command::{
-    ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession, ArchivedSetInstrumentState,
+    ArchivedDefineFirm, ArchivedDefineInstrument, ArchivedDefineSession,
 };
 use lockstep_record::event::{Event, EventSink, Refusal, SystemEventCode};
 use lockstep_record::{FirmId, InstrumentId, PartTag, Record, SessionId};
@@ -33,7 +34,9 @@ impl StateMachine {
         let seed = self.position.timestamp.0;
         self.pool
             .grow(bounds.open_orders_max, bounds.price_levels_max, seed);
-        self.extensions.grow(bounds.open_orders_max);
+        self.extensions
+            .grow(bounds.open_orders_max, bounds.instruments_max);
+        self.timers.grow(bounds.instruments_max);
         let room = Extensions::room(bounds.open_orders_max);
         self.stops.grow(room, bounds.instruments_max, seed);
         self.pegs.grow(room, bounds.instruments_max);
@@ -173,7 +176,11 @@ impl StateMachine {
         if now.retired {
             return Done::RefusedFor(Refusal::Taken);
         }
-        let live = !now.book.is_empty() || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
+        let Some(rules) = AuctionRules::of(record) else {
+            return Done::RefusedFor(Refusal::Value);
+        };
+        let live =
+            !self.instruments.is_empty(id) || self.stops.any_of(id.0) || self.pegs.any_of(id.0);
         if live && (now.tick_size != tick_size || now.symbol != body.symbol) {
             return Done::RefusedFor(Refusal::LiveOrders);
         }
@@ -185,25 +192,8 @@ impl StateMachine {
             .define(id, body.symbol, tick_size, lot_size);
         self.instruments.get_mut(id).banded = ticks.count != 0;
         *self.ticks.get_mut(id) = ticks;
-        Done::Yes
-    }
-
-    pub(crate) fn set_instrument_state<S: EventSink>(
-        &mut self,
-        _: &Record<'_>,
-        body: &ArchivedSetInstrumentState,
-        _: &mut Outbox<'_, S>,
-    ) -> Done {
-        let id = InstrumentId(body.instrument.to_native());
-        let Some(state) = TradingState::from_u8(body.state) else {
-            return Done::RefusedFor(Refusal::Value);
-        };
-        if !self.instruments.is_defined(id) || self.instruments.get(id).retired {
-            return Done::RefusedFor(Refusal::Undefined);
-        }
-        self.instruments.get_mut(id).state = state;
-        // What was triggered acts, and pegged orders follow, as soon as it trades.
-        self.touched.add(id.0);
+        self.instruments.phase_mut(id).rules = rules;
+        self.instruments.get_mut(id).collared = rules.collars();
         Done::Yes
     }
 }

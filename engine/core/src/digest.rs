@@ -175,6 +175,28 @@ impl Digest {
                 (36, fold([u64::from(*date), *midnight, a, b]))
             }
             Control::DayClosed { session_name } => (37, fold(text(session_name))),
+            Control::InstrumentState { instrument, state } => {
+                (38, fold([u64::from(instrument.0), u64::from(*state)]))
+            }
+            Control::Indication {
+                instrument,
+                price,
+                quantity,
+                imbalance,
+                imbalance_side,
+            } => {
+                let which = u64::from(instrument.0) << 8 | u64::from(*imbalance_side);
+                (39, fold([which, price.0, *quantity, *imbalance]))
+            }
+            Control::Uncrossed {
+                instrument,
+                price,
+                quantity,
+                cross_type,
+            } => {
+                let which = u64::from(instrument.0) << 8 | u64::from(*cross_type);
+                (40, fold([which, price.0, *quantity, 0]))
+            }
             Control::OperatorAnswered {
                 request,
                 sequence,

@@ -6,18 +6,30 @@ use crate::admission::{Admitted, Wanted};
 use crate::book::pool::NewOrder;
 use crate::execution::{Aggressor, Outcome};
 use crate::extension::Extension;
-use crate::instrument::{BLANK_FIRM, TradingState};
+use crate::instrument::BLANK_FIRM;
 use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::{owner, owner_ref, owner_session};
+use crate::state::TradingState;
 use lockstep_record::command::ArchivedEnterOrder;
 use lockstep_record::event::{
     Accepted, CancelReason, Canceled, Event, EventSink, OrderState, OrderTerms, RejectReason,
     Rejected,
 };
 use lockstep_record::{FirmId, InstrumentId, OrderReference, PartTag, Parts, Price, SessionId};
+
+/// What becomes of an order that has taken what it could within its instrument's collars.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// As without collars.
+    Usual,
+    /// It may not go on.
+    Canceled(CancelReason),
+    /// A volatility auction goes on with it.
+    Called,
+}
 
 impl StateMachine {
     #[inline(always)]
@@ -44,6 +56,7 @@ impl StateMachine {
             capacity: body.capacity,
             intermarket_sweep: body.intermarket_sweep,
             cross_type: body.cross_type,
+            replaces: false,
             inherited_deadline: None,
         };
         match self.check_entry(session, body.symbol, &wanted, options) {
@@ -92,16 +105,16 @@ impl StateMachine {
         if state == Some(TradingState::Halted) {
             return Err(RejectReason::Halted);
         }
-        let place = self.instruments.get(instrument);
-        let admitted = self.check_wanted(place, wanted, options)?;
+        let admitted = self.check_wanted(instrument, wanted, options)?;
         self.check_limits((session, firm, instrument), wanted, &admitted, None)?;
+        let book = self.instruments.book(instrument, admitted.book);
         let full = if admitted.stop || admitted.peg {
             self.pool.is_full() || self.extensions.is_full()
         } else {
             admitted.rests_at.is_some_and(|tick| {
                 self.pool.is_full()
                     || (admitted.is_extended() && self.extensions.is_full())
-                    || self.pool.lacks_level(&place.book, admitted.lane(), tick)
+                    || self.pool.lacks_level(book, admitted.lane(), tick)
             })
         };
         if full {
@@ -176,21 +189,66 @@ impl StateMachine {
         detail: Detail,
         out: &mut Outbox<'_, S>,
     ) {
-        let session = owner_session(order.owner);
         self.touch(order.instrument);
+        if !order.admitted.takes {
+            let whole = Outcome {
+                left: order.open,
+                traded: 0,
+            };
+            return self.come_to_rest(order, whole, CancelReason::ImmediateOrCancel, detail, out);
+        }
         if order.admitted.post_only && self.would_take(order) {
             return self.cancel_entering(order, order.open, CancelReason::PostOnlyContra, out);
         }
-        let Outcome { left, traded } = self.execute(order, &detail, out);
+        if self.instruments.get(order.instrument).collared {
+            return self.trade_in_collar(order, detail, out);
+        }
+        let outcome = self.execute(order, &detail, out);
+        self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
+    }
+
+    #[cold]
+    fn trade_in_collar<S: EventSink>(
+        &mut self,
+        order: &Aggressor,
+        detail: Detail,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let (outcome, left) = self.execute_in_collar(order, &detail, out);
+        match left {
+            Left::Usual => {
+                self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
+            }
+            Left::Canceled(reason) => self.cancel_entering(order, outcome.left, reason, out),
+            Left::Called => {
+                self.come_to_rest(order, outcome, CancelReason::MarketCollar, detail, out);
+                self.call_volatility_auction(order.instrument, out);
+            }
+        }
+    }
+
+    /// What is left of an order rests, or is cancelled if it may not.
+    #[inline(always)]
+    fn come_to_rest<S: EventSink>(
+        &mut self,
+        order: &Aggressor,
+        outcome: Outcome,
+        reason: CancelReason,
+        detail: Detail,
+        out: &mut Outbox<'_, S>,
+    ) {
+        let session = owner_session(order.owner);
+        let Outcome { left, traded } = outcome;
         if left == 0 {
             return;
         }
         let Some(tick) = order.admitted.rests_at else {
-            return self.cancel_entering(order, left, CancelReason::ImmediateOrCancel, out);
+            return self.cancel_entering(order, left, reason, out);
         };
         let shown = match order.admitted.max_floor {
-            0 => left,
-            floor => left.min(floor),
+            // Whole reserve orders take part in auctions.
+            floor if floor != 0 && order.admitted.takes => left.min(floor),
+            _ => left,
         };
         let new = NewOrder {
             owner: order.owner,
@@ -199,7 +257,9 @@ impl StateMachine {
             executed: order.executed + traded,
             hidden: order.admitted.hidden,
         };
-        let book = &mut self.instruments.get_mut(order.instrument).book;
+        let book = self
+            .instruments
+            .book_mut(order.instrument, order.admitted.book);
         if self.pool.lacks_level(book, order.admitted.lane(), tick) {
             // A stop finds out only now; for all others it was seen at entry.
             return self.cancel_entering(order, left, CancelReason::System, out);
@@ -234,6 +294,7 @@ impl StateMachine {
         };
         let detail = &mut self.details[slot as usize];
         detail.extension = self.extensions.add(extension, detail.reference, slot);
+        self.extensions.link(detail.extension, order.instrument);
     }
 
     /// Cancels what does not come to rest of an order that has been accepted.
@@ -255,7 +316,7 @@ impl StateMachine {
         out.deliver(&mut self.sessions, session, Event::Canceled(&canceled));
     }
 
-    fn would_take(&self, order: &Aggressor) -> bool {
+    pub(crate) fn would_take(&self, order: &Aggressor) -> bool {
         let book = &self.instruments.get(order.instrument).book;
         self.pool
             .would_meet(book, order.admitted.side, order.admitted.limit)
@@ -313,7 +374,7 @@ impl Detail {
             time_in_force: wanted.time_in_force,
             display: wanted.display,
             capacity: wanted.capacity,
-            intermarket_sweep: wanted.intermarket_sweep,
+            cross_type: wanted.cross_type,
             ..crate::order::FREE_DETAIL
         }
     }
@@ -338,8 +399,9 @@ impl Detail {
             display: self.display,
             order_reference: OrderReference(self.reference),
             capacity: self.capacity,
-            intermarket_sweep: self.intermarket_sweep,
-            cross_type: b'N',
+            // No other is accepted.
+            intermarket_sweep: b'N',
+            cross_type: self.cross_type,
             state: OrderState::Live,
             client_order_id: self.client_order_id,
             options,

@@ -292,6 +292,7 @@ impl StateMachine {
             };
         }
         let Admitted { side, limit, .. } = order.admitted;
+        let first_match = self.last_match;
         let instrument = self.instruments.get_mut(order.instrument);
         let mut executions = Executions {
             sessions: &mut self.sessions,
@@ -332,6 +333,12 @@ impl StateMachine {
             executions.last_tick,
         );
         if traded != 0 {
+            let trades = (self.last_match - first_match) as u32;
+            let tick_size = instrument.tick_size;
+            let [low, high] = [first, last].map(|tick| tick * tick_size);
+            instrument
+                .statistics
+                .traded(low, high, u64::from(traded), trades);
             self.traded_at(order.instrument, first, last);
         }
         Outcome { left, traded }

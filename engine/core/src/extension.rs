@@ -7,7 +7,7 @@
 
 use crate::{NONE, grown};
 use alloc::vec::Vec;
-use lockstep_record::Timestamp;
+use lockstep_record::{InstrumentId, Timestamp};
 
 /// Of an order with a reserve or a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,8 +26,15 @@ pub(crate) struct Extension {
     pub reserve: u32,
     /// Position in the heap, in a free extension the next free one; nobody else's business.
     pub at: u32,
+    /// Of its order.
+    pub slot: u32,
+    /// In whose list of reserve orders it is; 0 = in none.
+    pub instrument: u32,
+    /// Behind and before it in that list, oldest order reference first.
+    pub next: u32,
+    pub prev: u32,
 }
-const _: () = assert!(size_of::<Extension>() == 32);
+const _: () = assert!(size_of::<Extension>() == 48);
 
 impl Extension {
     pub const NONE: Self = Self {
@@ -38,6 +45,10 @@ impl Extension {
         refreshed: 0,
         reserve: 0,
         at: NONE,
+        slot: NONE,
+        instrument: 0,
+        next: NONE,
+        prev: NONE,
     };
 
     /// What it would display at its `round`-th refreshment from now, from 1, with enough in reserve.
@@ -105,6 +116,8 @@ pub(crate) struct Extensions {
     live: u32,
     /// Reserve shares of all orders.
     reserve: u64,
+    /// By instrument id: first and last of its reserve orders.
+    reserves: Vec<(u32, u32)>,
 }
 
 impl Extensions {
@@ -115,6 +128,7 @@ impl Extensions {
             deadlines: Vec::new(),
             live: 0,
             reserve: 0,
+            reserves: Vec::new(),
         }
     }
 
@@ -123,7 +137,12 @@ impl Extensions {
         open_orders_max.div_ceil(4)
     }
 
-    pub fn grow(&mut self, open_orders_max: u32) {
+    pub fn grow(&mut self, open_orders_max: u32, instruments_max: u32) {
+        grown(
+            &mut self.reserves,
+            instruments_max as usize + 1,
+            (NONE, NONE),
+        );
         let from = self.table.len() as u32;
         let room = Self::room(open_orders_max);
         grown(&mut self.table, room as usize, Extension::NONE);
@@ -183,6 +202,7 @@ impl Extensions {
         self.free = self.table[index as usize].at;
         self.table[index as usize] = Extension {
             at: NONE,
+            slot,
             ..extension
         };
         self.live += 1;
@@ -203,6 +223,9 @@ impl Extensions {
     /// Takes the extension of an order that leaves.
     pub fn remove(&mut self, index: u32) -> Extension {
         let extension = self.table[index as usize];
+        if extension.instrument != 0 {
+            self.unlink(index);
+        }
         self.live -= 1;
         self.reserve -= u64::from(extension.reserve);
         if extension.deadline != Timestamp(0) {
@@ -219,6 +242,60 @@ impl Extensions {
         };
         self.free = index;
         extension
+    }
+
+    /// The instrument's reserve order with the lowest order reference, or `NONE`.
+    pub fn first_reserve(&self, instrument: InstrumentId) -> u32 {
+        self.reserves[instrument.0 as usize].0
+    }
+
+    /// Puts a reserve order that rests behind all others of its instrument: it has the highest order
+    /// reference. Does nothing for another order.
+    pub fn link(&mut self, index: u32, instrument: InstrumentId) {
+        if self.table[index as usize].max_floor == 0 {
+            return;
+        }
+        self.table[index as usize].instrument = instrument.0;
+        let ends = &mut self.reserves[instrument.0 as usize];
+        let last = ends.1;
+        ends.1 = index;
+        if last == NONE {
+            ends.0 = index;
+        } else {
+            self.table[last as usize].next = index;
+        }
+        self.table[index as usize].prev = last;
+        self.table[index as usize].next = NONE;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Extension {
+            instrument,
+            next,
+            prev,
+            ..
+        } = self.table[index as usize];
+        let ends = &mut self.reserves[instrument as usize];
+        if prev == NONE {
+            ends.0 = next;
+        }
+        if next == NONE {
+            ends.1 = prev;
+        }
+        if prev != NONE {
+            self.table[prev as usize].next = next;
+        }
+        if next != NONE {
+            self.table[next as usize].prev = prev;
+        }
+    }
+
+    /// Makes shares of an order a reserve that has none.
+    pub fn hold_back(&mut self, index: u32, reserve: u32) {
+        let extension = &mut self.table[index as usize];
+        debug_assert!(extension.reserve == 0 && extension.max_floor != 0);
+        extension.reserve = reserve;
+        self.reserve += u64::from(reserve);
     }
 
     /// Lowers a reserve to what is left of it.
@@ -313,7 +390,7 @@ mod tests {
         #[test]
         fn the_earliest_deadline_is_first(steps in proptest::collection::vec((0..40u64, any::<u16>()), 1..200)) {
             let mut extensions = Extensions::new();
-            extensions.grow(1_000);
+            extensions.grow(1_000, 1);
             let mut sorted: Vec<(u64, u64, u32)> = Vec::new();
             for (reference, (deadline, pick)) in (1..).zip(steps) {
                 if pick % 3 == 0 && !sorted.is_empty() {

@@ -10,17 +10,20 @@ mod load;
 mod risk;
 mod walk;
 
-use crate::book::pool::{LANES, Order};
+use crate::book::pool::{Book, LANES, Order};
 use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::digest::Digest;
 use crate::extension::Extension;
 use crate::features::Features;
-use crate::instrument::{Instrument, TradingState};
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::{Counters, Day, Position, StateMachine};
 use crate::order::Detail;
 use crate::peg::{Peg, PegKind};
+use crate::phase::{AuctionRules, Phase, Schedule};
 use crate::session::{PERMITTED_FIRMS_MAX, Session};
+use crate::state::TradingState;
+use crate::statistics::Statistics;
 use crate::stop::{Trigger, Waiting};
 use crate::tick::{TICK_BANDS_MAX, TickBand, TickTable};
 use crate::{InvariantError, NONE};
@@ -31,7 +34,7 @@ pub(crate) use walk::Walk;
 use walk::Writer;
 
 /// Version of the image's layout, its first field. Raised whenever a `walk_*` function changes.
-pub const IMAGE_VERSION: u32 = 4;
+pub const IMAGE_VERSION: u32 = 5;
 
 /// Part of an image, a section of a snapshot. In an image they stand in this order, each once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -157,11 +160,13 @@ impl StateMachine {
             pool: _,        // written book by book
             details: _,     // written order by order
             extensions: _,  // written order by order
-            stops: _,       // written by write_waiting
-            pegs: _,        // written order by order
-            touched: _,     // empty between records
-            risk: _,        // written by write_risk (image/risk.rs)
-            ticks: _,       // written book by book
+            timers: _,      // the earliest of each instrument's times
+            random,
+            stops: _,   // written by write_waiting
+            pegs: _,    // written order by order
+            touched: _, // empty between records
+            risk: _,    // written by write_risk (image/risk.rs)
+            ticks: _,   // written book by book
             random_seed,
             last_reference,
             last_match,
@@ -176,6 +181,7 @@ impl StateMachine {
         walk_last_numbers(writer, &mut last_reference.clone(), &mut last_match.clone());
         writer.u64(&mut random_seed.clone());
         walk_counters(writer, &mut counters.clone());
+        writer.u64(&mut random.0.clone());
         self.write_firms(writer);
         writer.section(Section::Sessions);
         self.write_sessions(writer);
@@ -227,9 +233,16 @@ impl StateMachine {
         writer.put(id.0);
         walk_instrument(writer, &mut instrument);
         walk_ticks(writer, &mut self.ticks.get(id).clone());
+        walk_phase(writer, &mut self.instruments.phase(id).clone());
+        for mark in BookMark::ALL {
+            self.write_ladders(self.instruments.book(id, mark), writer);
+        }
+    }
+
+    fn write_ladders(&self, book: &Book, writer: &mut Writer<'_>) {
         for lane in 0..LANES {
             let mut at = None;
-            while let Some((level, tick)) = self.pool.next_level(&instrument.book, lane, at) {
+            while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
                 at = Some(level);
                 writer.put(tick);
                 writer.put(self.pool.level_orders(level).count() as u32);
@@ -480,7 +493,9 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
         state,
         last_price,
         allocation,
-        book: _, // written level by level
+        collared: _, // says whether its rules have a collar
+        book: _,     // written level by level
+        statistics,
     } = instrument;
     walk.bytes(symbol);
     walk.u32(tick_size);
@@ -501,6 +516,81 @@ fn walk_instrument(walk: &mut impl Walk, instrument: &mut Instrument) {
         Some(known) => *state = known,
         None => walk.refuse("a trading state is unknown"),
     }
+    walk_statistics(walk, statistics);
+}
+
+fn walk_statistics(walk: &mut impl Walk, statistics: &mut Statistics) {
+    let Statistics {
+        open_price,
+        high_price,
+        low_price,
+        last_price,
+        closing_price,
+        previous_close_price,
+        trade_count,
+        volume,
+    } = statistics;
+    walk.u32(open_price);
+    walk.u32(high_price);
+    walk.u32(low_price);
+    walk.u32(last_price);
+    walk.u32(closing_price);
+    walk.u32(previous_close_price);
+    walk.u32(trade_count);
+    walk.u64(volume);
+}
+
+fn walk_phase(walk: &mut impl Walk, phase: &mut Phase) {
+    let Phase {
+        schedule:
+            Schedule {
+                times_ms,
+                random_end_ms: schedule_random_end_ms,
+            },
+        next_scheduled,
+        call_ends,
+        next_state,
+        indicates,
+        rules,
+        reference_price,
+        call: _, // written level by level behind the instrument's own book
+        close: _,
+    } = phase;
+    for time in times_ms {
+        walk.u32(time);
+    }
+    walk.u32(schedule_random_end_ms);
+    walk.u8(next_scheduled);
+    walk.u64(&mut call_ends.0);
+    let mut letter = *next_state as u8;
+    walk.u8(&mut letter);
+    match TradingState::from_u8(letter) {
+        Some(known @ (TradingState::Trading | TradingState::Closed)) => *next_state = known,
+        _ => walk.refuse("a call ends in no state that may follow"),
+    }
+    walk.u64(&mut indicates.0);
+    walk_rules(walk, rules);
+    walk.u32(reference_price);
+    if !phase.is_legal() {
+        walk.refuse("a schedule or a rule of auctions is not legal");
+    }
+}
+
+fn walk_rules(walk: &mut impl Walk, rules: &mut AuctionRules) {
+    let AuctionRules {
+        static_collar,
+        dynamic_collar,
+        collar_action,
+        duration_ms,
+        random_end_ms,
+        indication_interval_ms,
+    } = rules;
+    walk.u32(static_collar);
+    walk.u32(dynamic_collar);
+    walk.u8(collar_action);
+    walk.u32(duration_ms);
+    walk.u32(random_end_ms);
+    walk.u32(indication_interval_ms);
 }
 
 /// Price, side and display are those of the level it is written under.
@@ -528,7 +618,7 @@ fn walk_order(walk: &mut impl Walk, order: &mut Order, detail: &mut Detail) {
         time_in_force,
         display,
         capacity,
-        intermarket_sweep,
+        cross_type,
         customer_type,
         trade_now,
         post_only,
@@ -548,7 +638,7 @@ fn walk_order(walk: &mut impl Walk, order: &mut Order, detail: &mut Detail) {
     walk.u8(time_in_force);
     walk.u8(display);
     walk.u8(capacity);
-    walk.u8(intermarket_sweep);
+    walk.u8(cross_type);
     walk.u8(customer_type);
     walk.u8(trade_now);
     walk.u8(post_only);
@@ -565,6 +655,10 @@ fn walk_extension(walk: &mut impl Walk, extension: &mut Extension) {
         refreshed,
         reserve,
         at: _, // the heap is by (deadline, reference)
+        slot: _,
+        instrument: _, // the list is by instrument and reference
+        next: _,
+        prev: _,
     } = extension;
     walk.u64(&mut deadline.0);
     walk.u32(expire_time);

@@ -4,11 +4,13 @@ use crate::book::pool::lane;
 pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
 use crate::features::Features;
-pub use crate::instrument::TradingState;
+use crate::instrument::BookMark;
 use crate::machine::{Counters, StateMachine};
 pub use crate::risk::EntryState;
 pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
+pub use crate::state::TradingState;
+pub use crate::statistics::Statistics;
 use crate::tick::TickBand;
 use lockstep_record::event::UserRef;
 use lockstep_record::{
@@ -64,6 +66,30 @@ pub struct InstrumentView {
     pub allocation: Allocation,
 }
 
+/// Where an instrument is in its day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuctionView {
+    pub state: TradingState,
+    /// When the call ends, its random part included; 0 = not by itself.
+    pub call_ends: Timestamp,
+    /// 0 = none.
+    pub reference_price: Price,
+    /// `None`: nothing would trade, or orders do not accumulate.
+    pub outcome: Option<OutcomeView>,
+}
+
+/// What an uncrossing would do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutcomeView {
+    pub price: Price,
+    /// Shares that would trade.
+    pub quantity: u64,
+    /// Shares that would trade at this price, but find no other side.
+    pub imbalance: u64,
+    /// Their side: `B`, `S`; `N` = none are.
+    pub imbalance_side: u8,
+}
+
 /// One price level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LevelView {
@@ -81,6 +107,7 @@ pub struct OrderView {
     pub reference: OrderReference,
     /// As on the wire: `B`, `S`, `T`, `E`.
     pub side: u8,
+    /// From 200,000 on: at the market, waiting for an auction.
     pub price: Price,
     /// Open shares, those not displayed included.
     pub open: u32,
@@ -90,6 +117,8 @@ pub struct OrderView {
     pub executed: u32,
     pub time_in_force: u8,
     pub display: u8,
+    /// As on the wire: `N`, or the auction that it is for.
+    pub cross_type: u8,
     pub firm: FirmId,
     pub client_order_id: [u8; 14],
     /// When it expires; 0 = it does not by itself.
@@ -246,6 +275,38 @@ impl StateMachine {
         self.instruments.find(symbol)
     }
 
+    /// A day's prices of an instrument.
+    pub fn statistics(&self, id: InstrumentId) -> Option<Statistics> {
+        let defined = self.instruments.is_defined(id);
+        defined.then(|| self.instruments.get(id).statistics)
+    }
+
+    /// Where an instrument is in its day, and what an uncrossing would do now; looks at price levels.
+    pub fn auction(&self, id: InstrumentId) -> Option<AuctionView> {
+        if !self.instruments.is_defined(id) {
+            return None;
+        }
+        let (instrument, phase) = (self.instruments.get(id), self.instruments.phase(id));
+        let accumulates = instrument.state.accumulates();
+        let outcome = accumulates.then(|| self.equilibrium(id, instrument.state));
+        let outcome = outcome.flatten().map(|e| OutcomeView {
+            price: Price(u64::from(e.tick) * u64::from(instrument.tick_size)),
+            quantity: e.quantity,
+            imbalance: e.imbalance,
+            imbalance_side: match e.surplus {
+                None => b'N',
+                Some(Side::Buy) => b'B',
+                Some(Side::Sell) => b'S',
+            },
+        });
+        Some(AuctionView {
+            state: instrument.state,
+            call_ends: phase.call_ends,
+            reference_price: Price(u64::from(phase.reference_price)),
+            outcome,
+        })
+    }
+
     /// Displayed price levels of one side, best first; nothing if the instrument is not defined.
     pub fn depth(&self, id: InstrumentId, side: Side) -> impl Iterator<Item = LevelView> + '_ {
         let defined = self
@@ -262,8 +323,9 @@ impl StateMachine {
         })
     }
 
-    /// Live orders of one side: displayed ones in priority, then hidden ones in priority; nothing if the
-    /// instrument is not defined.
+    /// Live orders of one side: displayed ones in priority, then hidden ones in priority, then likewise those
+    /// for the next auction only and those for the closing auction only; nothing if the instrument is not
+    /// defined.
     pub fn book_orders(
         &self,
         id: InstrumentId,
@@ -274,7 +336,11 @@ impl StateMachine {
             .in_bounds(id)
             .then(|| self.instruments.get(id));
         let ladders = defined.into_iter().flat_map(move |instrument| {
-            [false, true].map(|hidden| (&instrument.book, lane(side, hidden)))
+            let id = InstrumentId(instrument.book.id);
+            BookMark::ALL.into_iter().flat_map(move |mark| {
+                let book = self.instruments.book(id, mark);
+                [false, true].map(|hidden| (book, lane(side, hidden)))
+            })
         });
         ladders.flat_map(move |(book, lane)| {
             let mut at = None;
@@ -334,7 +400,7 @@ impl StateMachine {
     fn order_view(&self, slot: u32) -> OrderView {
         let order = self.pool.order(slot);
         let detail = &self.details[slot as usize];
-        let instrument = InstrumentId(order.book());
+        let instrument = order.instrument();
         OrderView {
             session: owner_session(order.owner),
             user_ref: owner_ref(order.owner, order.number),
@@ -347,6 +413,7 @@ impl StateMachine {
             executed: order.executed,
             time_in_force: detail.time_in_force,
             display: detail.display,
+            cross_type: detail.cross_type,
             firm: detail.firm(),
             client_order_id: detail.client_order_id,
             deadline: self.extensions.of(detail.extension).deadline,

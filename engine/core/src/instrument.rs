@@ -1,29 +1,50 @@
 //! Firms and instruments: dense tables by id, and the way from a symbol to an instrument.
 
-use crate::book::pool::Book;
+use crate::book::pool::{Book, Order};
 use crate::book::share::Allocation;
+use crate::phase::Phase;
+use crate::state::TradingState;
+use crate::statistics::Statistics;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use lockstep_record::{FirmId, InstrumentId};
 
-/// Trading state of an instrument; the value is the letter of `SetInstrumentState`.
+/// Orders for auctions only rest in books of their own, whose ids are the instrument's with a mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum TradingState {
-    Trading = b'T',
-    /// No entry or replacement; cancels work.
-    Halted = b'H',
-    /// The same, and said as "closed".
-    Closed = b'C',
+#[repr(u32)]
+pub(crate) enum BookMark {
+    /// The instrument's own book.
+    Own = 0,
+    /// Orders for the auction that is called, or next to be called, only.
+    Call = 1 << 20,
+    /// Orders for the closing auction only.
+    Close = 2 << 20,
+}
+const MARKS: u32 = 3 << 20;
+const _: () = assert!(crate::bounds::INSTRUMENTS_MAX < BookMark::Call as u32);
+
+impl BookMark {
+    pub const ALL: [Self; 3] = [Self::Own, Self::Call, Self::Close];
+
+    pub const fn book_id(self, instrument: u32) -> u32 {
+        instrument | self as u32
+    }
 }
 
-impl TradingState {
-    pub(crate) fn from_u8(letter: u8) -> Option<Self> {
-        match letter {
-            b'T' => Some(Self::Trading),
-            b'H' => Some(Self::Halted),
-            b'C' => Some(Self::Closed),
-            _ => None,
+impl Order {
+    /// The instrument of a live order, whichever of its books it is in.
+    #[inline(always)]
+    pub fn instrument(&self) -> InstrumentId {
+        InstrumentId(self.book() & !MARKS)
+    }
+
+    /// Which of its instrument's books a live order is in.
+    #[inline(always)]
+    pub fn mark(&self) -> BookMark {
+        match self.book() & MARKS {
+            0 => BookMark::Own,
+            mark if mark == BookMark::Call as u32 => BookMark::Call,
+            _ => BookMark::Close,
         }
     }
 }
@@ -35,6 +56,8 @@ pub(crate) struct Instrument {
     pub tick_size: u32,
     pub lot_size: u32,
     pub state: TradingState,
+    /// Whether a collar bounds what orders take.
+    pub collared: bool,
     /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
     pub last_price: u32,
     /// Has a tick table (`tick.rs`).
@@ -43,6 +66,7 @@ pub(crate) struct Instrument {
     pub retired: bool,
     pub allocation: Allocation,
     pub book: Book,
+    pub statistics: Statistics,
 }
 
 const UNDEFINED: Instrument = Instrument {
@@ -50,11 +74,13 @@ const UNDEFINED: Instrument = Instrument {
     tick_size: 0,
     lot_size: 0,
     state: TradingState::Trading,
+    collared: false,
     last_price: 0,
     banded: false,
     retired: false,
     allocation: Allocation::PriceTime,
     book: Book::new(0),
+    statistics: Statistics::NONE,
 };
 
 impl Instrument {
@@ -75,6 +101,8 @@ struct SymbolEntry {
 pub(crate) struct Instruments {
     /// By instrument id; entry 0 is never used.
     table: Vec<Instrument>,
+    /// The rarely used half, by instrument id.
+    phases: Vec<Phase>,
     symbols: Vec<SymbolEntry>,
 }
 
@@ -82,6 +110,7 @@ impl Instruments {
     pub fn new() -> Self {
         Self {
             table: Vec::new(),
+            phases: Vec::new(),
             symbols: Vec::new(),
         }
     }
@@ -89,8 +118,14 @@ impl Instruments {
     pub fn grow(&mut self, instruments_max: u32) {
         let from = self.table.len();
         grown(&mut self.table, instruments_max as usize + 1, UNDEFINED);
+        grown(
+            &mut self.phases,
+            instruments_max as usize + 1,
+            Phase::new(0),
+        );
         for id in from..self.table.len() {
             self.table[id].book = Book::new(id as u32);
+            self.phases[id] = Phase::new(id as u32);
         }
         let slots = (instruments_max as usize * 2 + 2).next_power_of_two();
         self.symbols.clear();
@@ -148,10 +183,6 @@ impl Instruments {
         id.0 != 0 && (id.0 as usize) < self.table.len()
     }
 
-    pub fn is_defined(&self, id: InstrumentId) -> bool {
-        self.in_bounds(id) && self.get(id).is_defined()
-    }
-
     #[inline(always)]
     pub fn get(&self, id: InstrumentId) -> &Instrument {
         &self.table[id.0 as usize]
@@ -160,6 +191,48 @@ impl Instruments {
     #[inline(always)]
     pub fn get_mut(&mut self, id: InstrumentId) -> &mut Instrument {
         &mut self.table[id.0 as usize]
+    }
+
+    pub fn phase(&self, id: InstrumentId) -> &Phase {
+        &self.phases[id.0 as usize]
+    }
+
+    pub fn phase_mut(&mut self, id: InstrumentId) -> &mut Phase {
+        &mut self.phases[id.0 as usize]
+    }
+
+    pub fn is_defined(&self, id: InstrumentId) -> bool {
+        self.in_bounds(id) && self.get(id).is_defined()
+    }
+
+    /// Whether it is defined and not retired.
+    pub fn is_live(&self, id: InstrumentId) -> bool {
+        self.is_defined(id) && !self.get(id).retired
+    }
+
+    #[inline(always)]
+    pub fn book(&self, id: InstrumentId, mark: BookMark) -> &Book {
+        match mark {
+            BookMark::Own => &self.table[id.0 as usize].book,
+            BookMark::Call => &self.phases[id.0 as usize].call,
+            BookMark::Close => &self.phases[id.0 as usize].close,
+        }
+    }
+
+    #[inline(always)]
+    pub fn book_mut(&mut self, id: InstrumentId, mark: BookMark) -> &mut Book {
+        match mark {
+            BookMark::Own => &mut self.table[id.0 as usize].book,
+            BookMark::Call => &mut self.phases[id.0 as usize].call,
+            BookMark::Close => &mut self.phases[id.0 as usize].close,
+        }
+    }
+
+    /// Whether no order rests in any of an instrument's books.
+    pub fn is_empty(&self, id: InstrumentId) -> bool {
+        BookMark::ALL
+            .iter()
+            .all(|&mark| self.book(id, mark).is_empty())
     }
 
     /// Defines an instrument or changes it in place. The symbol is free or its own.
@@ -187,6 +260,7 @@ impl Instruments {
             book: Book::new(id.0),
             ..UNDEFINED
         };
+        self.phases[id.0 as usize] = Phase::new(id.0);
     }
 
     /// Leaves no tombstone.

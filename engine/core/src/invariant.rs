@@ -1,13 +1,14 @@
 //! The whole-state check that tests and the simulator run after every step.
 
 use crate::NONE;
-use crate::book::Limit;
-use crate::book::pool::{LANES, lane, side_of};
+use crate::book::pool::{Book, LANES, side_of};
+use crate::book::uncross::market_tick;
 use crate::error::InvariantError;
-use crate::instrument::Instrument;
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
 use crate::risk::{Exposure, notional};
 use crate::session::owner_session;
+use crate::state::TradingState;
 use alloc::collections::BTreeMap;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side, Timestamp};
 
@@ -44,6 +45,7 @@ impl StateMachine {
             ));
         }
         self.extensions.check().map_err(state)?;
+        self.timers.check().map_err(state)?;
         let (mut listed, mut extended) = (0, 0);
         for id in self.sessions.defined() {
             let (orders, extensions) = self.check_session(id)?;
@@ -71,33 +73,75 @@ impl StateMachine {
             instrument: id,
             what,
         };
-        let counts = self.pool.check_book(&instrument.book).map_err(wrong)?;
+        let mut counts = (0, 0);
+        for mark in BookMark::ALL {
+            let book = self.instruments.book(id, mark);
+            if book.id != mark.book_id(id.0) {
+                return Err(wrong("a book's id is not its instrument's"));
+            }
+            let (orders, levels) = self.pool.check_book(book).map_err(wrong)?;
+            counts = (counts.0 + orders, counts.1 + levels);
+            for lane in 0..LANES {
+                self.check_orders(instrument, book, lane).map_err(wrong)?;
+            }
+        }
         if instrument.retired && (counts.0 != 0 || self.stops.any_of(id.0)) {
             return Err(wrong("a retired instrument has live orders"));
         }
-        let book = &instrument.book;
-        for hidden in [false, true] {
-            let bid = self.pool.next_level(book, lane(Side::Buy, hidden), None);
-            let crossing = |(_, bid)| self.pool.would_meet(book, Side::Buy, Limit::Tick(bid));
-            if bid.is_some_and(crossing) {
-                return Err(wrong("the book is crossed"));
-            }
-        }
+        self.check_phase(id).map_err(wrong)?;
         if self.instruments.find(instrument.symbol) != Some(id) {
             return Err(wrong("the symbol does not lead to the instrument"));
-        }
-        for lane in 0..LANES {
-            self.check_orders(instrument, lane).map_err(wrong)?;
         }
         Ok(counts)
     }
 
-    fn check_orders(&self, instrument: &Instrument, lane: usize) -> Result<(), &'static str> {
+    /// What an instrument's state promises of its books and its times.
+    fn check_phase(&self, id: InstrumentId) -> Result<(), &'static str> {
+        let state = self.instruments.get(id).state;
+        let phase = self.instruments.phase(id);
+        if state == TradingState::Trading && self.day.open && self.is_crossed(id, state) {
+            return Err("the book is crossed");
+        }
+        if matches!(state, TradingState::Trading | TradingState::Closed) && !phase.call.is_empty() {
+            return Err("an order for an auction is left after it");
+        }
+        if state == TradingState::Closed && !phase.close.is_empty() {
+            return Err("an order for the closing auction is left after the close");
+        }
+        let waits = !phase.call.is_empty() || !phase.close.is_empty();
+        if waits && !self.day.open {
+            return Err("an order for an auction outlived the day");
+        }
+        let timed = phase.call_ends != Timestamp(0) || phase.indicates != Timestamp(0);
+        if timed && !state.is_auction() {
+            return Err("a call that is not there has an end");
+        }
+        if state.is_auction() && !self.day.open {
+            return Err("a call outlived the day");
+        }
+        if self.timers.of(id) != self.next_time(id) {
+            return Err("an instrument's time is not the earliest of its times");
+        }
+        if self.instruments.get(id).collared != phase.rules.collars() {
+            return Err("an instrument and its rules disagree on collars");
+        }
+        Ok(())
+    }
+
+    fn check_orders(
+        &self,
+        instrument: &Instrument,
+        book: &Book,
+        lane: usize,
+    ) -> Result<(), &'static str> {
         let mut at = None;
-        while let Some((level, tick)) = self.pool.next_level(&instrument.book, lane, at) {
+        let folded = !instrument.state.accumulates();
+        while let Some((level, tick)) = self.pool.next_level(book, lane, at) {
             at = Some(level);
             let price = u64::from(tick) * u64::from(instrument.tick_size);
-            if price == 0 || price > self.features.price_max {
+            let own = book.id == instrument.book.id;
+            let at_market = !own && tick == market_tick(side_of(lane));
+            if !at_market && (price == 0 || price > self.features.price_max) {
                 return Err("an order rests at no legal price");
             }
             let mut last_reference = 0;
@@ -126,11 +170,18 @@ impl StateMachine {
                 if extension.max_floor == 0 && extension.reserve != 0 {
                     return Err("an order without a display size has a reserve");
                 }
+                let for_auction = detail.cross_type != b'N' || at_market;
+                if own == for_auction {
+                    return Err("an order for an auction only is in the wrong book");
+                }
+                if !folded && extension.reserve != 0 {
+                    return Err("a reserve is held back from an auction");
+                }
                 if !extension.displays_well() {
                     return Err("an order's display varies by more than its size");
                 }
                 let shows_max = extension.max_floor.saturating_add(extension.random);
-                if extension.max_floor != 0 && order.open > shows_max {
+                if extension.max_floor != 0 && folded && order.open > shows_max {
                     return Err("an order displays more than its display size");
                 }
                 let open = u64::from(order.open) + u64::from(extension.reserve);

@@ -31,9 +31,11 @@
 extern crate alloc;
 
 mod admission;
+mod auction;
 pub mod book;
 mod bounds;
 mod change;
+mod collar;
 mod day;
 mod definition;
 mod digest;
@@ -53,10 +55,14 @@ mod order;
 mod outbox;
 mod peg;
 mod pegged;
+mod phase;
+mod random;
 mod replace;
 mod retire;
 mod risk;
 mod session;
+mod state;
+mod statistics;
 mod stop;
 mod supervision;
 mod tick;

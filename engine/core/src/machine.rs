@@ -13,6 +13,8 @@ use crate::option::{Halt, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::peg::{Pegs, Touched};
+use crate::phase::Timers;
+use crate::random::Random;
 use crate::risk::Risk;
 use crate::session::Sessions;
 use crate::stop::Stops;
@@ -24,7 +26,8 @@ use lockstep_record::command::{
     DefineSession, DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel,
     ModifyOrder, OperatorCancel, OperatorMassCancel, ReplaceOrder, ResetProtection,
     RetireInstrument, SetBounds, SetEntryState, SetGrace, SetInstrumentState, SetLimits,
-    SetPosition, SetProtection, SetRiskBounds, SetThrottle,
+    SetPosition, SetProtection, SetReferencePrice, SetRiskBounds, SetSchedule, SetThrottle,
+    StartAuction,
 };
 use lockstep_record::event::{Control, EventSink, Refusal};
 use lockstep_record::{
@@ -79,6 +82,9 @@ pub struct StateMachine {
     /// By slot of the pool.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
+    /// When instruments change by themselves.
+    pub(crate) timers: Timers,
+    pub(crate) random: Random,
     pub(crate) stops: Stops,
     pub(crate) pegs: Pegs,
     /// Instruments that have to be settled before the next record.
@@ -122,6 +128,8 @@ impl StateMachine {
             pool: OrderPool::new(),
             details: Vec::new(),
             extensions: Extensions::new(),
+            timers: Timers::new(),
+            random: Random(0),
             stops: Stops::new(),
             pegs: Pegs::new(),
             touched: Touched::new(),
@@ -204,7 +212,7 @@ impl StateMachine {
     }
 
     #[inline(always)]
-    fn pull_if_tripped<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
+    pub(crate) fn pull_if_tripped<S: EventSink>(&mut self, out: &mut Outbox<'_, S>) {
         if !self.risk.protections.pending.is_empty() {
             self.pull_tripped(out);
         }
@@ -304,6 +312,13 @@ impl StateMachine {
             }
             Kind::SET_INSTRUMENT_STATE => {
                 self.operator::<SetInstrumentState, S>(record, out, Self::set_instrument_state)
+            }
+            Kind::START_AUCTION => {
+                self.operator::<StartAuction, S>(record, out, Self::start_auction)
+            }
+            Kind::SET_SCHEDULE => self.operator::<SetSchedule, S>(record, out, Self::set_schedule),
+            Kind::SET_REFERENCE_PRICE => {
+                self.operator::<SetReferencePrice, S>(record, out, Self::set_reference_price)
             }
             Kind::DAY_OPEN => self.operator::<DayOpen, S>(record, out, Self::open_day),
             Kind::DAY_CLOSE => self.operator::<DayClose, S>(record, out, Self::close_day),
@@ -561,8 +576,14 @@ impl StateMachine {
 
     /// When something falls due without a record: an idle leader makes an empty batch then.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let first = self.extensions.first().filter(|_| self.day.open);
-        let deadlines = [first.map(|first| first.0), self.grace_deadline()];
+        if !self.day.open {
+            return None;
+        }
+        let deadlines = [
+            self.extensions.first().map(|(deadline, _)| deadline),
+            self.timers.first().map(|(time, _)| time),
+            self.grace_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 }
@@ -579,6 +600,12 @@ const OPERATOR_PARTS: &[PartTag] = &[
     PartTag::ALLOCATION_MINIMUM,
     PartTag::TOP_SHARE,
     PartTag::RANDOM_SEED,
+    PartTag::STATIC_COLLAR,
+    PartTag::DYNAMIC_COLLAR,
+    PartTag::COLLAR_ACTION,
+    PartTag::AUCTION_DURATION,
+    PartTag::AUCTION_RANDOM_END,
+    PartTag::INDICATION_INTERVAL,
 ];
 
 /// Outcome of an operator's record.

@@ -106,7 +106,7 @@ impl StateMachine {
 
     pub(crate) fn is_meant(&self, slot: u32, which: &Which) -> bool {
         let detail = &self.details[slot as usize];
-        let instrument = InstrumentId(self.pool.order(slot).book());
+        let instrument = self.pool.order(slot).instrument();
         which.firm.is_none_or(|wanted| wanted == detail.firm())
             && which.instrument.is_none_or(|wanted| wanted == instrument)
             && which.side.is_none_or(|wanted| wanted == detail.side)

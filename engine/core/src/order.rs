@@ -24,7 +24,8 @@ pub(crate) struct Detail {
     pub time_in_force: u8,
     pub display: u8,
     pub capacity: u8,
-    pub intermarket_sweep: u8,
+    /// As on the wire: `N`, or the auction that it is for.
+    pub cross_type: u8,
     pub customer_type: u8,
     pub trade_now: u8,
     /// `P`: was entered to add liquidity only.
@@ -48,7 +49,7 @@ pub(crate) const FREE_DETAIL: Detail = Detail {
     time_in_force: 0,
     display: 0,
     capacity: 0,
-    intermarket_sweep: 0,
+    cross_type: 0,
     customer_type: 0,
     trade_now: 0,
     post_only: 0,

@@ -10,13 +10,14 @@ use crate::book::Limit;
 use crate::book::pool::{NewOrder, Order};
 use crate::execution::{Aggressor, Outcome};
 use crate::extension::Extension;
-use crate::instrument::{Instrument, TradingState};
+use crate::instrument::Instrument;
 use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::peg::{Peg, PegKind, Quote};
 use crate::session::{owner_ref, owner_session};
+use crate::state::TradingState;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Restated};
 use lockstep_record::{InstrumentId, OrderReference, PartTag, Price, Side, Timestamp};
 
@@ -36,8 +37,13 @@ impl StateMachine {
         wanted: &Wanted,
         options: &Options,
         tick_size: u32,
+        continuous: bool,
     ) -> Result<bool, RejectReason> {
         let offset = options.peg_offset;
+        // It has no price to wait for an auction at.
+        if options.price_type != b'L' && !continuous {
+            return Err(RejectReason::PeggingNotAllowed);
+        }
         if options.price_type == b'L' {
             return if offset == 0 {
                 Ok(false)

@@ -9,12 +9,13 @@ use crate::admission::{Admitted, Wanted};
 use crate::book::pool::Order;
 use crate::entry::echo_of;
 use crate::execution::Aggressor;
-use crate::instrument::{Instrument, TradingState};
+use crate::instrument::Instrument;
 use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::{owner, owner_session};
+use crate::state::TradingState;
 use lockstep_record::command::ArchivedReplaceOrder;
 use lockstep_record::event::{CancelReason, Event, EventSink, RejectReason, Replaced};
 use lockstep_record::{InstrumentId, PartTag, Parts, SessionId};
@@ -38,7 +39,7 @@ impl StateMachine {
         }
         let order = *self.pool.order(slot);
         let original = self.details[slot as usize];
-        let instrument = InstrumentId(order.book());
+        let instrument = order.instrument();
         let place = self.instruments.get(instrument);
         if let Err(reason) = self.may_replace(session, place, &original) {
             self.sessions.consume(owner, number);
@@ -46,14 +47,14 @@ impl StateMachine {
             return;
         }
         let (options, wanted) = self.replacement(&original, place.tick_size, body, options);
-        let Some(admitted) = self.check_replacement(place, &order, &wanted, &options) else {
+        let Some(admitted) = self.check_replacement(&order, &wanted, &options) else {
             self.cancel_live(slot, CancelReason::User, out);
             return;
         };
         self.sessions.consume(owner, number);
         let whose = (session, original.firm(), instrument);
         let within = self.check_limits(whose, &wanted, &admitted, Some(slot));
-        let fits = if self.lacks_room(place, &order, &original, &admitted) {
+        let fits = if self.lacks_room(&order, &original, &admitted) {
             Err(RejectReason::Other)
         } else {
             within
@@ -103,7 +104,8 @@ impl StateMachine {
             display: body.display,
             capacity: original.capacity,
             intermarket_sweep: body.intermarket_sweep,
-            cross_type: b'N',
+            cross_type: original.cross_type,
+            replaces: true,
             inherited_deadline,
         };
         (options, wanted)
@@ -127,14 +129,13 @@ impl StateMachine {
             TradingState::Closed => Err(RejectReason::DestinationClosed),
             _ if !allowed => Err(RejectReason::Other),
             TradingState::Halted => Err(RejectReason::Halted),
-            TradingState::Trading => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// What the new values are; `None` if they are invalid.
     fn check_replacement(
         &self,
-        place: &Instrument,
         order: &Order,
         wanted: &Wanted,
         options: &Options,
@@ -142,7 +143,9 @@ impl StateMachine {
         if options.faulty || options.unsupported() || wanted.quantity <= order.executed {
             return None;
         }
-        let admitted = self.check_wanted(place, wanted, options).ok()?;
+        let admitted = self
+            .check_wanted(order.instrument(), wanted, options)
+            .ok()?;
         // A sell may become another kind of sell, never a buy.
         let open = wanted.quantity - order.executed;
         let valid = admitted.side == order.side() && options.min_quantity <= open;
@@ -151,13 +154,7 @@ impl StateMachine {
 
     /// Whether the new order would need a price level or an extension that is neither free nor freed by
     /// the original.
-    fn lacks_room(
-        &self,
-        place: &Instrument,
-        order: &Order,
-        original: &Detail,
-        admitted: &Admitted,
-    ) -> bool {
+    fn lacks_room(&self, order: &Order, original: &Detail, admitted: &Admitted) -> bool {
         let extended = original.extension != NONE;
         if admitted.stop || admitted.peg {
             return !extended && self.extensions.is_full();
@@ -166,7 +163,8 @@ impl StateMachine {
             return false;
         };
         let alone = order.prev == NONE && order.next == NONE && !order.is_held();
-        (!alone && self.pool.lacks_level(&place.book, admitted.lane(), tick))
+        let book = self.instruments.book(order.instrument(), admitted.book);
+        (!alone && self.pool.lacks_level(book, admitted.lane(), tick))
             || (admitted.is_extended() && !extended && self.extensions.is_full())
     }
 

@@ -37,6 +37,7 @@ impl StateMachine {
         for session in (1..self.sessions.id_end()).map(SessionId) {
             self.cancel_all(session, &which, CancelReason::Supervisory, out);
         }
+        self.end_instrument(id, out);
         Done::Yes
     }
 

@@ -12,12 +12,13 @@ use crate::book::pool::{NewOrder, Order};
 use crate::error::InvariantError;
 use crate::execution::Aggressor;
 use crate::extension::Extension;
-use crate::instrument::{Instrument, TradingState};
+use crate::instrument::{BookMark, Instrument};
 use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::order::Detail;
 use crate::outbox::Outbox;
 use crate::session::{owner_ref, owner_session};
+use crate::state::TradingState;
 use crate::stop::{Trigger, Waiting};
 use lockstep_record::event::{CancelReason, Event, EventSink, PriorityUpdate, RejectReason};
 use lockstep_record::{InstrumentId, OrderReference, PartTag, Price, SessionId, Side, Timestamp};
@@ -264,6 +265,9 @@ impl StateMachine {
             },
             rests_at: (!market).then_some(tick),
             hidden: order.is_hidden(),
+            // It acts only in continuous trading.
+            book: BookMark::Own,
+            takes: true,
             post_only: detail.post_only == b'P',
             deadline: extension.deadline,
             max_floor: extension.max_floor,
@@ -318,7 +322,10 @@ impl StateMachine {
         if order.is_held() {
             return self.limit_of(slot);
         }
-        let tick_size = self.instruments.get(InstrumentId(order.book())).tick_size;
+        if order.mark() != BookMark::Own && self.pool.is_at_market(order) {
+            return self.features.market_price_min;
+        }
+        let tick_size = self.instruments.get(order.instrument()).tick_size;
         u64::from(self.pool.tick(order)) * u64::from(tick_size)
     }
 

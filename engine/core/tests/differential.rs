@@ -12,6 +12,7 @@ use common::oracle::Oracle;
 use common::oracle::fault::{FAULTS, Fault};
 use common::*;
 use lockstep_record::Side;
+use lockstep_record::event::Control;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -31,6 +32,9 @@ fn operations() -> usize {
 struct Pair {
     driver: Driver,
     oracle: Oracle,
+    /// Auctions that traded, and orders that a collar stopped.
+    uncrossed: usize,
+    stopped: usize,
 }
 
 impl Pair {
@@ -39,6 +43,8 @@ impl Pair {
         let mut pair = Self {
             driver: Driver::default(),
             oracle: Oracle::new(fault),
+            uncrossed: 0,
+            stopped: 0,
         };
         for mut command in small_venue() {
             if let Request::SetBounds(bounds) = &mut command.request {
@@ -69,6 +75,17 @@ impl Pair {
         if said != wanted {
             return Err(difference(command, &said, &wanted));
         }
+        for said in &said {
+            let collar = lockstep_record::event::CancelReason::MarketCollar;
+            match said {
+                Said::Control(Control::Uncrossed { .. }) => self.uncrossed += 1,
+                Said::Event { what, .. } => match what {
+                    What::Canceled(canceled) if canceled.reason == collar => self.stopped += 1,
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
         let triggered = said.iter().filter(|said| {
             let Said::Event { what, .. } = said else {
                 return false;
@@ -95,6 +112,7 @@ impl Pair {
         }
         for instrument in 1..=3u32 {
             let id = lockstep_record::InstrumentId(instrument);
+            self.compare_phase(id)?;
             for side in [Side::Buy, Side::Sell] {
                 let view = |o: lockstep_core::inspect::OrderView| {
                     let (number, channel) = (o.user_ref.number, o.user_ref.index);
@@ -118,12 +136,42 @@ impl Pair {
                 let depth: u64 = machine.depth(id, side).map(|level| level.quantity).sum();
                 let displayed = machine
                     .book_orders(id, side)
-                    .filter(|order| order.display != b'N');
+                    .filter(|order| order.display != b'N' && order.cross_type == b'N')
+                    .filter(|order| order.price.0 < 2_000_000_000);
                 let open: u64 = displayed.map(|order| u64::from(order.shown)).sum();
                 if depth != open {
                     return Err(format!("{id} {side:?}: depth {depth}, orders {open}"));
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Pair {
+    /// State, a day's prices, what an auction would do, and what happens next by itself.
+    fn compare_phase(&self, id: lockstep_record::InstrumentId) -> Result<(), String> {
+        let machine = &self.driver.machine;
+        let view = machine.instruments().find(|view| view.instrument == id);
+        let state = view.map(|view| view.state as u8);
+        if state != self.oracle.state(id.0) {
+            return Err(format!("{id}: {state:?}, {:?}", self.oracle.state(id.0)));
+        }
+        let Some(state) = state else { return Ok(()) };
+        let (prices, wanted) = (machine.statistics(id), self.oracle.prices(id.0));
+        if prices != wanted {
+            return Err(format!("{id}\nmachine: {prices:?}\noracle: {wanted:?}"));
+        }
+        let outcome = machine.auction(id).and_then(|auction| auction.outcome);
+        let outcome = outcome.map(|o| (o.price.0, o.quantity, o.imbalance, o.imbalance_side));
+        let accumulates = b"POVL".contains(&state);
+        let wanted = self.oracle.outcome(id.0, state).filter(|_| accumulates);
+        if outcome != wanted {
+            return Err(format!("{id} auction: {outcome:?}, oracle {wanted:?}"));
+        }
+        let (next, wanted) = (machine.next_deadline(), self.oracle.next_deadline());
+        if next.map(|time| time.0) != wanted {
+            return Err(format!("next deadline {next:?}, oracle {wanted:?}"));
         }
         Ok(())
     }
@@ -147,6 +195,8 @@ struct Done {
     commands: usize,
     events: usize,
     live_max: usize,
+    uncrossed: usize,
+    stopped: usize,
     reloads: usize,
     /// Stops that were triggered, and of these the second and later ones of one record.
     triggered: usize,
@@ -162,7 +212,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
     let allocation = match mix {
         Mix::All => steps[1].pick % 14,
         Mix::Shares => steps[1].pick % 5,
-        Mix::Stops | Mix::Pegs => 7,
+        Mix::Stops | Mix::Auctions | Mix::Pegs => 7,
     };
     let mut pair = Pair::new(fault, bounds, allocation);
     let mut done = Done::default();
@@ -176,7 +226,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
         }
         if step.twist % 16 == 15 {
             // Time passes, so that orders expire.
-            pair.driver.timestamp += u64::from(step.pick) * 20_000;
+            pair.driver.timestamp += u64::from(step.pick) * 100_000;
         }
         if step.twist % 64 == 9 {
             // A snapshot's image is taken and the stream goes on with the state that is loaded from it.
@@ -194,6 +244,7 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
             pair.compare_books()?;
         }
     }
+    (done.uncrossed, done.stopped) = (pair.uncrossed, pair.stopped);
     done.rounds = pair.oracle.rounds;
     done.pegged = pair.oracle.pegged;
     Ok(done)
@@ -220,6 +271,11 @@ fn the_machine_says_what_the_naive_venue_says_of_stops() {
 }
 
 #[test]
+fn the_machine_says_what_the_naive_venue_says_of_auctions() {
+    compare(Mix::Auctions);
+}
+
+#[test]
 fn the_machine_says_what_the_naive_venue_says_of_shares() {
     compare(Mix::Shares);
 }
@@ -239,6 +295,8 @@ fn compare(mix: Mix) {
         done.commands += one.commands;
         done.events += one.events;
         done.live_max = done.live_max.max(one.live_max);
+        done.uncrossed += one.uncrossed;
+        done.stopped += one.stopped;
         done.reloads += one.reloads;
         done.triggered += one.triggered;
         done.chained += one.chained;
@@ -259,10 +317,11 @@ fn compare(mix: Mix) {
     };
     assert!(done.pegged >= pegged, "pegged orders hardly moved");
     let (triggered, rounds) = match mix {
-        Mix::All => (commands / 400, commands / 1_000),
+        Mix::All => (commands / 400, commands / 3_000),
         Mix::Stops => (commands / 100, 0),
         Mix::Pegs => (0, 0),
         Mix::Shares => (0, commands / 160),
+        Mix::Auctions => (commands / 2_000, 0),
     };
     assert!(
         done.triggered >= triggered && done.chained >= triggered / 20 && done.rounds >= rounds,
@@ -273,6 +332,15 @@ fn compare(mix: Mix) {
     assert!(
         done.events * 2 > done.commands,
         "a stream that says little proves little"
+    );
+    let (auctions, collars) = match mix {
+        Mix::All => (commands / 1_000, commands / 4_000),
+        Mix::Auctions => (commands / 300, commands / 1_200),
+        Mix::Stops | Mix::Shares | Mix::Pegs => (0, 0),
+    };
+    assert!(
+        done.uncrossed >= auctions && done.stopped >= collars,
+        "hardly an auction traded, or an order met a collar"
     );
     assert!(
         mix != Mix::All || done.live_max >= BOUNDS[0].0 as usize,

@@ -683,7 +683,10 @@ fn a_retired_instrument_loses_its_orders_and_its_name_with_the_day() {
         command(2, 1, enter(1, b'S', 5, 10_000)),
         command(1, 1, enter(1, b'B', 9, 10_000)),
     ]);
-    assert_eq!(lines(&driver.tell(&[retire(1)])), ["1: canceled #1 4 S"]);
+    assert_eq!(
+        lines(&driver.tell(&[retire(1)])),
+        ["1: canceled #1 4 S", "-: 1 is C"]
+    );
     assert_eq!(
         say(&mut driver, 1, enter(2, b'B', 9, 10_000)),
         ["1: rejected #2 0x02"]

@@ -9,7 +9,9 @@
 //! All integers little-endian. The engine is the only writer; gateway and stream store read.
 
 use lockstep_record::event::{ConnectionEnd, Control, LoginRejectReason, Refusal};
-use lockstep_record::{ConnectionEpoch, Gateway, Sequence, SessionId, StreamNumber};
+use lockstep_record::{
+    ConnectionEpoch, Gateway, InstrumentId, Price, Sequence, SessionId, StreamNumber,
+};
 
 pub const TAG_MESSAGE: u32 = 1;
 pub const TAG_CONTROL: u32 = 2;
@@ -162,6 +164,50 @@ fn flatten(control: &Control) -> Flat {
             first: sequence.0,
             ..Flat::default()
         },
+        Control::InstrumentState { .. }
+        | Control::Indication { .. }
+        | Control::Uncrossed { .. } => flatten_market(control),
+    }
+}
+
+/// What concerns an instrument: its id stands in the session's place.
+fn flatten_market(control: &Control) -> Flat {
+    match *control {
+        Control::InstrumentState { instrument, state } => Flat {
+            kind: 7,
+            session: instrument.0,
+            small: u32::from(state),
+            ..Flat::default()
+        },
+        Control::Indication {
+            instrument,
+            price,
+            quantity,
+            imbalance,
+            imbalance_side,
+        } => Flat {
+            kind: 8,
+            session: instrument.0,
+            small: u32::from(imbalance_side),
+            wide: price.0,
+            first: quantity,
+            next: imbalance,
+            ..Flat::default()
+        },
+        Control::Uncrossed {
+            instrument,
+            price,
+            quantity,
+            cross_type,
+        } => Flat {
+            kind: 9,
+            session: instrument.0,
+            small: u32::from(cross_type),
+            wide: price.0,
+            first: quantity,
+            ..Flat::default()
+        },
+        _ => Flat::default(),
     }
 }
 
@@ -220,6 +266,23 @@ pub fn read_control(payload: &[u8]) -> Option<Control> {
                 why => Some(Refusal::from_u16(why)?),
             },
         },
+        7 => Control::InstrumentState {
+            instrument: InstrumentId(session.0),
+            state: u8::try_from(small).ok()?,
+        },
+        8 => Control::Indication {
+            instrument: InstrumentId(session.0),
+            price: Price(wide),
+            quantity: u64_at(payload, 24)?,
+            imbalance: u64_at(payload, 32)?,
+            imbalance_side: u8::try_from(small).ok()?,
+        },
+        9 => Control::Uncrossed {
+            instrument: InstrumentId(session.0),
+            price: Price(wide),
+            quantity: u64_at(payload, 24)?,
+            cross_type: u8::try_from(small).ok()?,
+        },
         _ => return None,
     })
 }
@@ -270,6 +333,23 @@ mod tests {
                 request: 1,
                 sequence: Sequence(10),
                 refusal: Some(Refusal::BoundLowered),
+            },
+            Control::InstrumentState {
+                instrument: InstrumentId(65_535),
+                state: b'V',
+            },
+            Control::Indication {
+                instrument: InstrumentId(1),
+                price: Price(u64::MAX),
+                quantity: 1 << 40,
+                imbalance: 7,
+                imbalance_side: b'S',
+            },
+            Control::Uncrossed {
+                instrument: InstrumentId(2),
+                price: Price(10_000),
+                quantity: 1 << 41,
+                cross_type: b'O',
             },
         ];
         for control in controls {

@@ -225,11 +225,50 @@ bodies! {
         0 _reserved: u64,
     }
 
-    /// Sets an instrument's trading state: b'T' trading, b'H' halted, b'C' closed.
+    /// Sets an instrument's trading state at once: b'C' closed, b'P' pre-open, b'O' opening auction, b'T'
+    /// continuous trading, b'H' halted, b'V' volatility auction, b'L' closing auction.
     SetInstrumentState / ArchivedSetInstrumentState = SET_INSTRUMENT_STATE v 1 Halt, 8 bytes {
         0 instrument: u32,
         4 state: u8,
         5 _reserved: [u8; 3],
+    }
+
+    /// Begins an auction whose call ends by itself.
+    StartAuction / ArchivedStartAuction = START_AUCTION v 1 Halt, 16 bytes {
+        0 instrument: u32,
+        /// Of the call, in ms; at most a day.
+        4 duration_ms: u32,
+        /// The call lasts up to so much longer, drawn at random; at most an hour.
+        8 random_end_ms: u32,
+        /// b'O', b'V' or b'L'.
+        12 state: u8,
+        /// State after the uncrossing: b'T' or b'C'.
+        13 next_state: u8,
+        14 _reserved: [u8; 2],
+    }
+
+    /// When an instrument changes its state each day, in ms after midnight; all ones = not by itself. Those
+    /// that are given ascend.
+    SetSchedule / ArchivedSetSchedule = SET_SCHEDULE v 1 Halt, 32 bytes {
+        0 instrument: u32,
+        4 pre_open_ms: u32,
+        8 opening_auction_ms: u32,
+        /// Ends the call of the opening auction.
+        12 trading_ms: u32,
+        16 closing_auction_ms: u32,
+        /// Ends the call of the closing auction.
+        20 closed_ms: u32,
+        /// A call that the schedule ends lasts up to so much longer, drawn at random; at most an hour.
+        24 random_end_ms: u32,
+        28 _reserved: u32,
+    }
+
+    /// Sets the price around which the static collar lies and that decides between equal auction prices.
+    SetReferencePrice / ArchivedSetReferencePrice = SET_REFERENCE_PRICE v 1 Halt, 16 bytes {
+        /// In 1/10,000, on a tick; 0 = none.
+        0 price: u64,
+        8 instrument: u32,
+        12 _reserved: u32,
     }
 
     /// Enables, disables or kills order entry of a session, a firm or the venue.

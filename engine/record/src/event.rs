@@ -300,6 +300,8 @@ pub enum Refusal {
     NotKnown = 14,
     /// A bound of the log is reached.
     Full = 15,
+    /// The trading state may not follow the instrument's present one.
+    State = 16,
 }
 
 impl Refusal {
@@ -319,6 +321,7 @@ impl Refusal {
         Self::NotLive,
         Self::NotKnown,
         Self::Full,
+        Self::State,
     ];
 
     pub fn from_u16(value: u16) -> Option<Self> {
@@ -343,6 +346,7 @@ impl Refusal {
             Self::NotLive => "no such order is live",
             Self::NotKnown => "the trade is not known, not of today, or broken already",
             Self::Full => "a bound of the log is reached",
+            Self::State => "that trading state may not follow the present one",
         }
     }
 }
@@ -382,6 +386,32 @@ pub enum Control {
     },
     /// The streams have had their last message: after it, `Z` and close on every connection.
     DayClosed { session_name: [u8; 10] },
+    /// An instrument's trading state has changed.
+    InstrumentState {
+        instrument: InstrumentId,
+        /// A letter of SetInstrumentState.
+        state: u8,
+    },
+    /// What an auction would do if its call ended now.
+    Indication {
+        instrument: InstrumentId,
+        /// 0 = nothing would trade.
+        price: Price,
+        /// Shares that would trade.
+        quantity: u64,
+        /// Shares that would trade at the price, but find no other side.
+        imbalance: u64,
+        /// Their side: `B`, `S`; `N` = none are.
+        imbalance_side: u8,
+    },
+    /// An auction has traded; its executions have been said.
+    Uncrossed {
+        instrument: InstrumentId,
+        price: Price,
+        quantity: u64,
+        /// As in the executions: `O` opening, `C` closing, `H` after a halt or a volatility auction.
+        cross_type: u8,
+    },
     /// An operator's record with an `OPERATOR_REQUEST` part has been applied, or refused as a whole.
     OperatorAnswered {
         request: u64,

@@ -79,6 +79,9 @@ impl Kind {
     pub const DAY_OPEN: Self = Self(68);
     pub const DAY_CLOSE: Self = Self(69);
     pub const SET_INSTRUMENT_STATE: Self = Self(70);
+    pub const START_AUCTION: Self = Self(71);
+    pub const SET_SCHEDULE: Self = Self(72);
+    pub const SET_REFERENCE_PRICE: Self = Self(73);
     // Protection, by the operator
     pub const SET_ENTRY_STATE: Self = Self(80);
     pub const OPERATOR_MASS_CANCEL: Self = Self(81);
@@ -114,6 +117,9 @@ impl Kind {
             Self::DAY_OPEN => "day_open",
             Self::DAY_CLOSE => "day_close",
             Self::SET_INSTRUMENT_STATE => "set_instrument_state",
+            Self::START_AUCTION => "start_auction",
+            Self::SET_SCHEDULE => "set_schedule",
+            Self::SET_REFERENCE_PRICE => "set_reference_price",
             Self::SET_ENTRY_STATE => "set_entry_state",
             Self::OPERATOR_MASS_CANCEL => "operator_mass_cancel",
             Self::OPERATOR_CANCEL => "operator_cancel",
@@ -172,6 +178,20 @@ impl PartTag {
     pub const SELF_TRADE_GROUP: Self = Self(258);
     /// A letter of the option `SELF_TRADE_PREVENTION`, for orders that do not say; of a session's definition.
     pub const SELF_TRADE_MODE: Self = Self(259);
+    // Of an instrument's definition
+    /// u32: how far from the reference price a trade may be, in 1/10,000 of it; 0 or absent = as far as it likes.
+    pub const STATIC_COLLAR: Self = Self(270);
+    /// u32: how far from the last trade's price, in 1/10,000 of it.
+    pub const DYNAMIC_COLLAR: Self = Self(271);
+    /// What an order that would trade beyond a collar causes: `R` a reject (the default), `V` a volatility
+    /// auction.
+    pub const COLLAR_ACTION: Self = Self(272);
+    /// u32: call of the volatility auction that a collar causes, in ms.
+    pub const AUCTION_DURATION: Self = Self(273);
+    /// u32: it lasts up to so much longer, in ms, drawn at random.
+    pub const AUCTION_RANDOM_END: Self = Self(274);
+    /// u32: time between two indications of an auction's outcome, in ms; 0 or absent = only at its begin.
+    pub const INDICATION_INTERVAL: Self = Self(275);
     /// u32 price from which it holds, u32 tick size there, both in 1/10,000; of an instrument's
     /// definition; repeatable, by price.
     pub const TICK_BAND: Self = Self(280);

@@ -44,7 +44,7 @@ pub mod record {
     every_body! {
         Login Logout Disconnect EnterOrder ReplaceOrder CancelOrder ModifyOrder MassCancel
         DisableEntry EnableEntry AccountQuery SetBounds DefineFirm DefineSession DefineInstrument
-        DayOpen DayClose SetInstrumentState
+        DayOpen DayClose SetInstrumentState StartAuction SetSchedule SetReferencePrice
         SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
         ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
     }

@@ -8,7 +8,8 @@ use lockstep_record::command::{
     DefineSession, DisableEntry, Disconnect, EnableEntry, EnterOrder, Login, Logout, MassCancel,
     ModifyOrder, OperatorCancel, OperatorMassCancel, ReplaceOrder, ResetProtection,
     RetireInstrument, SetBounds, SetEntryState, SetGrace, SetInstrumentState, SetLimits,
-    SetPosition, SetProtection, SetRiskBounds, SetThrottle,
+    SetPosition, SetProtection, SetReferencePrice, SetRiskBounds, SetSchedule, SetThrottle,
+    StartAuction,
 };
 use lockstep_record::{Body, Kind, Part, PartTag, Policy, Record};
 use serde_json::{Map, Value};
@@ -137,6 +138,14 @@ pub fn body(record: &Record<'_>) -> Option<Fields> {
         DayOpen { midnight, date, session_name }
         DayClose {}
         SetInstrumentState { instrument, state as Letter }
+        StartAuction {
+            instrument, duration_ms, random_end_ms, state as Letter, next_state as Letter
+        }
+        SetSchedule {
+            instrument, pre_open_ms, opening_auction_ms, trading_ms, closing_auction_ms, closed_ms,
+            random_end_ms
+        }
+        SetReferencePrice { price, instrument }
         SetEntryState { id, scope as Letter, state as Letter }
         OperatorMassCancel {
             session, firm, instrument, group_id, by_group as Small, side as Letter

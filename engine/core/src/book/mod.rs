@@ -27,6 +27,7 @@ pub(crate) mod ladder;
 pub(crate) mod pool;
 pub(crate) mod share;
 pub(crate) mod take;
+pub(crate) mod uncross;
 mod verbs;
 
 pub use books::OrderBooks;

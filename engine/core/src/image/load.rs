@@ -49,6 +49,7 @@ impl StateMachine {
         walk_last_numbers(reader, &mut self.last_reference, &mut self.last_match);
         reader.u64(&mut self.random_seed);
         walk_counters(reader, &mut self.counters);
+        reader.u64(&mut self.random.0);
         reader.check()?;
         if !self.features.are_legal() {
             return Err(reader.wrong("a rule is out of its range"));
@@ -181,10 +182,30 @@ impl StateMachine {
             return Err(reader.wrong("a tick table is not by price, in multiples of the tick"));
         }
         let banded = ticks.count != 0;
+        let mut phase = *self.instruments.phase(id);
+        walk_phase(reader, &mut phase);
+        reader.check()?;
+        *self.instruments.phase_mut(id) = phase;
         let place = self.instruments.get_mut(id);
         (place.banded, place.retired) = (banded, instrument.retired);
         (place.state, place.last_price) = (instrument.state, instrument.last_price);
         place.allocation = instrument.allocation;
+        place.statistics = instrument.statistics;
+        place.collared = phase.rules.collars();
+        self.arm(id);
+        for mark in BookMark::ALL {
+            self.read_ladders(id, mark, reader, references)?;
+        }
+        Ok(())
+    }
+
+    fn read_ladders(
+        &mut self,
+        id: InstrumentId,
+        mark: BookMark,
+        reader: &mut Reader<'_>,
+        references: &mut References,
+    ) -> Loaded {
         for lane in 0..LANES {
             let mut last = None;
             loop {
@@ -197,7 +218,7 @@ impl StateMachine {
                     return Err(reader.wrong("levels are not best first, at prices there are"));
                 }
                 last = key;
-                self.read_level(id, lane, tick, reader, references)?;
+                self.read_level((id, mark), lane, tick, reader, references)?;
             }
         }
         Ok(())
@@ -205,7 +226,7 @@ impl StateMachine {
 
     fn read_level(
         &mut self,
-        id: InstrumentId,
+        place: (InstrumentId, BookMark),
         lane: usize,
         tick: u32,
         reader: &mut Reader<'_>,
@@ -216,7 +237,7 @@ impl StateMachine {
             return Err(reader.wrong("a level has no order"));
         }
         for _ in 0..count {
-            let slot = self.read_order(id, lane, Some(tick), reader)?;
+            let slot = self.read_order(place, lane, Some(tick), reader)?;
             references.push((self.details[slot as usize].reference, slot));
         }
         Ok(())
@@ -226,7 +247,7 @@ impl StateMachine {
     #[inline(always)]
     fn read_order(
         &mut self,
-        id: InstrumentId,
+        (id, mark): (InstrumentId, BookMark),
         lane: usize,
         tick: Option<u32>,
         reader: &mut Reader<'_>,
@@ -261,7 +282,7 @@ impl StateMachine {
         if order.open == 0 || self.pool.find(owner, number) != NONE {
             return Err(reader.wrong("an order is not open, or its key is another's"));
         }
-        let book = &mut self.instruments.get_mut(id).book;
+        let book = self.instruments.book_mut(id, mark);
         let no_level = |tick| self.pool.lacks_level(book, lane, tick);
         if self.pool.is_full() || tick.is_some_and(no_level) {
             return Err(reader.wrong("there are more orders or levels than the bounds allow"));
@@ -300,7 +321,7 @@ impl StateMachine {
             if !known || lane >= LANES {
                 return Err(reader.wrong("an order waits for an instrument or side there is not"));
             }
-            let slot = self.read_order(id, lane, None, reader)?;
+            let slot = self.read_order((id, BookMark::Own), lane, None, reader)?;
             let Detail {
                 reference,
                 extension,
@@ -356,7 +377,12 @@ impl StateMachine {
     fn link_sessions(&mut self, mut references: References) {
         references.sort_unstable();
         for (_, slot) in references {
-            let session = owner_session(self.pool.order(slot).owner);
+            let order = self.pool.order(slot);
+            let (session, instrument) = (owner_session(order.owner), order.instrument());
+            let extension = self.details[slot as usize].extension;
+            if extension != NONE && !order.is_held() {
+                self.extensions.link(extension, instrument);
+            }
             self.sessions.link(&mut self.details, session, slot);
             let extension = self.details[slot as usize].extension;
             if extension != NONE && self.pegs.holds(extension) {

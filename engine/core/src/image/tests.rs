@@ -3,7 +3,6 @@
 use super::*;
 use crate::Capacity;
 use crate::extension::Extension;
-use crate::instrument::TradingState;
 use crate::risk::EntryState;
 use crate::risk::position::Position;
 use crate::risk::protection::Protection;
@@ -289,6 +288,10 @@ fn instrument(machine: &mut StateMachine) -> &mut Instrument {
     machine.instruments.get_mut(InstrumentId(1))
 }
 
+fn phase(machine: &mut StateMachine) -> &mut Phase {
+    machine.instruments.phase_mut(InstrumentId(1))
+}
+
 #[test]
 fn every_field_moves_the_hash() {
     let mutations: &[Mutation] = &[
@@ -397,6 +400,31 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).allocation = Allocation::ProRata { minimum: 1 },
         |m| instrument(m).allocation = Allocation::TopShare { percent: 1 },
         |m| instrument(m).book.ladders.swap(0, 1),
+        |m| phase(m).call.ladders[0] = instrument(m).book.ladders[1],
+        |m| phase(m).close.ladders[0] = instrument(m).book.ladders[1],
+        |m| instrument(m).statistics.open_price += 1,
+        |m| instrument(m).statistics.high_price += 1,
+        |m| instrument(m).statistics.low_price += 1,
+        |m| instrument(m).statistics.last_price += 1,
+        |m| instrument(m).statistics.closing_price += 1,
+        |m| instrument(m).statistics.previous_close_price += 1,
+        |m| instrument(m).statistics.trade_count += 1,
+        |m| instrument(m).statistics.volume += 1,
+        |m| phase(m).schedule.times_ms[0] -= 1,
+        |m| phase(m).schedule.times_ms[4] -= 1,
+        |m| phase(m).schedule.random_end_ms += 1,
+        |m| phase(m).next_scheduled -= 1,
+        |m| phase(m).call_ends.0 += 1,
+        |m| phase(m).next_state = TradingState::Closed,
+        |m| phase(m).indicates.0 += 1,
+        |m| phase(m).rules.static_collar += 1,
+        |m| phase(m).rules.dynamic_collar += 1,
+        |m| phase(m).rules.collar_action = b'V',
+        |m| phase(m).rules.duration_ms += 1,
+        |m| phase(m).rules.random_end_ms += 1,
+        |m| phase(m).rules.indication_interval_ms += 1,
+        |m| phase(m).reference_price += 1,
+        |m| m.random.0 += 1,
         |m| resting(m).open += 1,
         |m| resting(m).executed += 1,
         |m| resting(m).number += 1,
@@ -410,7 +438,7 @@ fn every_field_moves_the_hash() {
         |m| detail(m).time_in_force += 1,
         |m| detail(m).display += 1,
         |m| detail(m).capacity += 1,
-        |m| detail(m).intermarket_sweep += 1,
+        |m| detail(m).cross_type += 1,
         |m| detail(m).customer_type += 1,
         |m| detail(m).trade_now += 1,
         |m| detail(m).post_only += 1,
@@ -635,6 +663,56 @@ fn triggered() -> StateMachine {
     machine
 }
 
+/// A closing auction is called: orders for it, at the market too, whole reserve orders, a schedule, collars
+/// and a day's prices.
+fn called() -> StateMachine {
+    let mut machine = varied();
+    let schedule = SetSchedule {
+        instrument: 1,
+        pre_open_ms: u32::MAX,
+        opening_auction_ms: u32::MAX,
+        trading_ms: 1_000,
+        closing_auction_ms: u32::MAX,
+        closed_ms: 2_000,
+        random_end_ms: 10,
+        _reserved: 0,
+    };
+    apply(&mut machine, 0, &schedule, &[]);
+    let instrument = DefineInstrument {
+        symbol: *b"AAAA    ",
+        instrument: 1,
+        tick_size: 100,
+        lot_size: 1,
+        _reserved: [0; 12],
+    };
+    let rules: &[(PartTag, &[u8])] = &[
+        (PartTag::STATIC_COLLAR, &1_000u32.to_le_bytes()),
+        (PartTag::DYNAMIC_COLLAR, &500u32.to_le_bytes()),
+        (PartTag::COLLAR_ACTION, b"V"),
+        (PartTag::AUCTION_DURATION, &7u32.to_le_bytes()),
+        (PartTag::INDICATION_INTERVAL, &10u32.to_le_bytes()),
+    ];
+    apply(&mut machine, 0, &instrument, rules);
+    let close = |number, side, price| EnterOrder {
+        cross_type: b'C',
+        ..order(number, side, 6, price)
+    };
+    apply(&mut machine, 1, &close(17, b'B', 10_500), &[]);
+    apply(&mut machine, 1, &close(18, b'S', 2_000_000_000), &[]);
+    let auction = StartAuction {
+        instrument: 1,
+        duration_ms: 5,
+        random_end_ms: 5,
+        state: b'L',
+        next_state: b'T',
+        _reserved: [0; 2],
+    };
+    apply(&mut machine, 0, &auction, &[]);
+    apply(&mut machine, 1, &order(19, b'S', 3, 2_000_000_000), &[]);
+    assert!(machine.next_deadline().is_some());
+    machine
+}
+
 fn set_state(machine: &mut StateMachine, state: u8) {
     let body = SetInstrumentState {
         instrument: 1,
@@ -652,6 +730,7 @@ fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
         busy(),
         varied(),
         triggered(),
+        called(),
     ] {
         let image = Kept::of(&machine);
         let mut loaded = image.load().unwrap();
@@ -677,7 +756,12 @@ fn a_loaded_image_is_the_same_state_and_goes_on_alike() {
 /// with just these bytes. Nothing panics.
 #[test]
 fn a_damaged_image_is_refused_or_is_a_state_of_its_own() {
-    let image = Kept::of(&triggered());
+    for machine in [triggered(), called()] {
+        damage(&Kept::of(&machine));
+    }
+}
+
+fn damage(image: &Kept) {
     let (mut refused, mut other) = (0, 0);
     for section in 0..image.sections.len() {
         for at in 0..image.sections[section].len() {

@@ -96,7 +96,7 @@ impl StateMachine {
         Counted {
             session: owner_session(order.owner),
             firm: self.details[slot as usize].firm(),
-            instrument: InstrumentId(order.book()),
+            instrument: order.instrument(),
             side: order.side(),
             price: self.limit_of(slot).min(self.features.price_max),
         }

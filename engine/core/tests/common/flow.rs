@@ -21,7 +21,7 @@ pub struct Step {
 
 prop_compose! {
     pub fn step()(
-        what in 0..1000u16,
+        what in 0..1040u16,
         session in 0..3u8,
         pick in any::<u16>(),
         side in 0..8u8,
@@ -41,6 +41,7 @@ const SIDES: [u8; 8] = *b"BBBBSSTE";
 pub enum Mix {
     All,
     Stops,
+    Auctions,
     Shares,
     Pegs,
 }
@@ -62,6 +63,10 @@ impl Step {
             index: 0,
         });
         let command = match self.what {
+            _ if mix == Mix::Auctions && self.what % 12 == 11 => self.phase(oracle),
+            1000..=1032 if matches!(mix, Mix::Stops | Mix::Shares | Mix::Pegs) => {
+                self.special(self.enter(session, epoch, oracle), mix)
+            }
             0..=549 => self.special(self.enter(session, epoch, oracle), mix),
             550..=719 => self.special(self.replace(session, epoch, target, oracle), mix),
             720..=839 => {
@@ -100,7 +105,8 @@ impl Step {
                 )
             }
             979..=986 => self.protect(oracle),
-            _ => self.operate(),
+            987..=999 => self.operate(),
+            _ => self.phase(oracle),
         };
         self.twisted(command)
     }
@@ -156,6 +162,18 @@ impl Step {
             }
             3 => body.price = 2_147_483_647,
             4 => body.display = b'A',
+            13 => {
+                // Often what the instrument's state takes.
+                let instrument = if symbol == *b"BBBB    " { 2 } else { 1 };
+                body.cross_type = match oracle.state(instrument) {
+                    Some(b'P' | b'O') => b"OOC"[usize::from(self.pick / 64 % 3)],
+                    Some(b'V') => b"HHC"[usize::from(self.pick / 64 % 3)],
+                    _ => b"CCCOH"[usize::from(self.pick / 64 % 5)],
+                };
+                if self.pick.is_multiple_of(3) {
+                    body.price = 2_000_000_000;
+                }
+            }
             5 | 6 => body.display = b'N',
             7..=9 => body.time_in_force = b'6',
             _ => {}
@@ -198,7 +216,9 @@ impl Step {
     fn special(&self, command: Command, mix: Mix) -> Command {
         let draw = self.twist_value >> 16;
         match (mix, draw % 16) {
-            (Mix::All, 0..=1) | (Mix::Stops, 0..=5) => self.stop(command, draw / 16),
+            (Mix::All | Mix::Auctions, 0..=1) | (Mix::Stops, 0..=5) => {
+                self.stop(command, draw / 16)
+            }
             (Mix::All, 3..=4) | (Mix::Pegs, 0..=6) => self.peg(command, draw / 16),
             (Mix::All, 2) | (Mix::Shares, 0..=11) => at_few_prices(command, draw / 16),
             _ => command,
@@ -369,6 +389,77 @@ impl Step {
             ),
             40..=42 => bounds(28 + u32::from(self.price == 0), 40),
             _ => define_instrument(3, b"CCCC    ", 1, 1),
+        }
+    }
+
+    /// What changes trading states: commands, schedules, definitions of collars and auctions.
+    fn phase(&self, oracle: &Oracle) -> Command {
+        let instrument = u32::from(self.side % 3);
+        let now_ms = (oracle.now() / 1_000_000) as u32;
+        let random_end_ms = u32::from(self.quantity % 3) * 2;
+        match self.pick % 16 {
+            0..=5 => set_state(
+                instrument,
+                b"TTTTPPOHVLTC"[usize::from(self.pick / 16 % 12)],
+            ),
+            6..=8 => {
+                let state = b"OVLVLT"[usize::from(self.pick / 16 % 6)];
+                start_auction(
+                    instrument,
+                    state,
+                    u32::from(self.quantity % 9),
+                    random_end_ms,
+                )
+            }
+            9..=10 => {
+                let mut time = now_ms.saturating_sub(u32::from(self.price % 8));
+                let mut times = [0; 5];
+                for (at, slot) in times.iter_mut().enumerate() {
+                    time += u32::from(self.pick >> (at * 2 + 4) & 3) * 3 + 1;
+                    if self.twist_value >> at & 3 != 0 {
+                        *slot = time;
+                    }
+                }
+                set_schedule(instrument, times, random_end_ms)
+            }
+            11..=12 => {
+                let price = 100_000 + u64::from(self.price) * 100;
+                let price = if instrument == 2 { price / 20 } else { price };
+                set_reference(
+                    instrument,
+                    price * u64::from(!(self.pick / 16).is_multiple_of(4)),
+                )
+            }
+            _ => self.define_auctions(instrument),
+        }
+    }
+
+    fn define_auctions(&self, instrument: u32) -> Command {
+        let command = match instrument {
+            1 => define_instrument(1, b"AAAA    ", 100, 1),
+            _ => define_instrument(2, b"BBBB    ", 5, 10),
+        };
+        let mut parts = vec![
+            (PartTag::STATIC_COLLAR, u32::from(self.price % 4) * 40),
+            (PartTag::DYNAMIC_COLLAR, u32::from(self.price / 4 % 4) * 30),
+            (PartTag::AUCTION_DURATION, u32::from(self.quantity % 9)),
+            (PartTag::AUCTION_RANDOM_END, u32::from(self.quantity / 9)),
+            (
+                PartTag::INDICATION_INTERVAL,
+                u32::from(self.pick / 16 % 4) * 10,
+            ),
+        ];
+        if self.twist_value.is_multiple_of(16) {
+            parts[0].1 = self.twist_value;
+        }
+        let command = parts.into_iter().fold(command, |command, (tag, value)| {
+            command.option(tag, value.to_le_bytes())
+        });
+        match self.twist_value % 8 {
+            0 => command,
+            1 => command.option(PartTag::COLLAR_ACTION, "X"),
+            2..=4 => command.option(PartTag::COLLAR_ACTION, "V"),
+            _ => command.option(PartTag::COLLAR_ACTION, "R"),
         }
     }
 

@@ -66,6 +66,7 @@ requests! {
     SetInstrumentState
     SetEntryState OperatorMassCancel OperatorCancel BreakTrade SetLimits SetThrottle SetProtection
     ResetProtection SetPosition RetireInstrument SetRiskBounds SetGrace
+    StartAuction SetSchedule SetReferencePrice
 }
 
 pub const GATEWAY: u16 = 3;
@@ -397,6 +398,43 @@ pub fn set_entry_state(scope: u8, id: u32, state: u8) -> Command {
     })
 }
 
+pub fn start_auction(instrument: u32, state: u8, duration_ms: u32, random_end_ms: u32) -> Command {
+    operator(StartAuction {
+        instrument,
+        duration_ms,
+        random_end_ms,
+        state,
+        next_state: b'T',
+        _reserved: [0; 2],
+    })
+}
+
+/// Times in ms for pre-open, opening auction, trading, closing auction and closed; 0 = never.
+pub fn set_schedule(instrument: u32, times_ms: [u32; 5], random_end_ms: u32) -> Command {
+    let time = |at: usize| match times_ms[at] {
+        0 => u32::MAX,
+        time => time,
+    };
+    operator(SetSchedule {
+        instrument,
+        pre_open_ms: time(0),
+        opening_auction_ms: time(1),
+        trading_ms: time(2),
+        closing_auction_ms: time(3),
+        closed_ms: time(4),
+        random_end_ms,
+        _reserved: 0,
+    })
+}
+
+pub fn set_reference(instrument: u32, price: u64) -> Command {
+    operator(SetReferencePrice {
+        price,
+        instrument,
+        _reserved: 0,
+    })
+}
+
 pub fn risk_bounds(positions_max: u32, trades_max: u32, protections_max: u32) -> Command {
     operator(SetRiskBounds {
         positions_max,
@@ -558,6 +596,28 @@ fn control_line(control: &Control) -> String {
         Control::OperatorAnswered {
             request, refusal, ..
         } => format!("operator's request {request}: {refusal:?}"),
+        Control::InstrumentState { instrument, state } => {
+            format!("{instrument} is {}", *state as char)
+        }
+        Control::Indication {
+            instrument,
+            price,
+            quantity,
+            imbalance,
+            imbalance_side,
+        } => format!(
+            "{instrument} would trade {quantity} @{price}, {imbalance} {} over",
+            *imbalance_side as char
+        ),
+        Control::Uncrossed {
+            instrument,
+            price,
+            quantity,
+            cross_type,
+        } => format!(
+            "{instrument} uncrossed {quantity} @{price} {}",
+            *cross_type as char
+        ),
     }
 }
 

@@ -46,6 +46,7 @@ impl Oracle {
                     shown: 0,
                     deadline,
                     by_date: options.integer(204) != 0,
+                    only: Only::Any,
                     stop,
                     peg,
                 };
@@ -102,7 +103,7 @@ impl Oracle {
         if instrument.state == b'H' {
             return Err(RejectReason::Halted);
         }
-        self.check_values(terms, options, None)?;
+        self.check_values(terms, options, None, false)?;
         let waits = self.stop_of(terms, options).is_some() || pegs::peg_of(options).is_some();
         self.check_limits(session, firm, terms, waits, None)?;
         let slack = usize::from(self.fault == Fault::BoundOffByOne);
@@ -111,7 +112,7 @@ impl Oracle {
             if full || self.extended() >= self.bounds[0].div_ceil(4) {
                 return Err(RejectReason::Other);
             }
-        } else if rests(terms) {
+        } else if rests(terms, instrument.state) {
             let full = self.orders.len() >= self.bounds[0] as usize + slack;
             let extended = options.integer(5) != 0 || terms.time_in_force == b'6';
             let full = full || (extended && self.extended() >= self.bounds[0].div_ceil(4));
@@ -147,14 +148,27 @@ impl Oracle {
         }
     }
 
+    /// Which auctions an order entered now is for, if it is for auctions only.
+    pub(super) fn only(&self, terms: &Terms) -> Only {
+        let state = self.instruments[&terms.instrument].state;
+        match terms.cross_type {
+            b'C' => Only::Close,
+            b'O' | b'H' => Only::Call,
+            _ if terms.price < MARKET || !accumulates(state) => Only::Any,
+            _ if state == b'L' => Only::Close,
+            _ => Only::Call,
+        }
+    }
+
     /// Whether there is a price level for these terms once the order at `without` is gone.
     pub(super) fn level_free(&self, terms: &Terms, without: Option<usize>) -> bool {
         let place = |terms: &Terms| {
             (
                 terms.instrument,
                 is_buy(terms.side),
-                terms.price,
+                terms.price.min(MARKET),
                 terms.display == b'N',
+                self.only(terms),
             )
         };
         let others = self
@@ -162,13 +176,18 @@ impl Oracle {
             .iter()
             .enumerate()
             .filter(|(at, order)| Some(*at) != without && !order.waits());
-        let rests_at = |order: &Order| {
-            let mut terms = order.terms.clone();
-            terms.price = order.price();
-            place(&terms)
-        };
-        let levels: std::collections::BTreeSet<_> =
-            others.map(|(_, order)| rests_at(order)).collect();
+        let levels: std::collections::BTreeSet<_> = others
+            .map(|(_, order)| {
+                let (instrument, buy, _, hidden, _) = place(&order.terms);
+                (
+                    instrument,
+                    buy,
+                    order.price().min(MARKET),
+                    hidden,
+                    order.only,
+                )
+            })
+            .collect();
         let slack = usize::from(self.fault == Fault::LevelBoundOffByOne);
         levels.len() < self.bounds[4] as usize + slack || levels.contains(&place(terms))
     }
@@ -178,6 +197,7 @@ impl Oracle {
         terms: &Terms,
         options: &Read,
         inherited: Option<u64>,
+        replaces: bool,
     ) -> Result<(), RejectReason> {
         let instrument = &self.instruments[&terms.instrument];
         let fail = |bad: bool, reason| if bad { Err(reason) } else { Ok(()) };
@@ -186,10 +206,22 @@ impl Oracle {
         let quantity = terms.quantity;
         let odd = quantity == 0 || quantity > 999_999 || !quantity.is_multiple_of(lot);
         fail(odd, RejectReason::InvalidQuantity)?;
+        let state = instrument.state;
+        let immediate = terms.time_in_force == b'3';
+        fail(immediate && accumulates(state), RejectReason::Other)?;
         let deadline = self.deadline(terms, options, inherited);
         fail(deadline.is_none(), RejectReason::Other)?;
         fail(!b"APRO".contains(&terms.capacity), RejectReason::Other)?;
-        fail(terms.cross_type != b'N', RejectReason::InvalidCrossOrder)?;
+        let cross = terms.cross_type != b'N';
+        let may_cross = match terms.cross_type {
+            b'O' => b"PO".contains(&state),
+            b'H' => state == b'V',
+            b'C' => true,
+            _ => false,
+        };
+        let waits = self.stop_of(terms, options).is_some();
+        let may_cross = (may_cross || replaces) && terms.time_in_force == b'0' && !waits;
+        fail(cross && !may_cross, RejectReason::InvalidCrossOrder)?;
         fail(
             !b"YAN".contains(&terms.display),
             RejectReason::InvalidDisplay,
@@ -197,6 +229,7 @@ impl Oracle {
         let (floor, random) = (options.integer(5), options.integer(13));
         let bad = terms.time_in_force == b'3'
             || hidden(terms)
+            || cross
             || terms.price >= MARKET
             || !floor.is_multiple_of(u64::from(lot))
             || floor.saturating_sub(random) * 100 < u64::from(quantity);
@@ -210,7 +243,7 @@ impl Oracle {
         fail(terms.intermarket_sweep != b'N', RejectReason::IsoNotAllowed)?;
         let post_only = options.letter(12, b'N') == b'P';
         fail(
-            post_only && terms.time_in_force == b'3',
+            post_only && (terms.time_in_force == b'3' || cross),
             RejectReason::Other,
         )?;
         let min = options.integer(3) as u32;
@@ -225,7 +258,12 @@ impl Oracle {
         fail(
             !self.stop_is_right(terms, options),
             RejectReason::InvalidPrice,
-        )
+        )?;
+        let takes = state == b'T' && !cross && price < MARKET && !instrument.rules.calls;
+        let stop = self.stop_of(terms, options).is_some();
+        let beyond = takes && self.beyond_collar(terms.instrument, is_buy(terms.side), price);
+        let plain = !stop && pegs::peg_of(options).is_none();
+        fail(beyond && plain, RejectReason::InvalidPrice)
     }
 
     pub(super) fn replace(&mut self, session: u32, body: &ReplaceOrder, options: &Read) {
@@ -291,7 +329,7 @@ impl Oracle {
                 .terms
                 .options
                 .iter()
-                .find(|(tag, _)| *tag == 15 || *tag == 204);
+                .find(|(tag, value)| [15, 204].contains(tag) && value.iter().any(|b| *b != 0));
             let (tag, value) = said.unwrap().clone();
             merged.insert(tag, value);
         }
@@ -325,7 +363,7 @@ impl Oracle {
         let valid = !merged.faulty
             && !merged.not_built()
             && body.quantity > original.executed
-            && self.check_values(&terms, &merged, inherited).is_ok()
+            && self.check_values(&terms, &merged, inherited, true).is_ok()
             && is_buy(terms.side) == is_buy(original.terms.side)
             && merged.integer(3) as u32 <= body.quantity - original.executed;
         if !valid {
@@ -340,7 +378,7 @@ impl Oracle {
         let full =
             extends && !is_extended(&original) && self.extended() >= self.bounds[0].div_ceil(4);
         let no_level = !waits && !self.level_free(&terms, Some(at));
-        if (rests(&terms) || waits) && (full || no_level) {
+        if (rests(&terms, state) || waits) && (full || no_level) {
             self.reject(session, user_ref, RejectReason::Other, body.client_order_id);
             return;
         }
@@ -379,6 +417,7 @@ impl Oracle {
             shown: 0,
             deadline,
             by_date: merged.integer(204) != 0,
+            only: Only::Any,
             stop,
             peg,
         };

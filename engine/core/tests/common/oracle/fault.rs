@@ -116,9 +116,29 @@ pub enum Fault {
     NewestPegFirst,
     /// What is displayed anew is always of one size.
     RandomIsNot,
+    /// Of prices at which the most would trade, any will do.
+    AuctionIgnoresImbalance,
+    /// A surplus does not press the price.
+    AuctionIgnoresPressure,
+    /// The middle price whatever the reference.
+    AuctionIgnoresReference,
+    /// Orders at the market trade after limits.
+    AuctionMarketLast,
+    /// What is not displayed stays out of an auction.
+    AuctionWithoutReserves,
+    /// What an auction leaves of orders for it stays.
+    AuctionOrdersStay,
+    /// Every call ends on time.
+    RandomEndIgnored,
+    /// The schedule ends what the operator halted.
+    ScheduleEndsHalt,
+    /// Orders trade beyond collars.
+    CollarIgnored,
+    /// A day's prices go on with the last day's.
+    PricesGoOn,
 }
 
-pub const FAULTS: [Fault; 56] = [
+pub const FAULTS: [Fault; 66] = [
     Fault::AggressorPrice,
     Fault::PartialFillLosesPriority,
     Fault::ReplaceKeepsPriority,
@@ -175,4 +195,14 @@ pub const FAULTS: [Fault; 56] = [
     Fault::PegMeetsTheQuote,
     Fault::NewestPegFirst,
     Fault::RandomIsNot,
+    Fault::AuctionIgnoresImbalance,
+    Fault::AuctionIgnoresPressure,
+    Fault::AuctionIgnoresReference,
+    Fault::AuctionMarketLast,
+    Fault::AuctionWithoutReserves,
+    Fault::AuctionOrdersStay,
+    Fault::RandomEndIgnored,
+    Fault::ScheduleEndsHalt,
+    Fault::CollarIgnored,
+    Fault::PricesGoOn,
 ];

@@ -10,6 +10,7 @@ impl Oracle {
             terms.instrument == instrument
                 && is_buy(terms.side) == buy
                 && hidden(terms) == is_hidden
+                && self.orders[*at].only == Only::Any
                 && !self.orders[*at].waits()
                 && !self.orders[*at].by_date
         });
@@ -23,8 +24,8 @@ impl Oracle {
     pub(super) fn best(&self, instrument: u32, buy: bool) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (at, order) in self.orders.iter().enumerate() {
-            let other = order.terms.instrument != instrument || is_buy(order.terms.side) != buy;
-            if other || order.waits() {
+            let side = is_buy(order.terms.side) == buy && order.only == Only::Any;
+            if order.terms.instrument != instrument || !side || order.waits() {
                 continue;
             }
             let better = best.is_none_or(|best| {
@@ -60,7 +61,7 @@ impl Oracle {
     }
 
     /// Shares that `order` would trade now: tried on a copy.
-    pub(super) fn available(&self, order: &Order) -> u32 {
+    pub(super) fn available(&self, order: &Order, collar: Option<u64>) -> u32 {
         let mut copy = Self {
             orders: self.orders.clone(),
             sessions: self.sessions.clone(),
@@ -70,7 +71,7 @@ impl Oracle {
         copy.instruments = self.instruments.clone();
         let mut order = order.clone();
         let before = order.executed;
-        copy.take(&mut order);
+        copy.take(&mut order, collar);
         order.executed - before
     }
 
@@ -79,10 +80,15 @@ impl Oracle {
         against.filter(|at| self.crosses(order, self.orders[*at].price()))
     }
 
-    pub(super) fn take(&mut self, order: &mut Order) {
+    pub(super) fn take(&mut self, order: &mut Order, collar: Option<u64>) {
+        let buy = is_buy(order.terms.side);
         while order.open > 0
             && let Some(at) = self.best_against(order)
         {
+            let price = self.orders[at].price();
+            if collar.is_some_and(|collar| if buy { price > collar } else { price < collar }) {
+                break;
+            }
             let mode = self.self_trade_mode(order);
             let prevented = mode != 0 && self.fault != Fault::SelfTradeIgnored;
             if !hidden(&self.orders[at].terms) && self.is_shared(order) {
@@ -98,19 +104,41 @@ impl Oracle {
     }
 
     pub(super) fn trade(&mut self, mut order: Order, minimum: u32) {
+        let id = order.terms.instrument;
+        let state = self.instruments[&id].state;
+        order.only = self.only(&order.terms);
+        if state != b'T' || order.only != Only::Any {
+            order.shown = order.open;
+            return self.come_to_rest(order);
+        }
+        let collar = self.collar(id, is_buy(order.terms.side));
+        let collar = collar.filter(|_| self.fault != Fault::CollarIgnored);
         let post_only = order.terms.options.contains(&(12, b"P".to_vec()));
         if post_only && self.best_against(&order).is_some() && self.fault != Fault::PostOnlyTakes {
             return self.cancel_entering(&order, CancelReason::PostOnlyContra);
         }
-        let enough = minimum == 0 || self.available(&order) >= minimum;
+        let enough = minimum == 0 || self.available(&order, collar) >= minimum;
         if enough || self.fault == Fault::MinimumIgnored {
-            self.take(&mut order);
+            self.take(&mut order, collar);
         }
         if order.open == 0 {
             return;
         }
+        let stopped = collar.is_some() && enough && self.best_against(&order).is_some();
+        if stopped && self.instruments[&id].rules.calls {
+            if rests(&order.terms, state) {
+                order.shown = order.floor.min(order.open);
+                self.come_to_rest(order);
+            } else {
+                self.cancel_entering(&order, CancelReason::MarketCollar);
+            }
+            return self.call_volatility_auction(id);
+        }
+        if stopped {
+            return self.cancel_entering(&order, CancelReason::MarketCollar);
+        }
         let residual_rests = self.fault == Fault::IocResidualRests && order.terms.price < MARKET;
-        if rests(&order.terms) || residual_rests {
+        if rests(&order.terms, state) || residual_rests {
             if !self.level_free(&order.terms, None) && self.fault != Fault::LevelBoundOffByOne {
                 return self.cancel_entering(&order, CancelReason::System);
             }
@@ -119,6 +147,14 @@ impl Oracle {
             return;
         }
         self.cancel_entering(&order, CancelReason::ImmediateOrCancel);
+    }
+
+    /// A stop may find no price level when it acts.
+    fn come_to_rest(&mut self, order: Order) {
+        if !self.level_free(&order.terms, None) && self.fault != Fault::LevelBoundOffByOne {
+            return self.cancel_entering(&order, CancelReason::System);
+        }
+        self.orders.push(order);
     }
 
     pub(super) fn cancel_entering(&mut self, order: &Order, reason: CancelReason) {
@@ -247,6 +283,7 @@ impl Oracle {
         };
         let (session, left) = (resting.session, resting.open);
         let (instrument, price) = (resting.terms.instrument, resting.price());
+        self.traded(instrument, price, u64::from(quantity));
         self.say(session, What::Executed(executed));
         executed.user_ref = order.terms.user_ref;
         executed.liquidity = b'R';

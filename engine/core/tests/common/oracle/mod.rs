@@ -3,6 +3,7 @@
 //!
 //! A [`Fault`] plants one wrong line in it; the differential test must see each of them.
 
+mod auction;
 mod connection;
 mod entry;
 pub mod fault;
@@ -10,6 +11,7 @@ mod matching;
 mod operator;
 mod options;
 mod pegs;
+mod phase;
 mod protection;
 mod request;
 mod risk;
@@ -17,8 +19,11 @@ mod sharing;
 mod stops;
 
 use super::*;
+use auction::{Only, accumulates};
 use fault::Fault;
+use lockstep_core::inspect::Statistics as Prices;
 use options::{Read, read};
+use phase::Rules;
 use protection::Protection;
 use std::collections::BTreeMap;
 
@@ -47,6 +52,18 @@ struct Instrument {
     tick_size: u64,
     lot_size: u32,
     state: u8,
+    /// Times in ms after midnight.
+    schedule: Vec<(u32, u8)>,
+    schedule_random_end_ms: u32,
+    /// What is still to come of it on this day.
+    planned: Vec<(u64, u8)>,
+    /// When the call ends, and the state then.
+    call_ends: Option<(u64, u8)>,
+    indicates: Option<u64>,
+    rules: Rules,
+    /// 0 = none.
+    reference: u64,
+    prices: Prices,
     /// From this price up this tick size, by price.
     bands: Vec<(u32, u32)>,
     /// Until the next day opens.
@@ -75,6 +92,7 @@ struct Order {
     /// 0 = none.
     deadline: u64,
     by_date: bool,
+    only: Only,
     /// It is out of the book until a trade triggers it.
     stop: Option<stops::Stop>,
     peg: Option<pegs::Peg>,
@@ -121,6 +139,7 @@ pub struct Oracle {
     references: u64,
     seed: u64,
     matches: u64,
+    random: u64,
     /// Order references of triggered stops that have not acted.
     triggered: std::collections::VecDeque<u64>,
     /// Rounds in which more than one order gave its share of less than all.
@@ -155,6 +174,7 @@ impl Oracle {
             references: 0,
             seed: 0,
             matches: 0,
+            random: 0,
             triggered: Default::default(),
             rounds: 0,
             pegged: 0,
@@ -167,7 +187,6 @@ impl Oracle {
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
         self.now = now;
         self.expire();
-        self.end_grace();
         self.finish();
         self.protection.risk.over_rate = false;
         let options = read(&command.parts);
@@ -199,31 +218,61 @@ impl Oracle {
         self.now = now;
         self.begin_grace();
         self.expire();
-        self.end_grace();
         self.finish();
         std::mem::take(&mut self.said)
     }
 
     /// What is due, earliest first; nothing between days.
     fn expire(&mut self) {
-        let due = |order: &Order| order.deadline != 0 && order.deadline <= self.now;
-        let mut expired: Vec<(u64, u64)> = self
-            .orders
-            .iter()
-            .filter(|order| self.day_open && due(order))
-            .map(|order| (order.deadline, order.terms.order_reference))
-            .collect();
-        expired.sort_unstable();
-        if self.fault == Fault::ExpiredByReference {
-            expired.sort_unstable_by_key(|(_, reference)| *reference);
+        if self.fault == Fault::ExpiredByReference && self.day_open {
+            let now = self.now;
+            let due = |order: &Order| order.deadline != 0 && order.deadline <= now;
+            while let Some(at) = (0..self.orders.len())
+                .filter(|at| due(&self.orders[*at]))
+                .min_by_key(|at| self.orders[*at].terms.order_reference)
+            {
+                self.cancel_at(at, CancelReason::Timeout);
+            }
         }
-        for (_, reference) in expired {
-            let at = self
-                .orders
-                .iter()
-                .position(|o| o.terms.order_reference == reference);
-            self.cancel_at(at.unwrap(), CancelReason::Timeout);
+        while let Some((time, class, id, what)) = self.next_due()
+            && time <= self.now
+        {
+            if class == 0 {
+                let is_it = |order: &Order| order.terms.order_reference == id;
+                let at = self.orders.iter().position(is_it).unwrap();
+                self.cancel_at(at, CancelReason::Timeout);
+            } else if class == 1 {
+                self.fire(id as u32, what);
+            } else {
+                self.end_grace();
+            }
         }
+    }
+
+    /// What fell due between days.
+    fn expire_orders(&mut self) {
+        while let Some((time, 0, id, _)) = self.next_order_due()
+            && time <= self.now
+        {
+            let is_it = |order: &Order| order.terms.order_reference == id;
+            let at = self.orders.iter().position(is_it).unwrap();
+            self.cancel_at(at, CancelReason::Timeout);
+        }
+    }
+
+    /// When something happens next by itself.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.next_due().map(|(time, ..)| time)
+    }
+
+    pub fn prices(&self, instrument: u32) -> Option<Prices> {
+        let instrument = self.instruments.get(&instrument)?;
+        Some(instrument.prices)
+    }
+
+    pub fn state(&self, instrument: u32) -> Option<u8> {
+        let instrument = self.instruments.get(&instrument)?;
+        Some(instrument.state)
     }
 
     /// All connections are gone.
@@ -259,7 +308,7 @@ impl Oracle {
         }
     }
 
-    /// Live orders of one side: displayed ones in priority, then hidden ones.
+    /// Live orders of one side: displayed ones in priority, then hidden ones; then those for auctions only.
     pub fn side(&self, instrument: u32, buy: bool) -> Vec<Resting> {
         let own = |order: &&Order| {
             let own = order.terms.instrument == instrument && is_buy(order.terms.side) == buy;
@@ -268,8 +317,12 @@ impl Oracle {
         let mut orders: Vec<&Order> = self.orders.iter().filter(own).collect();
         // A stable sort keeps the order of time within a price.
         orders.sort_by_key(|o| {
-            let price = o.price();
-            (hidden(&o.terms), if buy { u64::MAX - price } else { price })
+            let price = match o.price() {
+                MARKET.. => 0,
+                price if buy => u64::MAX - price,
+                price => price,
+            };
+            (o.only, hidden(&o.terms), price)
         });
         let view = |o: &Order| {
             let UserRef { number, index } = o.terms.user_ref;
@@ -278,7 +331,7 @@ impl Oracle {
                 o.session,
                 number,
                 index,
-                o.price(),
+                o.price().min(MARKET),
                 (o.open, o.shown()),
                 o.executed,
                 reference,
@@ -316,8 +369,10 @@ fn hidden(terms: &Terms) -> bool {
     terms.display == b'N'
 }
 
-fn rests(terms: &Terms) -> bool {
-    terms.time_in_force != b'3' && terms.price < MARKET
+/// Whether an order of these terms may rest in an instrument of this state.
+fn rests(terms: &Terms, state: u8) -> bool {
+    let waits = accumulates(state) || terms.cross_type != b'N';
+    terms.time_in_force != b'3' && (terms.price < MARKET || waits)
 }
 
 fn trimmed(name: &[u8; 10]) -> String {

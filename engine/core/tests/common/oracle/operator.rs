@@ -4,7 +4,8 @@ use super::*;
 
 impl Oracle {
     pub(super) fn operate(&mut self, command: &Command) {
-        let known = |tag: u16| (256..=263).contains(&tag) || tag == 280;
+        let known =
+            |tag: u16| (256..=263).contains(&tag) || (270..=275).contains(&tag) || tag == 280;
         let unknown = |part: &&(u16, Policy, Vec<u8>)| !known(part.0) && part.1 == Policy::Reject;
         if command.parts.iter().any(|part| unknown(&part)) {
             return;
@@ -15,13 +16,11 @@ impl Oracle {
             Request::DefineSession(body) => self.define_session(body, &command.parts),
             Request::DefineInstrument(body) => self.define_instrument(body, &command.parts),
             Request::SetInstrumentState(body) => {
-                if b"THC".contains(&body.state)
-                    && let Some(instrument) = self.instruments.get_mut(&body.instrument)
-                    && !instrument.retired
-                {
-                    instrument.state = body.state;
-                }
+                self.set_state(body.instrument, body.state);
             }
+            Request::StartAuction(body) => self.start_auction(body),
+            Request::SetSchedule(body) => self.set_schedule(body),
+            Request::SetReferencePrice(body) => self.set_reference(body),
             Request::DayOpen(body) => self.open_day(body, &command.parts),
             Request::DayClose(_) => self.close_day(),
             _ => self.protect(&command.request),
@@ -132,6 +131,9 @@ impl Oracle {
         body: &DefineInstrument,
         parts: &[(u16, Policy, Vec<u8>)],
     ) {
+        let Some(rules) = Rules::of(parts) else {
+            return;
+        };
         let id = body.instrument;
         let mut others = self.instruments.iter().filter(|(other, _)| **other != id);
         if !(1..=self.bounds[1]).contains(&id)
@@ -184,24 +186,32 @@ impl Oracle {
             Some(now) if now.tick_size == tick_size => now.last,
             _ => 0,
         };
-        let state = self
-            .instruments
-            .get(&id)
-            .map_or(b'T', |instrument| instrument.state);
-        let (symbol, lot_size) = (body.symbol, body.lot_size);
-        self.instruments.insert(
-            id,
-            Instrument {
-                symbol,
-                tick_size,
-                lot_size,
-                state,
-                last,
-                bands,
-                retired: false,
-                allocation,
-            },
-        );
+        let fresh = Instrument {
+            symbol: body.symbol,
+            tick_size,
+            lot_size: 0,
+            state: b'T',
+            schedule: Vec::new(),
+            schedule_random_end_ms: 0,
+            planned: Vec::new(),
+            call_ends: None,
+            indicates: None,
+            rules,
+            reference: 0,
+            prices: Prices::default(),
+            last,
+            allocation,
+            bands: Vec::new(),
+            retired: false,
+        };
+        let instrument = self.instruments.entry(id).or_insert(fresh);
+        instrument.symbol = body.symbol;
+        instrument.tick_size = tick_size;
+        instrument.lot_size = body.lot_size;
+        instrument.rules = rules;
+        instrument.last = last;
+        instrument.allocation = allocation;
+        instrument.bands = bands;
     }
 
     pub(super) fn open_day(&mut self, body: &DayOpen, parts: &[(u16, Policy, Vec<u8>)]) {
@@ -220,6 +230,8 @@ impl Oracle {
         self.midnight = body.midnight;
         self.session_name = body.session_name;
         self.numbers.clear();
+        self.random ^= self.now;
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.begin_risk_day();
         for session in self.sessions.values_mut() {
             session.disabled.clear();
@@ -235,9 +247,10 @@ impl Oracle {
             session_name: body.session_name,
         }));
         self.say_all(SystemEventCode::StartOfDay);
-        self.expire();
+        self.expire_orders();
         self.cancel_killed();
         self.carry();
+        self.begin_instruments_day();
     }
 
     /// Orders that outlived the last day, by session and order reference.
@@ -247,13 +260,15 @@ impl Oracle {
         for order in carried {
             let UserRef { number, index } = order.terms.user_ref;
             self.take_number(order.session, index, number);
+            let called = accumulates(self.instruments[&order.terms.instrument].state);
             let restated = Restated {
                 user_ref: order.terms.user_ref,
                 reason: b'R',
-                display_quantity: Some(if hidden(&order.terms) || order.waits() {
-                    0
-                } else {
-                    order.shown()
+                display_quantity: Some(match order.floor {
+                    _ if hidden(&order.terms) || order.waits() => 0,
+                    0 => order.open,
+                    floor if called => order.open.min(floor),
+                    _ => order.shown(),
                 }),
                 display_price: Some(Price(order.price())),
                 secondary_reference: Some(OrderReference(order.terms.order_reference)),
@@ -266,6 +281,8 @@ impl Oracle {
         if !self.day_open {
             return;
         }
+        self.end_instruments_day();
+        self.pull_tripped();
         if self.fault != Fault::DayOrdersSurvive {
             for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
                 // Displayed before hidden orders; bids before asks; best price first; then time.
@@ -274,6 +291,8 @@ impl Oracle {
                         self.cancel_at(at, CancelReason::Closed);
                     }
                 }
+                self.cancel_only(instrument, Only::Call, CancelReason::Closed);
+                self.cancel_only(instrument, Only::Close, CancelReason::Closed);
             }
         }
         if self.fault != Fault::DayOrdersSurvive {

@@ -42,6 +42,10 @@ impl Oracle {
                 _ => Err(RejectReason::PeggingNotAllowed),
             };
         };
+        let state = self.instruments[&terms.instrument].state;
+        if state != b'T' || terms.cross_type != b'N' {
+            return Err(RejectReason::PeggingNotAllowed);
+        }
         if ![b'R', b'P', b'M'].contains(&peg.kind) {
             return Err(RejectReason::InvalidPegType);
         }
@@ -68,6 +72,7 @@ impl Oracle {
                 && is_buy(order.terms.side) == buy
                 && !hidden(&order.terms)
                 && !order.waits()
+                && order.only == Only::Any
         });
         own.min_by_key(|at| {
             let price = self.orders[*at].terms.price as i64;
@@ -179,7 +184,7 @@ impl Oracle {
             self.orders.push(order);
             return;
         };
-        self.take(&mut order);
+        self.take(&mut order, None);
         if order.open == 0 {
             return;
         }

@@ -169,7 +169,8 @@ impl Oracle {
         waits: bool,
         without: Option<usize>,
     ) -> Result<(), RejectReason> {
-        let may_rest = waits || rests(terms);
+        let state = self.instruments[&terms.instrument].state;
+        let may_rest = waits || rests(terms, state);
         let risk = &self.protection.risk;
         let limits: Vec<(bool, &SetLimits)> = risk
             .sessions
@@ -497,6 +498,8 @@ impl Oracle {
         }
         let own = |order: &&Order| order.terms.instrument == id;
         self.cancel_by_operator(self.orders.iter().filter(own).cloned().collect());
+        self.enter_state(id, b'C');
+        self.instruments.get_mut(&id).unwrap().planned.clear();
     }
 
     /// Whether an instrument allows a price: the last band that begins at or below it decides.

@@ -43,6 +43,7 @@ impl Oracle {
                 && order.terms.price == one.price
                 && !hidden(&order.terms)
                 && !order.waits()
+                && order.only == Only::Any
         };
         let orders = self.orders.iter().filter(together);
         orders.map(|order| order.terms.order_reference).collect()

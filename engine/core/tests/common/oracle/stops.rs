@@ -157,9 +157,12 @@ impl Oracle {
     pub(super) fn settle(&mut self) {
         for instrument in self.instruments.keys().copied().collect::<Vec<_>>() {
             while self.day_open && self.instruments[&instrument].state == b'T' {
-                let late = self.act_on_triggered();
+                let late = self.act_on_triggered(instrument);
+                if self.instruments[&instrument].state != b'T' {
+                    break;
+                }
                 self.follow(instrument);
-                if late || self.triggered.is_empty() {
+                if late || self.first_triggered(instrument).is_none() {
                     break;
                 }
             }
@@ -167,7 +170,7 @@ impl Oracle {
     }
 
     /// Triggered stops act, first triggered first; whether some are left for later.
-    fn act_on_triggered(&mut self) -> bool {
+    fn act_on_triggered(&mut self, instrument: u32) -> bool {
         let late = self.fault == Fault::ChainedStopsLate;
         let mut left = if late {
             self.triggered.len()
@@ -175,7 +178,7 @@ impl Oracle {
             usize::MAX
         };
         while left > 0
-            && let Some(reference) = self.triggered.pop_front()
+            && let Some(reference) = self.next_triggered(instrument)
         {
             left -= 1;
             let of = |order: &Order| order.terms.order_reference == reference;
@@ -185,6 +188,24 @@ impl Oracle {
             }
         }
         late
+    }
+
+    /// The first of an instrument.
+    fn first_triggered(&self, instrument: u32) -> Option<usize> {
+        let own = |reference: &u64| {
+            let of = |order: &&Order| order.terms.order_reference == *reference;
+            let order = self.orders.iter().find(of);
+            order.is_none_or(|order| order.terms.instrument == instrument)
+        };
+        self.triggered.iter().position(own)
+    }
+
+    fn next_triggered(&mut self, instrument: u32) -> Option<u64> {
+        if self.instruments[&instrument].state != b'T' {
+            return None;
+        }
+        let at = self.first_triggered(instrument)?;
+        self.triggered.remove(at)
     }
 
     fn activate(&mut self, at: usize) {

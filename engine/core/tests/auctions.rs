@@ -308,7 +308,7 @@ fn illegal_changes_are_refused_and_counted() {
     ];
     let count = cases.len() as u64;
     for case in cases {
-        assert_eq!(driver.tell(&[case.clone()]), [], "{case:?}");
+        assert_eq!(driver.tell(std::slice::from_ref(&case)), [], "{case:?}");
     }
     assert_eq!(driver.machine.counters().refused, refused + count);
 }

@@ -6,6 +6,7 @@ use crate::bounds::Bounds;
 use crate::features::Features;
 use crate::instrument::BookMark;
 use crate::machine::{Counters, StateMachine};
+pub use crate::phase::{AuctionRules, Schedule};
 pub use crate::risk::EntryState;
 pub use crate::risk::view::{PositionView, ProtectionView, ThrottleView};
 use crate::session::{owner_ref, owner_session};
@@ -279,6 +280,17 @@ impl StateMachine {
     pub fn statistics(&self, id: InstrumentId) -> Option<Statistics> {
         let defined = self.instruments.is_defined(id);
         defined.then(|| self.instruments.get(id).statistics)
+    }
+
+    /// Collars and auctions as an instrument's definition has them.
+    pub fn auction_rules(&self, id: InstrumentId) -> Option<AuctionRules> {
+        let defined = self.instruments.is_defined(id);
+        defined.then(|| self.instruments.phase(id).rules)
+    }
+
+    pub fn schedule(&self, id: InstrumentId) -> Option<Schedule> {
+        let defined = self.instruments.is_defined(id);
+        defined.then(|| self.instruments.phase(id).schedule)
     }
 
     /// Where an instrument is in its day, and what an uncrossing would do now; looks at price levels.

@@ -36,8 +36,8 @@ const SCHEDULED: [TradingState; 5] = [
 
 /// When an instrument changes its state each day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Schedule {
-    /// In ms after midnight, for each of `SCHEDULED`; `NEVER`.
+pub struct Schedule {
+    /// In ms after midnight: pre-open, opening auction, trading, closing auction, closed; all ones = never.
     pub times_ms: [u32; 5],
     pub random_end_ms: u32,
 }
@@ -48,7 +48,7 @@ impl Schedule {
         random_end_ms: 0,
     };
 
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.times_ms == [NEVER; 5]
     }
 
@@ -68,7 +68,7 @@ impl Schedule {
     }
 
     /// Times ascend and everything is within its bounds.
-    fn is_legal(&self) -> bool {
+    pub fn is_legal(&self) -> bool {
         let mut last = None;
         for &time in self.times_ms.iter().filter(|&&time| time != NEVER) {
             if time >= 2 * DAY_MS || last.is_some_and(|last| time <= last) {
@@ -82,7 +82,7 @@ impl Schedule {
 
 /// Collars and auctions as an instrument's definition has them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct AuctionRules {
+pub struct AuctionRules {
     /// In 1/10,000 of the price around which they lie; 0 = none.
     pub static_collar: u32,
     pub dynamic_collar: u32,
@@ -106,7 +106,7 @@ impl AuctionRules {
     };
 
     /// Of an instrument's definition; `None` if a part cannot be read or is out of its bounds.
-    pub fn of(record: &Record<'_>) -> Option<Self> {
+    pub(crate) fn of(record: &Record<'_>) -> Option<Self> {
         let number = |tag| match record.parts().find(tag) {
             None => Some(0),
             Some(part) => part.u32(),
@@ -126,7 +126,8 @@ impl AuctionRules {
         rules.is_legal().then_some(rules)
     }
 
-    fn is_legal(&self) -> bool {
+    /// Whether a definition may say so.
+    pub fn is_legal(&self) -> bool {
         let interval = self.indication_interval_ms;
         self.static_collar <= COLLAR_MAX
             && self.dynamic_collar <= COLLAR_MAX
@@ -137,7 +138,7 @@ impl AuctionRules {
             && (interval == 0 || interval >= INDICATION_INTERVAL_MS_MIN)
     }
 
-    pub fn collars(&self) -> bool {
+    pub(crate) fn collars(&self) -> bool {
         self.static_collar != 0 || self.dynamic_collar != 0
     }
 }

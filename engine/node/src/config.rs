@@ -6,7 +6,7 @@
 use crate::admin::access::AdminConfig;
 use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::LoginsConfig;
-use lockstep_core::inspect::Allocation;
+use lockstep_core::inspect::{Allocation, AuctionRules, Schedule};
 use lockstep_journal::storage::LANE_DEPTH_MAX;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -350,6 +350,70 @@ pub struct InstrumentConfig {
     /// Per cent that the first order of a price gives, 1 to 100, in a top-share allocation.
     #[serde(default)]
     pub top_share: u32,
+    /// How far from the reference price an order may trade, in 1/10,000 of it; 0 = as far as it likes.
+    #[serde(default)]
+    pub static_collar: u32,
+    /// How far from the last trade's price.
+    #[serde(default)]
+    pub dynamic_collar: u32,
+    /// What an order that would trade beyond a collar causes.
+    #[serde(default)]
+    pub collar_action: CollarActionConfig,
+    /// Of the volatility auction that a collar calls.
+    #[serde(default)]
+    pub auction_duration_ms: u32,
+    /// It lasts up to so much longer.
+    #[serde(default)]
+    pub auction_random_end_ms: u32,
+    /// Time between two indications of an auction's outcome; 0 = only at its begin.
+    #[serde(default)]
+    pub indication_interval_ms: u32,
+    /// When it changes its trading state each day.
+    #[serde(default)]
+    pub schedule: Option<ScheduleConfig>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum CollarActionConfig {
+    #[default]
+    Reject,
+    Auction,
+}
+
+/// Times in ms after the venue's midnight; those left out do not happen by themselves.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    #[serde(default)]
+    pub pre_open_ms: Option<u32>,
+    #[serde(default)]
+    pub opening_auction_ms: Option<u32>,
+    #[serde(default)]
+    pub trading_ms: Option<u32>,
+    #[serde(default)]
+    pub closing_auction_ms: Option<u32>,
+    #[serde(default)]
+    pub closed_ms: Option<u32>,
+    /// A call that the schedule ends lasts up to so much longer.
+    #[serde(default)]
+    pub random_end_ms: u32,
+}
+
+impl ScheduleConfig {
+    fn schedule(&self) -> Schedule {
+        let times = [
+            self.pre_open_ms,
+            self.opening_auction_ms,
+            self.trading_ms,
+            self.closing_auction_ms,
+            self.closed_ms,
+        ];
+        Schedule {
+            times_ms: times.map(|time| time.unwrap_or(u32::MAX)),
+            random_end_ms: self.random_end_ms,
+        }
+    }
 }
 
 /// Highest limit price, in 1/10,000.
@@ -385,6 +449,27 @@ impl InstrumentConfig {
         };
         let few = self.tick_bands.len() <= lockstep_core::TICK_BANDS_MAX;
         few && ascend && self.tick_bands.iter().all(fits)
+    }
+
+    /// The schedule as the log has it.
+    pub fn schedule(&self) -> Schedule {
+        let none = ScheduleConfig::default();
+        self.schedule.as_ref().unwrap_or(&none).schedule()
+    }
+
+    /// Collars and auctions as the log has them.
+    pub fn auction_rules(&self) -> AuctionRules {
+        AuctionRules {
+            static_collar: self.static_collar,
+            dynamic_collar: self.dynamic_collar,
+            collar_action: match self.collar_action {
+                CollarActionConfig::Reject => b'R',
+                CollarActionConfig::Auction => b'V',
+            },
+            duration_ms: self.auction_duration_ms,
+            random_end_ms: self.auction_random_end_ms,
+            indication_interval_ms: self.indication_interval_ms,
+        }
     }
 
     /// The allocation as the log has it; `None` if the values do not fit each other.
@@ -671,6 +756,12 @@ impl Config {
             if instrument.tick_size == 0 || instrument.lot_size == 0 {
                 return Err(format!(
                     "instrument {}: tick_size and lot_size must not be 0",
+                    instrument.id
+                ));
+            }
+            if !instrument.auction_rules().is_legal() || !instrument.schedule().is_legal() {
+                return Err(format!(
+                    "instrument {}: collars are at most 10000, random ends at most an hour, indications 10 ms apart or more, and the schedule's times ascend",
                     instrument.id
                 ));
             }

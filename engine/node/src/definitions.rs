@@ -5,9 +5,9 @@
 use crate::config::{Config, InstrumentConfig, SessionConfig};
 use crate::operator;
 use lockstep_core::StateMachine;
-use lockstep_core::inspect::Allocation;
+use lockstep_core::inspect::{Allocation, AuctionRules, Schedule};
 use lockstep_record::command::{
-    DefineFirm, DefineInstrument, DefineSession, SetBounds, SetRiskBounds,
+    DefineFirm, DefineInstrument, DefineSession, SetBounds, SetRiskBounds, SetSchedule,
 };
 use lockstep_record::{InstrumentId, PartTag, SessionId};
 
@@ -30,6 +30,7 @@ pub trait Known {
     fn instrument(&self, id: u32) -> Option<DefineInstrument>;
     /// Parts of the instrument's definition; those that say the default are left out.
     fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)>;
+    fn schedule(&self, id: u32) -> Option<SetSchedule>;
 }
 
 /// The records that make the log say what the configuration says, in dependency order.
@@ -66,10 +67,17 @@ pub fn proposals(config: &Config, known: &impl Known) -> Vec<Vec<u8>> {
         let allocation = instrument.allocation().unwrap_or(Allocation::PriceTime);
         let bands = instrument.tick_bands.iter();
         let bands = bands.map(|band| (band.from_price, band.tick_size));
-        let parts = instrument_parts(allocation, bands);
+        let parts = instrument_parts(allocation, bands, &instrument.auction_rules());
         let same = known.instrument_parts(instrument.id) == parts;
         if known.instrument(instrument.id) != Some(body) || !same {
             records.push(operator::record(&body, &parts, OPERATOR));
+        }
+        let wanted = instrument.schedule();
+        let body = schedule(instrument.id, &wanted);
+        let new = known.schedule(instrument.id).is_none();
+        let without = wanted.times_ms == [u32::MAX; 5] && wanted.random_end_ms == 0;
+        if known.schedule(instrument.id) != Some(body) && !(new && without) {
+            records.push(operator::record(&body, &[], OPERATOR));
         }
     }
     records
@@ -130,13 +138,47 @@ fn instrument_definition(instrument: &InstrumentConfig) -> DefineInstrument {
 fn instrument_parts(
     allocation: Allocation,
     bands: impl Iterator<Item = (u32, u32)>,
+    rules: &AuctionRules,
 ) -> Vec<(PartTag, Vec<u8>)> {
     let mut parts = allocation_parts(allocation);
     for (from_price, tick_size) in bands {
         let value = [from_price.to_le_bytes(), tick_size.to_le_bytes()].concat();
         parts.push((PartTag::TICK_BAND, value));
     }
+    let numbers = [
+        (PartTag::STATIC_COLLAR, rules.static_collar),
+        (PartTag::DYNAMIC_COLLAR, rules.dynamic_collar),
+        (PartTag::AUCTION_DURATION, rules.duration_ms),
+        (PartTag::AUCTION_RANDOM_END, rules.random_end_ms),
+        (PartTag::INDICATION_INTERVAL, rules.indication_interval_ms),
+    ];
+    for (tag, value) in numbers.into_iter().filter(|(_, value)| *value != 0) {
+        parts.push((tag, value.to_le_bytes().to_vec()));
+    }
+    if rules.collar_action != b'R' {
+        parts.push((PartTag::COLLAR_ACTION, vec![rules.collar_action]));
+    }
     parts
+}
+
+fn schedule(instrument: u32, schedule: &Schedule) -> SetSchedule {
+    let [
+        pre_open_ms,
+        opening_auction_ms,
+        trading_ms,
+        closing_auction_ms,
+        closed_ms,
+    ] = schedule.times_ms;
+    SetSchedule {
+        instrument,
+        pre_open_ms,
+        opening_auction_ms,
+        trading_ms,
+        closing_auction_ms,
+        closed_ms,
+        random_end_ms: schedule.random_end_ms,
+        _reserved: 0,
+    }
 }
 
 fn allocation_parts(allocation: Allocation) -> Vec<(PartTag, Vec<u8>)> {
@@ -216,7 +258,15 @@ impl Known for StateMachine {
         };
         let bands = self.tick_bands(InstrumentId(id)).iter();
         let bands = bands.map(|band| (band.from_price, band.tick_size));
-        instrument_parts(instrument.allocation, bands)
+        let Some(rules) = self.auction_rules(InstrumentId(id)) else {
+            return Vec::new();
+        };
+        instrument_parts(instrument.allocation, bands, &rules)
+    }
+
+    fn schedule(&self, id: u32) -> Option<SetSchedule> {
+        let known = Self::schedule(self, InstrumentId(id))?;
+        Some(schedule(id, &known))
     }
 
     fn instrument(&self, id: u32) -> Option<DefineInstrument> {
@@ -306,6 +356,34 @@ top_share = 40
         assert_eq!(records.len(), 1, "one tick size again");
         apply(&mut machine, &records);
         assert!(proposals(&config, &machine).is_empty());
+    }
+
+    #[test]
+    fn collars_and_a_schedule_are_proposed_until_the_log_has_them() {
+        let rules = "static_collar = 1000\ncollar_action = \"auction\"\nauction_duration_ms = 5000\n\
+                     schedule = { opening_auction_ms = 32400000, trading_ms = 34200000, random_end_ms = 30000 }";
+        let text = CONFIG.replace(
+            "symbol = \"PLAIN\"",
+            &format!("symbol = \"PLAIN\"\n{rules}"),
+        );
+        let config: Config = Config::parse(&text).unwrap();
+        let mut machine = StateMachine::new(Capacity::default());
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 5, "bounds, three instruments, a schedule");
+        apply(&mut machine, &records);
+        let known = machine.auction_rules(InstrumentId(1)).unwrap();
+        assert_eq!((known.static_collar, known.collar_action), (1_000, b'V'));
+        let known = machine.schedule(InstrumentId(1)).unwrap();
+        assert_eq!(known.times_ms[2], 34_200_000);
+        assert!(proposals(&config, &machine).is_empty());
+        // Left out of the file they are taken back.
+        let config: Config = Config::parse(CONFIG).unwrap();
+        let records = proposals(&config, &machine);
+        assert_eq!(records.len(), 2, "the definition and the schedule");
+        apply(&mut machine, &records);
+        assert!(proposals(&config, &machine).is_empty());
+        let descending = text.replace("32400000", "35000000");
+        assert!(Config::parse(&descending).is_err());
     }
 
     #[test]

@@ -241,7 +241,7 @@ pub mod apply_raw {
     use super::*;
 
     const KINDS: &[u16] = &[
-        1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23, 64, 65, 66, 67, 68, 69, 70, 80, 81, 82, 83, 84, 85, 86, 87, 88,
+        1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 80, 81, 82, 83, 84, 85, 86, 87, 88,
         89, 90, 91, 99,
     ];
 
@@ -250,9 +250,9 @@ pub mod apply_raw {
             1 => Login::LENGTH,
             16 => EnterOrder::LENGTH,
             17 => ReplaceOrder::LENGTH,
-            64 | 67 | 68 => SetBounds::LENGTH,
+            64 | 67 | 68 | 72 => SetBounds::LENGTH,
             66 => DefineSession::LENGTH,
-            3 | 19 | 20 | 81 | 83 | 85 | 88 | 90 => ModifyOrder::LENGTH,
+            3 | 19 | 20 | 71 | 73 | 81 | 83 | 85 | 88 | 90 => ModifyOrder::LENGTH,
             82 => OperatorCancel::LENGTH,
             84 => SetLimits::LENGTH,
             86 => SetProtection::LENGTH,
@@ -521,7 +521,7 @@ pub mod apply_orders {
                         display: script.pick(b"YYYYYANNN"),
                         capacity: script.pick(b"PPPAROX"),
                         intermarket_sweep: script.pick(b"NNNNNNY"),
-                        cross_type: script.pick(b"NNNNNNNO"),
+                        cross_type: script.pick(b"NNNNNNNNOCHZ"),
                         client_order_id: [b'c'; 14],
                     };
                     order.encode(options(script, quantity).appendage(), &mut out)
@@ -589,7 +589,7 @@ pub mod apply_orders {
                     from,
                 ),
                 16 => {
-                    let state = script.pick(b"TTHCX");
+                    let state = script.pick(b"TTTHCPOVLX");
                     let instrument = u32::from(script.u8() % 4);
                     let body = SetInstrumentState {
                         instrument,
@@ -597,6 +597,44 @@ pub mod apply_orders {
                         _reserved: [0; 3],
                     };
                     record(&body, Source::default())
+                }
+                19 => {
+                    let instrument = u32::from(script.u8() % 4);
+                    match script.u8() % 3 {
+                        0 => {
+                            let body = StartAuction {
+                                instrument,
+                                duration_ms: script.pick(&[0, 1, 86_400_000, u32::MAX]),
+                                random_end_ms: script.pick(&[0, 1, 3_600_000, u32::MAX]),
+                                state: script.pick(b"OVLVLT"),
+                                next_state: script.pick(b"TTCX"),
+                                _reserved: [0; 2],
+                            };
+                            record(&body, Source::default())
+                        }
+                        1 => {
+                            let times = [0, 1, 2, 1_000, 172_799_999, u32::MAX];
+                            let body = SetSchedule {
+                                instrument,
+                                pre_open_ms: script.pick(&times),
+                                opening_auction_ms: script.pick(&times),
+                                trading_ms: script.pick(&times),
+                                closing_auction_ms: script.pick(&times),
+                                closed_ms: script.pick(&times),
+                                random_end_ms: script.pick(&[0, 5, 3_600_000]),
+                                _reserved: 0,
+                            };
+                            record(&body, Source::default())
+                        }
+                        _ => {
+                            let body = SetReferencePrice {
+                                price: price(script),
+                                instrument,
+                                _reserved: 0,
+                            };
+                            record(&body, Source::default())
+                        }
+                    }
                 }
                 17 if script.u8().is_multiple_of(4) => {
                     self.refs = [0; SESSIONS as usize + 1];

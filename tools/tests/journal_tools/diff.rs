@@ -1,15 +1,24 @@
 //! `journal diff`: the first difference of two journals, by header field, record and byte.
 
 use crate::fixture::{Lies, Made, copy, forge, killed, stopped};
-use lockstep_journal::BatchHeader;
+use lockstep_journal::{BATCH_HEADER_LENGTH, BatchHeader};
+use lockstep_record::RECORD_HEADER_LENGTH;
+use lockstep_record::command::EnterOrder;
 use serde_json::Value;
 
 /// Two copies of one journal, the second changed in one batch.
+/// In a batch that begins with an order, whatever the flow sends.
 fn changed(change: impl FnOnce(&mut BatchHeader, &mut [u8])) -> (Made, Made, Lies) {
     let made = stopped();
     let other = copy(&made);
     let batches = made.batches();
-    let busy = |lies: &&Lies| lies.header.record_count > 3 && lies.header.index > 10;
+    let busy = |lies: &&Lies| {
+        let file = std::fs::read(made.segment(lies.segment)).unwrap();
+        let record = &file[lies.offset as usize + BATCH_HEADER_LENGTH..];
+        let enter = RECORD_HEADER_LENGTH + size_of::<EnterOrder>();
+        let begins_with_order = record[..4] == (enter as u32).to_le_bytes();
+        lies.header.record_count > 3 && lies.header.index > 10 && begins_with_order
+    };
     let at = *batches.iter().find(busy).unwrap();
     other.patch(at.segment, |file| forge(file, at, change));
     (made, other, at)

@@ -129,6 +129,10 @@ pub enum State {
     Trading,
     Halted,
     Closed,
+    PreOpen,
+    OpeningAuction,
+    VolatilityAuction,
+    ClosingAuction,
 }
 
 impl State {
@@ -137,6 +141,10 @@ impl State {
             Self::Trading => b'T',
             Self::Halted => b'H',
             Self::Closed => b'C',
+            Self::PreOpen => b'P',
+            Self::OpeningAuction => b'O',
+            Self::VolatilityAuction => b'V',
+            Self::ClosingAuction => b'L',
         }
     }
 }

@@ -7,7 +7,9 @@ use super::server::Office;
 use super::views;
 use crate::config::Config;
 use crate::definitions::{self, Known, SessionDefinition};
-use lockstep_record::command::{DefineFirm, DefineInstrument, SetBounds, SetRiskBounds};
+use lockstep_record::command::{
+    DefineFirm, DefineInstrument, SetBounds, SetRiskBounds, SetSchedule,
+};
 use lockstep_record::{Kind, PartTag};
 use std::cell::Cell;
 
@@ -66,6 +68,10 @@ impl Known for AskedState<'_> {
     fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
         let parts = self.ask(move |machine| Some(Known::instrument_parts(machine, id)));
         parts.unwrap_or_default()
+    }
+
+    fn schedule(&self, id: u32) -> Option<SetSchedule> {
+        self.ask(move |machine| Known::schedule(machine, id))
     }
 }
 

@@ -156,7 +156,14 @@ pub fn instruments(inquiries: &Inquiries) -> Result<Vec<InstrumentView>, Problem
 
 /// A state's name as the protocol has it.
 fn lower(state: impl std::fmt::Debug) -> String {
-    format!("{state:?}").to_lowercase()
+    let mut name = String::new();
+    for letter in format!("{state:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 /// A symbol as the state knows it.

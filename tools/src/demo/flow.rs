@@ -7,6 +7,7 @@
 
 use lockstep_bench::client::orders::{Cause, Change, Order, OrderId};
 use lockstep_bench::client::request::symbol;
+use lockstep_bench::client::connection::SendError;
 use lockstep_bench::client::traders::{NewOrder, RequestError, Traders};
 use lockstep_bench::flow::model::{Flow as Model, FlowAction, FlowEvent};
 use lockstep_bench::flow::options::{FlowOptions, SymbolOptions};
@@ -239,12 +240,27 @@ impl Flow {
 
     /// Waits until nothing is unanswered.
     pub fn settle(&mut self, at_most: Duration) -> Result<(), FlowError> {
+        let until = Instant::now() + at_most;
         for trader in 0..self.traders.traders().len() {
-            self.traders.settle(trader)?;
+            self.settle_one(trader, until)?;
         }
         self.wait("requests are unanswered", at_most, |traders| {
             traders.unanswered_count() == 0
         })
+    }
+
+    /// A full send buffer (a burst that a crowded host has not taken yet) is waited for, not an error.
+    fn settle_one(&mut self, trader: usize, until: Instant) -> Result<(), FlowError> {
+        loop {
+            match self.traders.settle(trader) {
+                Err(RequestError::Send(SendError::Full { .. })) if Instant::now() < until => {
+                    if self.poll()? == 0 {
+                        self.traders.wait(WAIT_MAX);
+                    }
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
     /// Connects anew from message 1 on and hears the whole day again; returns how many messages were

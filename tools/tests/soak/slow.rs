@@ -53,6 +53,11 @@ impl SlowReaders {
         self.behind_max
     }
 
+    /// Requests whose answers have not been read.
+    pub fn unanswered(&self) -> u64 {
+        self.traders.unanswered_count() as u64
+    }
+
     pub fn connect(&mut self, address: SocketAddr, at_most: Duration) {
         self.traders.connect(address).expect("sockets");
         self.wait("logged in", at_most, |traders| traders.are_ready());

@@ -5,7 +5,6 @@
 //! gone is not cancelled, and a session that has come to hold too much cancels some of it. It must never
 //! send anything that the traders do not remember.
 
-use lockstep_bench::client::connection::SendError;
 use lockstep_bench::client::orders::{Cause, Change, Order, OrderId};
 use lockstep_bench::client::request::symbol;
 use lockstep_bench::client::traders::{NewOrder, RequestError, Traders};

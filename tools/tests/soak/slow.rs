@@ -117,7 +117,16 @@ impl SlowReaders {
     pub fn settle(&mut self, at_most: Duration) {
         self.wait("back", at_most, |traders| traders.are_ready());
         for trader in 0..self.traders.traders().len() {
-            self.traders.settle(trader).expect("a ready session");
+            let until = Instant::now() + at_most;
+            // A burst that the venue has not taken yet fills the send buffer: read on, then ask.
+            loop {
+                match self.traders.settle(trader) {
+                    Err(RequestError::Send(SendError::Full { .. })) if Instant::now() < until => {
+                        self.poll();
+                    }
+                    other => break other.expect("a ready session"),
+                }
+            }
         }
         self.wait("answered", at_most, |traders| {
             traders.unanswered_count() == 0

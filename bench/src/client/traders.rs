@@ -93,7 +93,12 @@ impl<D: Driver> Traders<D> {
     }
 
     pub fn are_down(&self) -> bool {
-        (0..self.traders.len()).all(|trader| !self.client.is_connected(trader))
+        (0..self.traders.len()).all(|trader| self.is_down(trader))
+    }
+
+    /// Whether a trader's connection is gone, and has been told gone.
+    pub fn is_down(&self, trader: usize) -> bool {
+        !self.client.is_connected(trader)
     }
 
     /// Requests that have no answer yet, over all traders.

@@ -187,10 +187,12 @@ impl WriteLane for UringLane {
         if self.ring.completion().is_empty() && self.in_flight.iter().any(Option::is_some) {
             // A synchronous write ends in a kernel worker bound to this core. A thread that only spins
             // keeps it out for its whole time slice (4 ms, measured), so it gives way while it waits; with
-            // nobody else on the core that costs two system calls a poll.
+            // nobody else on the core that costs one system call a poll.
             std::thread::yield_now();
-            // Runs deferred work; an error here shows again at the next poll.
-            let _ = self.ring.submit();
+            if self.ring.submission().taskrun() {
+                // Runs deferred work; an error here shows again at the next poll.
+                let _ = self.ring.submit();
+            }
         }
         let Some(entry) = self.ring.completion().next() else {
             return Ok(None);

@@ -294,8 +294,11 @@ impl Flow {
     }
 
     /// Breaks one trader's connection, as a network does; `connect` brings it back.
-    pub fn cut(&mut self, trader: usize) {
+    /// Waits until it is gone: until then the trader still counts as ready, and nothing connects it anew.
+    pub fn cut(&mut self, trader: usize, at_most: Duration) -> Result<(), FlowError> {
         self.traders.cut_one(trader);
+        let what = "a connection lives on that was cut";
+        self.wait(what, at_most, |traders| traders.is_down(trader))
     }
 
     /// A new trading day: streams and numbers begin anew, trades go on being numbered. Returns the orders

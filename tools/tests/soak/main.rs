@@ -157,12 +157,15 @@ impl Soak {
                 .trade(slice, RATE_PER_S, &mut |_| true)
                 .expect("the venue tells nothing that cannot be");
             if self.random.chance(300) {
+                let trader = self.random.below(u64::from(TRADERS)) as usize;
                 self.flow
-                    .cut(self.random.below(u64::from(TRADERS)) as usize);
+                    .cut(trader, PATIENCE)
+                    .expect("a cut connection ends");
                 self.happened.cuts += 1;
             }
             if self.random.chance(200) {
-                self.slow.cut(self.random.below(u64::from(SLOW)) as usize);
+                let reader = self.random.below(u64::from(SLOW)) as usize;
+                self.slow.cut(reader, PATIENCE);
                 self.happened.cuts += 1;
             }
             if self.random.chance(500) {

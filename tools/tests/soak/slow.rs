@@ -67,8 +67,9 @@ impl SlowReaders {
         self.traders.connect(address).expect("sockets");
     }
 
-    pub fn cut(&mut self, trader: usize) {
+    pub fn cut(&mut self, trader: usize, at_most: Duration) {
         self.traders.cut_one(trader);
+        self.wait("cut", at_most, |traders| traders.is_down(trader));
     }
 
     /// Sends a burst and reads nothing.
@@ -180,13 +181,23 @@ impl SlowReaders {
         }
     }
 
+    fn described(&self) -> String {
+        let one = |trader: &Trader| {
+            let (phase, end) = (trader.phase(), trader.last_end());
+            let (unanswered, heard) = (trader.outbox().len(), trader.memory().count());
+            format!("{phase:?}, {unanswered} unanswered, {heard} heard, last end {end:?}; ")
+        };
+        self.traders().iter().map(one).collect()
+    }
+
     #[track_caller]
     fn wait(&mut self, what: &str, at_most: Duration, done: impl Fn(&Traders<AnyDriver>) -> bool) {
         let until = Instant::now() + at_most;
         while !done(&self.traders) {
             assert!(
                 Instant::now() < until,
-                "slow readers were not {what} in time"
+                "slow readers were not {what} in time: {}",
+                self.described()
             );
             self.poll();
         }

@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod admission;
+mod ahead;
 mod auction;
 pub mod book;
 mod bounds;
@@ -68,6 +69,7 @@ mod supervision;
 mod tick;
 mod trigger;
 
+pub use ahead::ReadAhead;
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};
 pub use features::Features;

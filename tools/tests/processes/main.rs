@@ -23,6 +23,7 @@ mod folder;
 mod full_disk;
 mod logins;
 mod packets;
+mod proofs;
 mod raw;
 mod resources;
 mod slow;

@@ -17,9 +17,9 @@ use lockstep_record::Side;
 /// Most live orders: slots and the free list are u32, `NONE` is none.
 pub const ORDERS_MAX: u32 = (1 << 27) - 1;
 
-/// A live order. In a free slot `next` is the next free one and `open` is 0.
+/// A live order. In a free slot `next` is the next free one and `open` is 0. Never in two cache lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub(crate) struct Order {
     /// Behind it on its level.
     pub next: u32,
@@ -238,6 +238,25 @@ impl OrderPool {
             (order.number ^ number) | (order.owner ^ owner) == 0
         };
         self.index.find(owner, number, is_it)
+    }
+
+    /// The order in a key's first place: most likely its own, or `NONE`. For reading ahead.
+    #[inline(always)]
+    pub fn likely_slot(&self, owner: u32, number: u32) -> u32 {
+        self.index.at_place(owner, number)
+    }
+
+    /// Looks where a search for a key would look. For reading ahead.
+    #[inline(always)]
+    pub fn look_at_place(&self, owner: u32, number: u32) -> u32 {
+        self.index.look_at_place(owner, number)
+    }
+
+    /// The level that an order of this side and price would take from first, if it would take anything.
+    #[inline(always)]
+    pub fn likely_target(&self, book: &Book, side: Side, tick: u32) -> Option<u32> {
+        let crosses = tick <= TICK_MAX && book.crosses(side, tick);
+        crosses.then(|| book.ladders[book.next_lane(side.opposite())].best)
     }
 
     /// Whether an order at this price needs a level that is not there while all are taken.

@@ -2,13 +2,14 @@
 
 use super::protocol::{
     Applied, Command, Commanded, CounterView, DefineFirm, DefineInstrument, DefineSession, Fate,
-    Outcome, Problem, ProblemCode, SetState, StatusView,
+    Outcome, Problem, ProblemCode, SetState, SnapshotState, SnapshotView, StatusView,
 };
 use super::server::Office;
 use super::{desk, reload, views};
 use crate::clock::{SystemClock, WallClock};
 use crate::config::AcknowledgePolicy;
 use crate::definitions::{Known, padded};
+use crate::snapshot::SnapshotRequest;
 use crate::{counters, day, node, operator};
 use lockstep_core::StateMachine;
 use lockstep_core::inspect;
@@ -55,6 +56,12 @@ impl Office {
             Command::DefineSession(define) => self.put(&[define_session(define)?], identity),
             Command::DefineInstrument(define) => self.define_instrument(define, identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
+            Command::TakeSnapshot => {
+                let ticket = self.snapshots()?.ask();
+                tracing::info!(ticket, identity, "a snapshot was asked for");
+                json(&self.snapshot(ticket)?)
+            }
+            Command::ShowSnapshot(asked) => json(&self.snapshot(asked.ticket)?),
             Command::SetEntry(_)
             | Command::MassCancel(_)
             | Command::CancelOrder(_)
@@ -115,6 +122,26 @@ impl Office {
             refused: seen.counters.refused,
             silent: seen.counters.silent,
             day: views::day_view(&seen.day, &self.config.day),
+        })
+    }
+
+    fn snapshots(&self) -> Result<&SnapshotRequest, Problem> {
+        let none = || views::not_found("this node runs no agent `snapshot`".to_owned());
+        self.snapshots.as_deref().ok_or_else(none)
+    }
+
+    /// Nobody waits for a snapshot here: whoever asked for it asks again.
+    fn snapshot(&self, ticket: u64) -> Result<SnapshotView, Problem> {
+        let request = self.snapshots()?;
+        let (state, index) = match request.fate(ticket) {
+            None => (SnapshotState::Waiting, 0),
+            Some(Some(index)) => (SnapshotState::Taken, index),
+            Some(None) => (SnapshotState::Failed, 0),
+        };
+        Ok(SnapshotView {
+            ticket,
+            state,
+            index,
         })
     }
 

@@ -56,6 +56,8 @@ pub enum Command {
     SetPosition(SetPosition),
     RetireInstrument(RetireInstrument),
     Reload(Reload),
+    TakeSnapshot,
+    ShowSnapshot(ShowSnapshot),
 }
 
 /// A trading day of another date than the calendar's: an evening session that counts for tomorrow.
@@ -78,7 +80,8 @@ impl Command {
             | Self::ShowSessions
             | Self::ShowInstruments
             | Self::ShowBook(_)
-            | Self::ShowOrders(_) => true,
+            | Self::ShowOrders(_)
+            | Self::ShowSnapshot(_) => true,
             Self::Reload(reload) => !reload.apply,
             _ => false,
         }
@@ -91,6 +94,14 @@ pub struct ShowBook {
     pub symbol: String,
     /// Price levels of each side, at most [`LEVELS_MAX`].
     pub levels: u32,
+}
+
+/// What became of a snapshot that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ShowSnapshot {
+    /// Of the answer to `take_snapshot`.
+    pub ticket: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -435,6 +446,25 @@ pub struct StatusView {
     pub refused: u64,
     pub silent: u64,
     pub day: DayView,
+}
+
+/// The answer to `take_snapshot` and `show_snapshot`.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SnapshotView {
+    pub ticket: u64,
+    pub state: SnapshotState,
+    /// Of the last batch in it; 0 unless it is taken.
+    pub index: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotState {
+    /// The agent has not caught up yet, or is writing it.
+    Waiting,
+    Taken,
+    /// The node's log says why.
+    Failed,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

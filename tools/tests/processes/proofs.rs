@@ -41,6 +41,23 @@ fn trade(client: &mut Raw, from: u32, count: u32) {
     }
 }
 
+/// Orders of some two segments of 1 MiB.
+const ORDERS: u32 = 22_000;
+
+/// The same for [`ORDERS`] orders, many at a time.
+fn fill(client: &mut Raw, from: u32) {
+    const BURST: u32 = 200;
+    for first in (from..from + ORDERS).step_by(BURST as usize) {
+        let mut bytes = Vec::new();
+        for user_ref in first..first + BURST {
+            bytes.extend(packet(&bid(user_ref)));
+            bytes.extend(packet(&cancel(user_ref)));
+        }
+        client.send(&bytes);
+        client.hear_of(b'C', first + BURST - 1);
+    }
+}
+
 /// The node's own agent takes it, of the moment it was asked, and what it took holds against the log.
 #[test]
 fn a_snapshot_is_taken_by_the_running_node_when_asked() {
@@ -141,7 +158,7 @@ fn seals(seen: &Value) -> u64 {
 fn sealed() -> Sealed {
     let fixture = Fixture::new(VenuePlan {
         more: format!("{LAYOUT}\n[seal]\nenabled = true\nkey_file = \"seal.key\"\n"),
-        segment_bytes: 64 << 10,
+        segment_bytes: 1 << 20,
         ..plan()
     });
     let folder = fixture.folder.path.clone();
@@ -157,19 +174,21 @@ fn sealed() -> Sealed {
     };
     let venue = sealed.fixture.start();
     let mut client = Raw::logged_in(venue.address, &sealed.fixture.folder, 1, 1);
-    trade(&mut client, 1, 900);
+    fill(&mut client, 1);
     let mut seen = Value::Null;
     wait_until("two seals of a running node", || {
         (_, seen) = sealed.verify(Some(&sealed.key), false);
         seals(&seen) >= 2
     });
-    let last = seen["seals"][0]["last"]
+    let chains = seen["seals"].as_array().expect("seals");
+    let of_segments = chains.iter().find(|chain| chain["kind"] == "segment");
+    let last = of_segments.expect("a chain")["last"]
         .as_str()
         .expect("a line")
         .to_owned();
     fs::write(&sealed.anchors, format!("{last}\n")).expect("anchors");
     let before = seals(&seen);
-    trade(&mut client, 901, 900);
+    fill(&mut client, 1 + ORDERS);
     wait_until("more seals", || {
         seals(&sealed.verify(None, false).1) > before + 1
     });

@@ -13,6 +13,10 @@ use alloc::collections::BTreeMap;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side, Timestamp};
 
 type Check = Result<(), InvariantError>;
+/// Two numbers that a part of the check has counted.
+pub type Counted = Result<(u32, u32), InvariantError>;
+/// A part of the check that may run on another thread.
+pub type Part<'a> = &'a (dyn Fn() -> Counted + Sync);
 
 fn state(what: &'static str) -> InvariantError {
     InvariantError::State { what }
@@ -22,23 +26,37 @@ impl StateMachine {
     /// Checks every book, every session's list of orders, and the totals between them. Reads everything;
     /// not for the hot path.
     pub fn check_invariants(&self) -> Result<(), InvariantError> {
-        self.check_all(None)
+        self.check_counts(self.check_books()?, self.check_sessions()?)
     }
 
     /// The same for a state just loaded, whose lists of sessions are known: `listed` are all live orders, (order
     /// reference, slot), by reference. A list is compared with it and not followed, which in a large state would
     /// wait for memory at every step.
-    pub(crate) fn check_loaded(&self, listed: &[(u64, u32)]) -> Check {
-        self.check_all(Some(listed))
+    /// `both` carries out the two parts that read most, beside each other if it can.
+    pub(crate) fn check_loaded(
+        &self,
+        listed: &[(u64, u32)],
+        both: impl FnOnce(Part<'_>, Part<'_>) -> (Counted, Counted),
+    ) -> Check {
+        let (books, lists) = both(&|| self.check_books(), &|| self.check_lists(listed));
+        self.check_counts(books?, lists?)
     }
 
-    fn check_all(&self, listed: Option<&[(u64, u32)]>) -> Check {
+    fn check_books(&self) -> Counted {
         let (mut orders, mut levels) = (0, 0);
         for id in self.instruments.defined() {
             let (in_book, on_levels) = self.check_book(id)?;
             orders += in_book;
             levels += on_levels;
         }
+        Ok((orders, levels))
+    }
+
+    fn check_counts(
+        &self,
+        (mut orders, levels): (u32, u32),
+        (listed, extended): (u32, u32),
+    ) -> Check {
         orders += self.stops.check().map_err(state)?;
         self.pegs.check().map_err(state)?;
         orders += self.waiting_pegs().count() as u32;
@@ -57,10 +75,6 @@ impl StateMachine {
         }
         self.extensions.check().map_err(state)?;
         self.timers.check().map_err(state)?;
-        let (listed, extended) = match listed {
-            Some(listed) => self.check_lists(listed)?,
-            None => self.check_sessions()?,
-        };
         if extended != self.extensions.live() {
             return Err(state("orders and extensions disagree on their number"));
         }
@@ -207,7 +221,7 @@ impl StateMachine {
     }
 
     /// Number of orders in all sessions' lists, and of those with an extension.
-    fn check_sessions(&self) -> Result<(u32, u32), InvariantError> {
+    fn check_sessions(&self) -> Counted {
         let mut counts = (0, 0);
         for id in self.sessions.defined() {
             let (orders, extensions) = self.check_session(id)?;
@@ -218,7 +232,7 @@ impl StateMachine {
 
     /// The same as [`Self::check_sessions`] finds: each list has just the orders of `listed` that are its
     /// session's, in their order.
-    fn check_lists(&self, listed: &[(u64, u32)]) -> Result<(u32, u32), InvariantError> {
+    fn check_lists(&self, listed: &[(u64, u32)]) -> Counted {
         // Of each session's list so far: its last slot, that one's reference, how many.
         let mut ends = alloc::vec![(NONE, 0u64, 0u32); self.sessions.id_end() as usize];
         let mut extended = 0;

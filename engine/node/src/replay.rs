@@ -3,6 +3,8 @@
 //! Every digest that the log carries is compared with the one computed here: a state machine that
 //! disagrees with the log it wrote must not trade.
 
+mod prefetch;
+
 use crate::engine::{apply_fatal, batch_info};
 use crate::fatal::{ExitCode, Fatal};
 use lockstep_core::{ReadAhead, StateMachine};
@@ -11,13 +13,14 @@ use lockstep_journal::storage::{Storage, StorageError};
 use lockstep_journal::{BatchHeader, BatchView};
 use lockstep_record::Sequence;
 use lockstep_record::event::EventSink;
+use prefetch::CachePrefetch;
 
 /// Digests remembered, by batch index: a header names the digest of a batch at most this far back,
 /// or it is not compared (and counted).
 const DIGESTS_MAX: usize = 1 << 14;
 /// So far ahead of the batch to be applied the log is looked at, bytes: some hundred records, whose orders and
-/// neighbours stay in the second-level cache until their turn.
-const AHEAD_LENGTH: u64 = 16 << 10;
+/// neighbours are there in their turn, and still in the second-level cache.
+const AHEAD_LENGTH: u64 = 24 << 10;
 
 /// Applies batches in order and checks the log's digests.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Replayer {
         reader: &mut JournalReader<S>,
     ) -> Result<(), StorageError> {
         let position = reader.tail().position.0;
-        let is_ahead = self.ahead_until >= position + AHEAD_LENGTH / 2;
+        let is_ahead = self.ahead_until >= position + AHEAD_LENGTH;
         if is_ahead || !ReadAhead::helps(&self.machine) {
             return Ok(());
         }
@@ -73,10 +76,9 @@ impl Replayer {
             && let Some(bytes) = following.get((at - position) as usize..)
             && let Some((records, length)) = seeming_records(bytes)
         {
-            self.ahead.records(&self.machine, records);
+            self.ahead.records::<CachePrefetch>(&self.machine, records);
             at += length;
         }
-        self.ahead.flush(&self.machine);
         self.ahead_until = at;
         Ok(())
     }

@@ -26,7 +26,7 @@ const ROOM_DENOMINATOR: usize = 1;
 
 /// What a line knows of strays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Strays {
+pub(crate) struct Strays {
     /// Orders whose place it holds and that lie elsewhere.
     displaced: u32,
     /// Strays that found it full.
@@ -129,6 +129,18 @@ impl OrderIndex {
     #[inline(always)]
     pub fn at_place(&self, owner: u32, number: u32) -> u32 {
         self.slots[self.place(owner, number).slot()]
+    }
+
+    /// The key's place itself.
+    #[inline(always)]
+    pub fn place_of(&self, owner: u32, number: u32) -> &u32 {
+        &self.slots[self.place(owner, number).slot()]
+    }
+
+    /// The first line where the key may be a stray, and what that line knows of strays.
+    pub fn stray_place_of(&self, owner: u32, number: u32) -> (&u32, &Strays) {
+        let line = self.stray_line(owner, number);
+        (&self.slots[line * LINE_SLOTS], &self.strays[line])
     }
 
     /// Both lines that a search for a key looks at; what they hold, folded.

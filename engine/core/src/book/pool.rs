@@ -7,7 +7,7 @@
 //! This module knows prices as ticks and clients as an opaque (owner, number); it must not know of
 //! sessions, days or protocols.
 
-use super::index::{OrderIndex, Place};
+use super::index::{OrderIndex, Place, Strays};
 use super::ladder::{Key, Ladder, Level, LevelPool, TICK_MAX};
 use crate::{NONE, grown};
 use alloc::vec::Vec;
@@ -244,6 +244,17 @@ impl OrderPool {
     #[inline(always)]
     pub fn likely_slot(&self, owner: u32, number: u32) -> u32 {
         self.index.at_place(owner, number)
+    }
+
+    /// Where a search for a key begins. For reading ahead.
+    #[inline(always)]
+    pub fn likely_place(&self, owner: u32, number: u32) -> &u32 {
+        self.index.place_of(owner, number)
+    }
+
+    /// Where a search goes on for a key that is not at its place.
+    pub fn likely_stray(&self, owner: u32, number: u32) -> (&u32, &Strays) {
+        self.index.stray_place_of(owner, number)
     }
 
     /// Looks where a search for a key would look. For reading ahead.

@@ -9,6 +9,7 @@ use crate::book::ladder::{Key, TICK_MAX};
 use crate::book::pool::{FREE_ORDER, NewOrder, side_of};
 use crate::bounds::Capacity;
 use crate::instrument::BLANK_FIRM;
+use crate::invariant::{Counted, Part};
 use crate::order::FREE_DETAIL;
 use crate::peg::{Peg, PegKind};
 use crate::session::{UNDEFINED, owner, owner_session};
@@ -32,6 +33,15 @@ impl StateMachine {
         capacity: Capacity,
         sections: &[(Section, &[u8])],
     ) -> Result<Self, LoadError> {
+        Self::load_image_with(capacity, sections, |one, other| (one(), other()))
+    }
+
+    /// The same; `both` carries out the two parts of the check at its end, beside each other if it can.
+    pub fn load_image_with(
+        capacity: Capacity,
+        sections: &[(Section, &[u8])],
+        both: impl FnOnce(Part<'_>, Part<'_>) -> (Counted, Counted),
+    ) -> Result<Self, LoadError> {
         let mut machine = Self::new(capacity);
         let mut reader = Reader::new(sections);
         reader.section(Section::Position)?;
@@ -42,7 +52,7 @@ impl StateMachine {
         walk_position(&mut reader, &mut machine.position, &mut machine.digest);
         let references = machine.read_content(&mut reader)?;
         reader.end()?;
-        machine.check_loaded(&references)?;
+        machine.check_loaded(&references, both)?;
         Ok(machine)
     }
 

@@ -1,7 +1,7 @@
 //! What is in a snapshot: the state image's sections, and how far each outbound stream had come.
 
 use lockstep_core::image::{IMAGE_VERSION, ImageHash, ImageSink, LoadError, Section};
-use lockstep_core::{Capacity, StateMachine};
+use lockstep_core::{Capacity, Counted, Part, StateMachine};
 use lockstep_journal::snapshot::{
     self, SnapshotError, SnapshotFacts, SnapshotFile, SnapshotHeader, SnapshotWriter,
 };
@@ -157,7 +157,7 @@ pub fn load(file: &SnapshotFile, capacity: Capacity) -> Result<LoadedSnapshot, U
         .collect();
     let (machine, hash) = std::thread::scope(|scope| {
         let hash = scope.spawn(|| image_hash(&sections));
-        let machine = StateMachine::load_image(capacity, &sections);
+        let machine = StateMachine::load_image_with(capacity, &sections, both_at_once);
         (machine, hash.join())
     });
     let machine = machine.map_err(|source| Unusable::Image {
@@ -185,6 +185,17 @@ pub fn load(file: &SnapshotFile, capacity: Capacity) -> Result<LoadedSnapshot, U
         machine,
         streams,
         header,
+    })
+}
+
+fn both_at_once(one: Part<'_>, other: Part<'_>) -> (Counted, Counted) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })
 }
 

@@ -230,6 +230,18 @@ fn a_change_names_one_rule_and_keeps_the_rest() {
         2,
         "what to define",
     );
+    // What the file does say is shown as what it changes.
+    let text = std::fs::read_to_string(folder.config()).expect("read");
+    let more = "symbol = \"AAPL\"\nstatic_collar = 700";
+    let said = text.replace("symbol = \"AAPL\"", more);
+    std::fs::write(folder.config(), said).expect("write");
+    let shown = good(folder, &["reload"]);
+    assert!(
+        shown.ends_with("\n    static_collar 1500 -> 700\n"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    std::fs::write(folder.config(), text).expect("write");
     let session = ["define", "session", "--id", "2", "--self-trade-group", "5"];
     good(folder, &session);
     good(

@@ -334,6 +334,9 @@ pub fn commanded(commanded: &Commanded) -> String {
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let (outcome, fields) = (outcome(record), record_fields(&record.record));
         text += &format!("{outcome}{place}{why}  {} {fields}\n", record.kind);
+        for change in &record.changes {
+            text += &format!("    {change}\n");
+        }
     }
     if commanded.records.is_empty() {
         text += "nothing differs\n";

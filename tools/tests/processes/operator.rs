@@ -44,6 +44,8 @@ fn an_operator_calls_auctions_and_sees_what_comes_of_them() {
     assert!(good(folder, &called).contains("state=V"));
     buyer.message(&bid(1));
     buyer.hear_of(b'A', 1);
+    let orders = json(folder, &["show", "orders", "1"]);
+    assert_eq!(orders["orders"][0]["cross_type"], "N");
     seller.message(&order(1, Side::Sell, 9_900));
     seller.hear_of(b'A', 1);
     let shown = json(folder, &["show", "instrument", "AAPL"]);

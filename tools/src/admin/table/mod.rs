@@ -259,6 +259,8 @@ pub fn orders(orders: &[OrderView]) -> String {
         "shown",
         "executed",
         "tif",
+        "cross",
+        "trigger",
         "firm",
         "client order id",
     ];
@@ -275,6 +277,8 @@ pub fn orders(orders: &[OrderView]) -> String {
             o.shown.to_string(),
             o.executed.to_string(),
             o.time_in_force.clone(),
+            o.cross_type.clone(),
+            o.trigger.map_or(String::new(), price),
             o.firm.to_string(),
             o.client_order_id.clone(),
         ]

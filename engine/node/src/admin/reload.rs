@@ -1,79 +1,13 @@
 //! The definitions file against the state: what differs, as records; and, if wanted, put through the log.
 
+use super::asked::AskedState;
 use super::commands::{kind_name, kind_of};
-use super::desk::Inquiries;
 use super::protocol::{Applied, Commanded, Fate, Problem, ProblemCode};
 use super::server::Office;
 use super::views;
 use crate::config::Config;
-use crate::definitions::{self, Known, SessionDefinition};
-use lockstep_record::command::{
-    DefineFirm, DefineInstrument, SetBounds, SetRiskBounds, SetSchedule,
-};
-use lockstep_record::{Kind, PartTag};
-use std::cell::Cell;
-
-/// The state as the definitions' comparison asks it, one question an entry.
-#[derive(Debug)]
-struct AskedState<'a> {
-    inquiries: &'a Inquiries,
-    bounds: SetBounds,
-    /// A question was not answered: the comparison is worth nothing.
-    failed: Cell<bool>,
-}
-
-impl AskedState<'_> {
-    fn ask<R: Send + 'static>(
-        &self,
-        look: impl Fn(&lockstep_core::StateMachine) -> Option<R> + Send + 'static,
-    ) -> Option<R> {
-        if self.failed.get() {
-            return None;
-        }
-        let answer = self.inquiries.ask(None, move |machine, answer| {
-            *answer = Some(look(machine));
-        });
-        self.failed.set(answer.is_none());
-        answer.flatten().flatten()
-    }
-}
-
-impl Known for AskedState<'_> {
-    fn bounds(&self) -> SetBounds {
-        self.bounds
-    }
-
-    fn risk_bounds(&self) -> SetRiskBounds {
-        let bounds = self.ask(|machine| Some(Known::risk_bounds(machine)));
-        bounds.unwrap_or(SetRiskBounds {
-            positions_max: 0,
-            trades_max: 0,
-            protections_max: 0,
-            _reserved: [0; 4],
-        })
-    }
-
-    fn firm(&self, id: u32) -> Option<DefineFirm> {
-        self.ask(move |machine| Known::firm(machine, id))
-    }
-
-    fn session(&self, id: u32) -> Option<SessionDefinition> {
-        self.ask(move |machine| Known::session(machine, id))
-    }
-
-    fn instrument(&self, id: u32) -> Option<DefineInstrument> {
-        self.ask(move |machine| Known::instrument(machine, id))
-    }
-
-    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
-        let parts = self.ask(move |machine| Some(Known::instrument_parts(machine, id)));
-        parts.unwrap_or_default()
-    }
-
-    fn schedule(&self, id: u32) -> Option<SetSchedule> {
-        self.ask(move |machine| Known::schedule(machine, id))
-    }
-}
+use crate::definitions::{self, Proposal};
+use lockstep_record::Kind;
 
 impl Office {
     /// Reads the file again; shows what of its definitions the state lacks, or applies it, and takes the
@@ -88,15 +22,22 @@ impl Office {
         // Rings, tables and files were sized at the start, and memory is not taken while matching.
         let before = proposals.len();
         let sizes = [Kind::SET_BOUNDS, Kind::SET_RISK_BOUNDS];
-        proposals.retain(|record| !sizes.contains(&kind_of(record)));
+        proposals.retain(|proposal| !sizes.contains(&kind_of(&proposal.record)));
         if proposals.len() != before {
             answer.restart_needed.push("bounds".to_owned());
         }
         if !apply {
-            answer.records = proposals.iter().map(|record| proposed(record)).collect();
+            answer.records = proposals.into_iter().map(proposed).collect();
             return Ok(answer);
         }
-        answer.records = self.apply(&proposals, identity);
+        let (records, changes): (Vec<_>, Vec<_>) = proposals
+            .into_iter()
+            .map(|proposal| (proposal.record, proposal.changes))
+            .unzip();
+        answer.records = self.apply(&records, identity);
+        for (applied, changes) in answer.records.iter_mut().zip(changes) {
+            applied.changes = changes;
+        }
         // Firms, sessions and instruments count from now on; the rest of the file from the next start.
         let credentials = crate::auth::credentials(&wanted)
             .map_err(|e| Problem::new(ProblemCode::Configuration, e.message))?;
@@ -115,21 +56,10 @@ impl Office {
         Config::load(path).map_err(|e| problem(e.message))
     }
 
-    fn difference(&self, wanted: &Config) -> Result<Vec<Vec<u8>>, Problem> {
-        let bounds = self
-            .inquiries
-            .ask(None, |machine, answer| {
-                *answer = Some(Known::bounds(machine));
-            })
-            .flatten()
-            .ok_or_else(views::timed_out)?;
-        let state = AskedState {
-            inquiries: &self.inquiries,
-            bounds,
-            failed: Cell::new(false),
-        };
-        let proposals = definitions::proposals(wanted, &state);
-        if state.failed.get() {
+    fn difference(&self, wanted: &Config) -> Result<Vec<Proposal>, Problem> {
+        let state = AskedState::new(&self.inquiries);
+        let proposals = definitions::explained_proposals(wanted, &state);
+        if state.has_failed() {
             return Err(views::timed_out());
         }
         Ok(proposals)
@@ -155,13 +85,14 @@ fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
     changed.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-fn proposed(record: &[u8]) -> Applied {
+fn proposed(proposal: Proposal) -> Applied {
     Applied {
-        kind: kind_name(record),
+        kind: kind_name(&proposal.record),
         sequence: 0,
         outcome: Fate::Proposed,
         reason: None,
-        record: hex(record),
+        changes: proposal.changes,
+        record: hex(&proposal.record),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Cancel, Modify and Account Query; and what takes a live order out of the book.
 
 use crate::NONE;
+use crate::book::ahead::Place;
 use crate::book::pool::Order;
 use crate::machine::StateMachine;
 use crate::option::Options;
@@ -22,13 +23,13 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let owner = owner(session, options.user_ref_idx);
-        let slot = self.pool.find(owner, body.user_ref_num.to_native());
+        let (slot, place) = self.pool.find_place(owner, body.user_ref_num.to_native());
         if slot == NONE || options.faulty {
             self.counters.silent += 1;
             return;
         }
         match self.new_open(slot, body.quantity.to_native()) {
-            Some(0) => self.cancel_live(slot, CancelReason::User, out),
+            Some(0) => self.cancel_found(slot, Some(place), CancelReason::User, out),
             Some(open) => {
                 let canceled = Canceled {
                     user_ref: owner_ref(owner, self.pool.order(slot).number),
@@ -157,8 +158,20 @@ impl StateMachine {
         reason: CancelReason,
         out: &mut Outbox<'_, S>,
     ) {
+        self.cancel_found(slot, None, reason, out);
+    }
+
+    /// The same of an order that the index has just been asked for, and found at this place.
+    #[inline(always)]
+    fn cancel_found<S: EventSink>(
+        &mut self,
+        slot: u32,
+        place: Option<Place>,
+        reason: CancelReason,
+        out: &mut Outbox<'_, S>,
+    ) {
         let quantity = self.open_of(slot);
-        let order = self.remove_live(slot);
+        let order = self.remove_found(slot, place);
         let user_ref = owner_ref(order.owner, order.number);
         let canceled = Canceled {
             user_ref,
@@ -176,6 +189,11 @@ impl StateMachine {
     /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
+        self.remove_found(slot, None)
+    }
+
+    #[inline(always)]
+    fn remove_found(&mut self, slot: u32, place: Option<Place>) -> Order {
         if self.risk.tracking {
             let open = self.open_of(slot);
             self.risk.closed(&self.counted(slot), open);
@@ -185,8 +203,11 @@ impl StateMachine {
         let order = if order.is_held() {
             self.remove_waiting(slot)
         } else {
-            self.pool
-                .remove(self.instruments.book_mut(instrument, mark), slot)
+            let book = self.instruments.book_mut(instrument, mark);
+            match place {
+                Some(place) => self.pool.remove_at(book, slot, place),
+                None => self.pool.remove(book, slot),
+            }
         };
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);

@@ -6,6 +6,7 @@ use crate::order::Detail;
 use crate::risk::EntryState;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use lockstep_prefetch::prefetch;
 use lockstep_record::event::UserRef;
 use lockstep_record::{ConnectionEpoch, FirmId, Gateway, SessionId};
 
@@ -145,6 +146,22 @@ impl Sessions {
         let length = sessions_max as usize + 1;
         grown(&mut self.table, length, UNDEFINED);
         grown(&mut self.numbers, length * CHANNELS, 0);
+    }
+
+    /// Asks for a session's first line; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, id: SessionId) {
+        prefetch(&self.table, id.0 as usize);
+    }
+
+    /// The firm and the last order of a session that may not be there; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn glance(&self, id: SessionId) -> (FirmId, u32) {
+        let last = self.table.len().saturating_sub(1);
+        let session = self.table.get((id.0 as usize).min(last));
+        session.map_or((FirmId(0), NONE), |session| {
+            (session.firm, session.last_order)
+        })
     }
 
     /// A session that is defined.

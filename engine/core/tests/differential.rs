@@ -389,4 +389,35 @@ proptest! {
         };
         prop_assert_eq!(play()?, play()?);
     }
+
+    /// A batch's records are looked at before their turn; what lies between changes what they find then.
+    #[test]
+    fn batches_say_what_the_naive_venue_says(
+        steps in proptest::collection::vec(step(), 400),
+        sizes in proptest::collection::vec(1..60usize, 8),
+    ) {
+        let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
+        let allocation = steps[0].pick % 14;
+        let mut alone = Pair::new(Fault::None, bounds, allocation);
+        let mut commands = Vec::new();
+        for step in &steps {
+            let command = step.command(&alone.oracle);
+            alone.tell(&command).map_err(TestCaseError::fail)?;
+            commands.push(command);
+        }
+        let mut pair = Pair::new(Fault::None, bounds, allocation);
+        let mut rest = &commands[..];
+        for size in sizes.iter().cycle() {
+            let (batch, after) = rest.split_at(rest.len().min(*size));
+            if batch.is_empty() {
+                break;
+            }
+            rest = after;
+            let said = pair.driver.tell(batch);
+            let now = pair.driver.timestamp;
+            let wanted: Vec<_> = batch.iter().flat_map(|one| pair.oracle.tell(now, one)).collect();
+            prop_assert_eq!(said, wanted);
+            pair.compare_books().map_err(TestCaseError::fail)?;
+        }
+    }
 }

@@ -16,6 +16,7 @@
 
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use lockstep_prefetch::prefetch;
 
 const LINE_SLOTS: usize = 16;
 const PAGE_LINES: usize = 64;
@@ -56,6 +57,7 @@ pub(crate) struct OrderIndex {
 pub(crate) struct Place(u32);
 
 impl Place {
+    pub const FIRST: Self = Self(0);
     /// Marks the place of a stray.
     const STRAY: u32 = 1 << 31;
 
@@ -155,6 +157,20 @@ impl OrderIndex {
         } else {
             line + 1
         }
+    }
+
+    /// Asks for the line of a key's place; see [`crate::book::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, owner: u32, number: u32) -> Place {
+        let place = self.place(owner, number);
+        prefetch(&self.slots, place.slot());
+        place
+    }
+
+    /// The order at a place, whoever's it is, or `NONE`.
+    #[inline(always)]
+    pub fn at(&self, place: Place) -> u32 {
+        self.slots.get(place.slot()).copied().unwrap_or(NONE)
     }
 
     /// The order of this key, or `NONE`, and where it was found. `is_it` tells whether an order of the

@@ -89,6 +89,48 @@ pub(crate) struct Entering {
     pub may_rest: bool,
 }
 
+/// What an order on its way in adds to what a session or a firm does.
+struct Wants {
+    total: u32,
+    worth: i128,
+    may_rest: bool,
+    /// Live orders more.
+    orders: i64,
+    /// Open notional more.
+    notional: i128,
+}
+
+impl Account {
+    /// A bit for each limit that would be exceeded, in the order in which they are looked at. Without a branch:
+    /// nearly always none is.
+    #[inline(always)]
+    fn exceeded(&self, wants: &Wants) -> u32 {
+        let Self { exposure, limits } = self;
+        let over = |limit: u64, value: i128| (limit != 0) & (value > i128::from(limit));
+        let open_orders = i64::from(exposure.open_orders) + wants.orders;
+        let open_notional = exposure.open_notional as i128 + wants.notional;
+        let most = limits.open_orders_max;
+        let quantity = (limits.order_quantity_max != 0) & (wants.total > limits.order_quantity_max);
+        let notional = over(limits.order_notional_max, wants.worth);
+        let orders = wants.may_rest & (most != 0) & (open_orders > i64::from(most));
+        let open = wants.may_rest & over(limits.open_notional_max, open_notional);
+        u32::from(quantity)
+            | u32::from(notional) << 1
+            | u32::from(orders) << 2
+            | u32::from(open) << 3
+    }
+}
+
+#[cold]
+fn first_exceeded(bits: u32) -> RejectReason {
+    match bits.trailing_zeros() {
+        0 => RejectReason::RiskMaxQuantity,
+        1 => RejectReason::RiskSingleOrderNotional,
+        2 => RejectReason::RiskAggregateExposure,
+        _ => RejectReason::ExceedsMaxNotional,
+    }
+}
+
 impl StateMachine {
     /// A live order as it counts against limits.
     pub(crate) fn counted(&self, slot: u32) -> Counted {
@@ -137,32 +179,24 @@ impl StateMachine {
         entering: &Entering,
         replaced: Option<u32>,
     ) -> Result<(), RejectReason> {
-        let accounts = [
-            self.risk.session(entering.session),
-            &self.risk.firm(entering.firm).account,
-        ];
-        let any = |exceeded: &dyn Fn(&Account) -> bool| accounts.into_iter().any(exceeded);
-        if any(&|a| exceeds(a.limits.order_quantity_max.into(), entering.total.into())) {
-            return Err(RejectReason::RiskMaxQuantity);
-        }
-        // Prices and quantities are below 2^31 and 2^20 (features.rs).
-        let worth = |quantity| notional(entering.price, quantity) as i128;
-        if any(&|a| exceeds(a.limits.order_notional_max, worth(entering.total))) {
-            return Err(RejectReason::RiskSingleOrderNotional);
-        }
         // What the order to be replaced gives free.
         let freed = replaced.map(|slot| (self.counted(slot), self.open_of(slot)));
         let (orders, freed_notional) = freed.map_or((0, 0), |(order, open)| {
             (1, notional(order.price, open) as i128)
         });
-        let open_orders = |a: &Account| i128::from(a.exposure.open_orders) - orders + 1;
-        if entering.may_rest && any(&|a| exceeds(a.limits.open_orders_max.into(), open_orders(a))) {
-            return Err(RejectReason::RiskAggregateExposure);
-        }
-        let open_notional =
-            |a: &Account| a.exposure.open_notional as i128 - freed_notional + worth(entering.open);
-        if entering.may_rest && any(&|a| exceeds(a.limits.open_notional_max, open_notional(a))) {
-            return Err(RejectReason::ExceedsMaxNotional);
+        // Prices and quantities are below 2^31 and 2^20 (features.rs).
+        let worth = |quantity| notional(entering.price, quantity) as i128;
+        let wants = Wants {
+            total: entering.total,
+            worth: worth(entering.total),
+            may_rest: entering.may_rest,
+            orders: 1 - orders,
+            notional: worth(entering.open) - freed_notional,
+        };
+        let session = self.risk.session(entering.session).exceeded(&wants);
+        let firm = self.risk.firm(entering.firm).account.exceeded(&wants);
+        if session | firm != 0 {
+            return Err(first_exceeded(session | firm));
         }
         let freed = freed.map_or(0, |(_, open)| i128::from(open));
         self.check_position(entering, freed)

@@ -5,6 +5,7 @@
 
 use crate::grown;
 use alloc::vec::Vec;
+use lockstep_prefetch::prefetch;
 use lockstep_record::{FirmId, InstrumentId, Side};
 
 /// Of a firm in an instrument; shares.
@@ -117,6 +118,14 @@ impl Positions {
         // Both have 16 bits (bounds.rs); the product's upper half depends on all of them.
         let key = u64::from(firm << 16 | instrument);
         (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (self.table.len() - 1)
+    }
+
+    /// Asks for the line where a pair is first looked for; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, firm: FirmId, instrument: InstrumentId) {
+        if self.are_kept() {
+            prefetch(&self.table, self.home(firm.0, instrument.0));
+        }
     }
 
     fn free_from(&self, mut at: usize) -> usize {

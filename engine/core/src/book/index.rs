@@ -107,13 +107,16 @@ impl OrderIndex {
         live: impl Iterator<Item = (u32, u32, u32)>,
     ) {
         let slots = (orders_max as usize * ROOM_NUMERATOR).div_ceil(ROOM_DENOMINATOR);
-        let pages = slots.div_ceil(PAGE_SLOTS) | 1;
+        let pages = match orders_max {
+            0 => 1,
+            _ => slots.div_ceil(PAGE_SLOTS).max(2) | 1,
+        };
         self.slots.clear();
         self.strays.clear();
         grown(&mut self.slots, pages * PAGE_SLOTS, NONE);
         grown(&mut self.strays, pages * PAGE_LINES, NO_STRAYS);
         self.pages = pages as u64;
-        // Of one page: 0, as a whole turn wraps.
+        // Of one page: 0, as a whole turn wraps; that table holds nothing.
         self.page_step = (u64::MAX / self.pages).wrapping_add(1);
         self.seed = seed;
         for (owner, number, order) in live {
@@ -125,14 +128,14 @@ impl OrderIndex {
     fn place(&self, owner: u32, number: u32) -> Place {
         let block = u64::from(number) / PAGE_SLOTS as u64;
         let begin = u64::from(owner).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        let turn = block.wrapping_mul(self.page_step).wrapping_add(begin);
+        let way = u128::from(block) * u128::from(self.page_step);
+        // Whole turns of all pages, and how far into the next one.
+        let (turns, turn) = ((way >> 64) as u64, (way as u64).wrapping_add(begin));
         // Below 2^32, as `pages` is below 2^32.
         let page = ((turn >> 32) * self.pages) >> 32;
-        // Or numbers in steps of whole pages would all have one slot of each page.
-        let shuffle = block
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .wrapping_add(begin);
-        let slot = (u64::from(number) ^ (shuffle >> 32)) % PAGE_SLOTS as u64;
+        // Each turn another slot, or numbers in steps of 16 would all have the same slots of a page.
+        let shuffle = turns ^ (turns >> 6) ^ (begin >> 32);
+        let slot = (u64::from(number) ^ shuffle) % PAGE_SLOTS as u64;
         Place(page as u32 * PAGE_SLOTS as u32 + slot as u32)
     }
 
@@ -360,7 +363,9 @@ mod tests {
     /// is made for.
     #[test]
     fn dense_and_sparse_numbers_find_their_places() {
-        for step in [1u32, 2, 16, 1024, 4096, 65_536, 65_537] {
+        for step in [
+            1u32, 2, 8, 16, 64, 100, 256, 1000, 1024, 4096, 65_536, 65_537,
+        ] {
             let mut index = OrderIndex::new();
             index.grow(50_000, 99, core::iter::empty());
             for i in 0..50_000u32 {

@@ -178,7 +178,7 @@ impl StateMachine {
         let mut rest = records;
         let mut ahead = Ahead::new(records);
         // Alone, a record has nothing to be looked at beside.
-        let looks = batch.record_count > 1;
+        let looks = batch.record_count > 1 && self.bounds.open_orders_max >= ahead::ORDERS_MIN;
         if looks {
             (0..ahead::DISTANCE).for_each(|_| ahead.step(self));
         }

@@ -289,11 +289,19 @@ impl StateMachine {
             });
         }
         // In the order of their frequency; two are compared and not jumped to by a table, as which of them
-        // comes next nobody can guess, and a comparison is sooner found to be guessed wrong.
-        if header.kind == Kind::ENTER_ORDER {
-            self.client::<EnterOrder, S>(record, out, Self::enter_order)
-        } else if header.kind == Kind::CANCEL_ORDER {
-            self.client::<CancelOrder, S>(record, out, Self::cancel_order)
+        // comes next nobody can guess, and a comparison is sooner found to be guessed wrong. Here the compiler
+        // knows that they have no options, and leaves out what asks for them.
+        let plain = record.parts().is_empty();
+        if header.kind == Kind::ENTER_ORDER && plain {
+            if let Some((session, body)) = self.request::<EnterOrder>(record)? {
+                self.enter_order(session, body, &Options::NONE, out);
+            }
+            Ok(())
+        } else if header.kind == Kind::CANCEL_ORDER && plain {
+            if let Some((session, body)) = self.request::<CancelOrder>(record)? {
+                self.cancel_order(session, body, &Options::NONE, out);
+            }
+            Ok(())
         } else {
             self.apply_seldom(record, out)
         }
@@ -308,6 +316,8 @@ impl StateMachine {
         match record.header().kind {
             Kind::REPLACE_ORDER => self.client::<ReplaceOrder, S>(record, out, Self::replace_order),
             Kind::MODIFY_ORDER => self.client::<ModifyOrder, S>(record, out, Self::modify_order),
+            Kind::ENTER_ORDER => self.client::<EnterOrder, S>(record, out, Self::enter_order),
+            Kind::CANCEL_ORDER => self.client::<CancelOrder, S>(record, out, Self::cancel_order),
             _ => self.apply_rare(record, out),
         }
     }
@@ -427,7 +437,6 @@ impl StateMachine {
     }
 
     /// A request of a client on its current connection, with its options.
-    #[inline(always)]
     fn client<B: Body, S: EventSink>(
         &mut self,
         record: &Record<'_>,
@@ -437,35 +446,29 @@ impl StateMachine {
         let Some(body) = record.body::<B>() else {
             return self.no_body::<B>(record);
         };
-        if !record.parts().is_empty() {
-            return self.client_with_parts::<B, S>(record, body, out, handle);
-        }
-        // Known to the compiler, which leaves out what asks for them.
-        if self.is_current(record) {
-            handle(
-                self,
-                record.header().source.session,
-                body,
-                &Options::NONE,
-                out,
-            );
-        }
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn client_with_parts<B: Body, S: EventSink>(
-        &mut self,
-        record: &Record<'_>,
-        body: &B::Archived,
-        out: &mut Outbox<'_, S>,
-        handle: impl FnOnce(&mut Self, SessionId, &B::Archived, &Options, &mut Outbox<'_, S>),
-    ) -> Result<(), ApplyError> {
-        let options = Options::parse(record.parts()).map_err(|halt| self.halt(record, halt))?;
+        let options = if record.parts().is_empty() {
+            Options::NONE
+        } else {
+            Options::parse(record.parts()).map_err(|halt| self.halt(record, halt))?
+        };
         if self.is_current(record) {
             handle(self, record.header().source.session, body, &options, out);
         }
         Ok(())
+    }
+
+    /// The session and the body of a request without options on its session's current connection; `None`:
+    /// there is nothing to be done.
+    #[inline(always)]
+    fn request<'a, B: Body>(
+        &mut self,
+        record: &Record<'a>,
+    ) -> Result<Option<(SessionId, &'a B::Archived)>, ApplyError> {
+        let Some(body) = record.body::<B>() else {
+            return self.no_body::<B>(record).map(|()| None);
+        };
+        let current = self.is_current(record);
+        Ok(current.then(|| (record.header().source.session, body)))
     }
 
     /// Whether a request is of its session's current connection; counts it.

@@ -80,7 +80,7 @@ pub struct StateMachine {
     pub(crate) sessions: Sessions,
     pub(crate) instruments: Instruments,
     pub(crate) pool: OrderPool,
-    /// By slot of the pool.
+    /// By slot of the pool, and one behind all slots, which takes the links of `NONE`.
     pub(crate) details: Vec<Detail>,
     pub(crate) extensions: Extensions,
     /// When instruments change by themselves.

@@ -79,6 +79,13 @@ fn mix(key: u64) -> u64 {
     ((product >> 64) as u64 ^ product as u64).wrapping_mul(0xE703_7ED1_A0B4_28DB)
 }
 
+/// The slots of a line, beginning with that of a stray's own number: nearly always it lies there, and no
+/// other order has to be looked at.
+#[inline(always)]
+fn slots_from(number: u32) -> impl Iterator<Item = usize> {
+    (0..LINE_SLOTS).map(move |slot| (number as usize + slot) % LINE_SLOTS)
+}
+
 impl OrderIndex {
     pub fn new() -> Self {
         let mut index = Self {
@@ -196,12 +203,11 @@ impl OrderIndex {
         let first = self.stray_line(owner, number);
         let mut line = first;
         loop {
-            for (slot, &order) in self.line(line).iter().enumerate() {
+            for slot in slots_from(number) {
+                let order = self.line(line)[slot];
                 if order != NONE && is_it(order) {
-                    return (
-                        order,
-                        Place((line * LINE_SLOTS + slot) as u32 | Place::STRAY),
-                    );
+                    let place = (line * LINE_SLOTS + slot) as u32;
+                    return (order, Place(place | Place::STRAY));
                 }
             }
             let ends = self.strays[line].passed == 0;
@@ -230,8 +236,9 @@ impl OrderIndex {
         self.strays[home.line()].displaced += 1;
         let mut line = self.stray_line(owner, number);
         loop {
-            if let Some(slot) = self.line_mut(line).iter_mut().find(|slot| **slot == NONE) {
-                *slot = order;
+            let slots = self.line_mut(line);
+            if let Some(slot) = slots_from(number).find(|&slot| slots[slot] == NONE) {
+                slots[slot] = order;
                 return;
             }
             self.strays[line].passed += 1;

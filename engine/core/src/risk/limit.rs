@@ -3,9 +3,11 @@
 //! Checked on entry, for the worst that the order could do; what was live before a limit was lowered stays.
 
 use super::{Account, Counted, notional};
+use crate::NONE;
 use crate::admission::{Admitted, Wanted};
 use crate::book::Limit;
 use crate::image::Walk;
+use crate::instrument::BookMark;
 use crate::machine::StateMachine;
 use crate::session::owner_session;
 use lockstep_record::command::ArchivedSetLimits;
@@ -132,15 +134,23 @@ fn first_exceeded(bits: u32) -> RejectReason {
 }
 
 impl StateMachine {
-    /// A live order as it counts against limits.
+    /// A live order as it counts against limits. Without an extension it neither waits nor is pegged.
+    #[inline(always)]
     pub(crate) fn counted(&self, slot: u32) -> Counted {
-        let order = self.pool.order(slot);
+        let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+        let instrument = order.instrument();
+        let price = if detail.extension == NONE && order.mark() == BookMark::Own {
+            let tick_size = self.instruments.get(instrument).tick_size;
+            u64::from(self.pool.tick(order)) * u64::from(tick_size)
+        } else {
+            self.limit_of(slot)
+        };
         Counted {
             session: owner_session(order.owner),
-            firm: self.details[slot as usize].firm(),
-            instrument: order.instrument(),
+            firm: detail.firm(),
+            instrument,
             side: order.side(),
-            price: self.limit_of(slot).min(self.features.price_max),
+            price: price.min(self.features.price_max),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::image::Walk;
 use crate::instrument::BookMark;
 use crate::machine::StateMachine;
 use crate::session::owner_session;
+use core::hint::select_unpredictable;
 use lockstep_record::command::ArchivedSetLimits;
 use lockstep_record::event::RejectReason;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side};
@@ -70,8 +71,9 @@ impl Limits {
     }
 }
 
+#[inline(always)]
 fn exceeds(limit: u64, value: i128) -> bool {
-    limit != 0 && value > i128::from(limit)
+    (limit != 0) & (value > i128::from(limit))
 }
 
 /// An order on its way in, as limits see it.
@@ -108,14 +110,13 @@ impl Account {
     #[inline(always)]
     fn exceeded(&self, wants: &Wants) -> u32 {
         let Self { exposure, limits } = self;
-        let over = |limit: u64, value: i128| (limit != 0) & (value > i128::from(limit));
         let open_orders = i64::from(exposure.open_orders) + wants.orders;
         let open_notional = exposure.open_notional as i128 + wants.notional;
         let most = limits.open_orders_max;
         let quantity = (limits.order_quantity_max != 0) & (wants.total > limits.order_quantity_max);
-        let notional = over(limits.order_notional_max, wants.worth);
+        let notional = exceeds(limits.order_notional_max, wants.worth);
         let orders = wants.may_rest & (most != 0) & (open_orders > i64::from(most));
-        let open = wants.may_rest & over(limits.open_notional_max, open_notional);
+        let open = wants.may_rest & exceeds(limits.open_notional_max, open_notional);
         u32::from(quantity)
             | u32::from(notional) << 1
             | u32::from(orders) << 2
@@ -224,20 +225,16 @@ impl StateMachine {
         }
         let position = positions
             .find(entering.firm, entering.instrument)
-            .copied()
-            .unwrap_or(super::position::FREE_POSITION);
+            .unwrap_or(&super::position::FREE_POSITION);
         let open = i128::from(entering.open) - freed;
-        let exceeded = match entering.side {
-            Side::Buy => {
-                let long = position.net() + i128::from(position.open_buy) + open;
-                exceeds(limits.long_max, long)
-            }
-            Side::Sell => {
-                let short = i128::from(position.open_sell) + open - position.net();
-                exceeds(limits.short_max, short)
-            }
-        };
-        if exceeded || exceeds(limits.gross_max, position.gross() + open) {
+        let net = position.net();
+        // Of a buy how far long, of a sell how far short; no branch on the side, which would be a coin's toss.
+        let buys = entering.side == Side::Buy;
+        let net = select_unpredictable(buys, net, -net);
+        let opened = select_unpredictable(buys, position.open_buy, position.open_sell);
+        let most = select_unpredictable(buys, limits.long_max, limits.short_max);
+        let exceeded = exceeds(most, net + i128::from(opened) + open);
+        if exceeded | exceeds(limits.gross_max, position.gross() + open) {
             return Err(RejectReason::SharesExceedThreshold);
         }
         Ok(())

@@ -244,7 +244,7 @@ impl Risk {
             exposure.open_notional += notional;
         }
         if let Some(position) = self.positions.claim(order.firm, order.instrument) {
-            *position.open_mut(order.side) += u64::from(quantity);
+            position.opened(order.side, quantity);
         }
     }
 
@@ -259,7 +259,7 @@ impl Risk {
             exposure.open_notional -= notional;
         }
         if let Some(position) = self.positions.find_mut(order.firm, order.instrument) {
-            *position.open_mut(order.side) -= u64::from(quantity);
+            position.closed(order.side, quantity);
         }
     }
 
@@ -275,7 +275,7 @@ impl Risk {
             exposure.open_notional -= notional;
         }
         if let Some(position) = self.positions.find_mut(order.firm, order.instrument) {
-            *position.open_mut(order.side) -= u64::from(quantity);
+            position.closed(order.side, quantity);
         }
     }
 
@@ -297,7 +297,7 @@ impl Risk {
             ];
             for (firm, side) in sides {
                 if let Some(position) = self.positions.claim(firm, trade.instrument) {
-                    *position.traded_mut(side) += u64::from(trade.quantity);
+                    position.traded(side, trade.quantity);
                 }
             }
         }

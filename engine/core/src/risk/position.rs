@@ -5,6 +5,7 @@
 
 use crate::grown;
 use alloc::vec::Vec;
+use core::hint::select_unpredictable;
 use lockstep_prefetch::prefetch;
 use lockstep_record::{FirmId, InstrumentId, Side};
 
@@ -50,21 +51,43 @@ impl Position {
             .sum()
     }
 
+    /// Shares are open.
     #[inline(always)]
-    pub fn open_mut(&mut self, side: Side) -> &mut u64 {
-        match side {
-            Side::Buy => &mut self.open_buy,
-            Side::Sell => &mut self.open_sell,
-        }
+    pub fn opened(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.open_buy += buy;
+        self.open_sell += sell;
     }
 
+    /// Shares that were open are not any more.
     #[inline(always)]
-    pub fn traded_mut(&mut self, side: Side) -> &mut u64 {
-        match side {
-            Side::Buy => &mut self.bought,
-            Side::Sell => &mut self.sold,
-        }
+    pub fn closed(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.open_buy -= buy;
+        self.open_sell -= sell;
     }
+
+    /// The firm traded.
+    #[inline(always)]
+    pub fn traded(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.bought += buy;
+        self.sold += sell;
+    }
+
+    /// A trade of today is undone.
+    pub fn broken(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.bought -= buy;
+        self.sold -= sell;
+    }
+}
+
+/// Shares on either side, without a branch on the side, which would be a coin's toss.
+#[inline(always)]
+fn shares(side: Side, quantity: u32) -> [u64; 2] {
+    let buy = select_unpredictable(side == Side::Buy, u64::from(quantity), 0);
+    [buy, u64::from(quantity) - buy]
 }
 
 #[derive(Debug)]

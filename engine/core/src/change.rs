@@ -6,6 +6,7 @@ use crate::book::pool::Order;
 use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::outbox::Outbox;
+use crate::risk::Counted;
 use crate::session::{owner, owner_ref, owner_session};
 use lockstep_record::SessionId;
 use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, ArchivedModifyOrder};
@@ -171,7 +172,8 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let quantity = self.open_of(slot);
-        let order = self.remove_found(slot, place);
+        let counted = self.count_out(slot);
+        let order = self.take_out(slot, place);
         let user_ref = owner_ref(order.owner, order.number);
         let canceled = Canceled {
             user_ref,
@@ -183,21 +185,39 @@ impl StateMachine {
             owner_session(order.owner),
             Event::Canceled(&canceled),
         );
+        if let Some(counted) = counted {
+            self.risk.closed(&counted, quantity);
+        }
+    }
+
+    /// What a live order counts with, if that is counted. It stops counting some work later, when its firm's
+    /// position has come from memory.
+    #[inline(always)]
+    fn count_out(&self, slot: u32) -> Option<Counted> {
+        if !self.risk.tracking {
+            return None;
+        }
+        let counted = self.counted(slot);
+        self.risk.positions.warm(counted.firm, counted.instrument);
+        Some(counted)
     }
 
     /// Takes a live order out of its book or from where it waits, and out of its session's list, with its
     /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
-        self.remove_found(slot, None)
+        let open = self.open_of(slot);
+        let counted = self.count_out(slot);
+        let order = self.take_out(slot, None);
+        if let Some(counted) = counted {
+            self.risk.closed(&counted, open);
+        }
+        order
     }
 
+    /// The same but for what it counts with.
     #[inline(always)]
-    fn remove_found(&mut self, slot: u32, place: Option<Place>) -> Order {
-        if self.risk.tracking {
-            let open = self.open_of(slot);
-            self.risk.closed(&self.counted(slot), open);
-        }
+    fn take_out(&mut self, slot: u32, place: Option<Place>) -> Order {
         let order = self.pool.order(slot);
         let (instrument, mark) = (order.instrument(), order.mark());
         let order = if order.is_held() {

@@ -84,6 +84,13 @@ impl StateMachine {
             return Err(RejectReason::RiskPortMessageRate);
         }
         let instrument = self.instruments.find(symbol);
+        if let Some(id) = instrument
+            && self.risk.tracking
+        {
+            // Needed for the last of the checks, and seldom in a cache.
+            let firm = self.sessions.get(session).firm;
+            self.risk.positions.warm(firm, id);
+        }
         let state = instrument.map(|id| self.instruments.get(id).state);
         let retired = instrument.is_some_and(|id| self.instruments.get(id).retired);
         if !self.day.open || state == Some(TradingState::Closed) || retired {

@@ -2,7 +2,7 @@
 //!
 //! This file decides what a record is and who may send it; what it means stands in the file of its kind.
 
-use crate::ahead::{self, Ahead};
+use crate::ahead::{self, Ahead, Near};
 use crate::book::pool::OrderPool;
 use crate::bounds::{Bounds, Capacity};
 use crate::digest::Digest;
@@ -176,15 +176,21 @@ impl StateMachine {
         self.end_grace(&mut out);
         self.finish(&mut out);
         let mut rest = records;
-        let mut ahead = Ahead::new(records);
         // Alone, a record has nothing to be looked at beside.
-        let looks = batch.record_count > 1 && self.bounds.open_orders_max >= ahead::ORDERS_MIN;
-        if looks {
+        let looks = batch.record_count > 1;
+        let far = looks && self.bounds.open_orders_max >= ahead::ORDERS_MIN;
+        let mut far = far.then(|| Ahead::new(records));
+        let mut near = Near::new(records);
+        if let Some(ahead) = &mut far {
             (0..ahead::DISTANCE).for_each(|_| ahead.step(self));
+        } else if looks {
+            (0..ahead::NEAR_DISTANCE).for_each(|_| near.step(self));
         }
         for _ in 0..batch.record_count {
-            if looks {
+            if let Some(ahead) = &mut far {
                 ahead.step(self);
+            } else if looks {
+                near.step(self);
             }
             let sequence = Sequence(self.position.sequence.0 + 1);
             let parsed = Record::parse(rest);

@@ -197,7 +197,7 @@ impl BookReport {
             );
         }
         let runs = measured.book.iter().chain(&measured.announced);
-        let costs = runs.map(|run| run.cost);
+        let most = Cost::most(runs.map(|run| run.cost));
         Self {
             operations,
             trade_count: checked.trades.trades,
@@ -212,12 +212,8 @@ impl BookReport {
             empty_ns_per_operation: each(empty_ns),
             latency_ns: LatencyNs::of(&measured.latency, ticks),
             timer_ns: LatencyNs::of(&[ticks.own_cost()], ticks),
-            page_faults: costs
-                .clone()
-                .map(|cost| cost.page_faults)
-                .max()
-                .unwrap_or(0),
-            allocations: costs.filter_map(|cost| cost.allocations).max(),
+            page_faults: most.page_faults,
+            allocations: most.allocations,
             live_orders_max: checked.live_max,
             orders_bound: bounds.orders_max,
             levels_bound: bounds.levels_max,

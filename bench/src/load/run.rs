@@ -100,6 +100,16 @@ pub enum LoadError {
         user: String,
         why: SessionEnd,
     },
+    #[error(
+        "the venue refused the first request of session {session} (user {user}) with reason {reason:#04x}: \
+         is {symbol} one of its instruments, its day open, and the price within its limits?"
+    )]
+    Refused {
+        session: usize,
+        user: String,
+        reason: u16,
+        symbol: String,
+    },
     #[error("the venue's counters: {0}")]
     Counters(io::Error),
     #[error("{waiting} of {sessions} sessions were not logged in after 20 s")]
@@ -223,7 +233,7 @@ impl Load {
             client.flush();
             let work = client.poll(&mut recorder);
             if let Some((session, why)) = recorder.ended() {
-                let user = String::from_utf8_lossy(logins[session].user.as_bytes()).into_owned();
+                let user = user_of(options, session);
                 return Err(LoadError::Ended { session, user, why });
             }
             let waiting = ask_numbers(&mut client, &recorder, &mut asked);
@@ -326,7 +336,8 @@ impl Load {
                 due_ns = start_ns + schedule.due_ns();
                 now_ns = self.clock.now_ns();
             }
-            if due_ns >= to_ns {
+            // A venue that has stopped answering takes nothing any more either.
+            if due_ns >= to_ns || now_ns >= to_ns.saturating_add(DRAIN_NS_MAX) {
                 return Ok(());
             }
             let ahead = Duration::from_nanos(due_ns.saturating_sub(now_ns));
@@ -386,15 +397,19 @@ impl Load {
         self.client.flush();
         let work = self.client.poll(&mut self.recorder);
         if let Some((session, why)) = self.recorder.ended() {
-            let login = options
-                .logins
-                .iter()
-                .chain(&options.idle_logins)
-                .nth(session);
-            let user =
-                login.map(|login| String::from_utf8_lossy(login.user.as_bytes()).into_owned());
-            let user = user.unwrap_or_default();
+            let user = user_of(options, session);
             return Err(LoadError::Ended { session, user, why });
+        }
+        if let Some((session, reason)) = self.recorder.refused() {
+            let market = options.markets[session % options.markets.len()];
+            return Err(LoadError::Refused {
+                session,
+                user: user_of(options, session),
+                reason,
+                symbol: String::from_utf8_lossy(&market.symbol)
+                    .trim_end()
+                    .to_owned(),
+            });
         }
         if work == 0 && sends == 0 {
             match options.idle {
@@ -472,6 +487,15 @@ impl Load {
             recorder: self.recorder,
         }
     }
+}
+
+/// The user of a session, sending or idle.
+fn user_of(options: &LoadOptions, session: usize) -> String {
+    let login = options.logins.iter().chain(&options.idle_logins);
+    let user = login
+        .map(|login| String::from_utf8_lossy(login.user.as_bytes()))
+        .nth(session);
+    user.unwrap_or_default().into_owned()
 }
 
 /// Asks each logged-in session's next number once; returns how many sessions are not ready.

@@ -311,11 +311,7 @@ impl Passes {
         let mut seen = Seen::default();
         let mut replayer = Replayer::new(StateMachine::new(Capacity::default()));
         let mut reader = self.reader(verify);
-        loop {
-            replayer.read_ahead(&mut reader)?;
-            let Some(batch) = reader.next_batch()? else {
-                break;
-            };
+        while let Some(batch) = reader.next_batch()? {
             seen.bytes += batch.bytes().len() as u64;
             replayer.apply(&batch, &mut NullSink)?;
         }

@@ -133,12 +133,6 @@ impl<S: Storage> JournalReader<S> {
         Ok(Some(BatchView::new(header, bytes, position)))
     }
 
-    /// What lies behind the last batch read, to its segment's end: for reading ahead, see [`seeming_records`].
-    #[inline]
-    pub fn following(&mut self) -> Result<&[u8], StorageError> {
-        self.source.log(self.tail.position)
-    }
-
     /// The next batch's header, without moving on.
     pub fn peek(&mut self) -> Result<Option<BatchHeader>, ReadError> {
         if self
@@ -218,18 +212,6 @@ impl<S: Storage> JournalReader<S> {
         }
         Ok(())
     }
-}
-
-/// The records of what seems to be a batch at the begin of `bytes`, and the batch's length. Nothing is verified:
-/// good for asking early for memory that the batch will need, and for nothing that decides.
-#[inline]
-pub fn seeming_records(bytes: &[u8]) -> Option<(&[u8], u64)> {
-    if bytes.len() < BATCH_HEADER_LENGTH || bytes[..8] != BATCH_MAGIC {
-        return None;
-    }
-    let header = BatchHeader::parse(bytes);
-    let end = BATCH_HEADER_LENGTH + header.body_length as usize;
-    Some((bytes.get(BATCH_HEADER_LENGTH..end)?, header.length()))
 }
 
 /// A tail that `header`, at `position`, follows.

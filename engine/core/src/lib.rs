@@ -69,7 +69,6 @@ mod supervision;
 mod tick;
 mod trigger;
 
-pub use ahead::{Prefetch, ReadAhead};
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};
 pub use features::Features;

@@ -3,32 +3,21 @@
 //! Every digest that the log carries is compared with the one computed here: a state machine that
 //! disagrees with the log it wrote must not trade.
 
-mod prefetch;
-
 use crate::engine::{apply_fatal, batch_info};
 use crate::fatal::{ExitCode, Fatal};
-use lockstep_core::{ReadAhead, StateMachine};
-use lockstep_journal::reader::{JournalReader, seeming_records};
-use lockstep_journal::storage::{Storage, StorageError};
+use lockstep_core::StateMachine;
 use lockstep_journal::{BatchHeader, BatchView};
 use lockstep_record::Sequence;
 use lockstep_record::event::EventSink;
-use prefetch::CachePrefetch;
 
 /// Digests remembered, by batch index: a header names the digest of a batch at most this far back,
 /// or it is not compared (and counted).
 const DIGESTS_MAX: usize = 1 << 14;
-/// So far ahead of the batch to be applied the log is looked at, bytes: some hundred records, whose orders and
-/// neighbours are there in their turn, and still in the second-level cache.
-const AHEAD_LENGTH: u64 = 24 << 10;
 
 /// Applies batches in order and checks the log's digests.
 #[derive(Debug)]
 pub struct Replayer {
     pub machine: StateMachine,
-    ahead: ReadAhead,
-    /// The log has been looked at up to here.
-    ahead_until: u64,
     digests: Vec<(u64, u64)>,
     pub batches: u64,
     pub records: u64,
@@ -40,8 +29,6 @@ impl Replayer {
     pub fn new(machine: StateMachine) -> Self {
         Self {
             machine,
-            ahead: ReadAhead::default(),
-            ahead_until: 0,
             digests: vec![(0, 0); DIGESTS_MAX],
             batches: 0,
             records: 0,
@@ -56,31 +43,6 @@ impl Replayer {
         let (index, digest) = (replayer.machine.last_index().0, replayer.machine.digest());
         replayer.digests[(index as usize) % DIGESTS_MAX] = (index, digest);
         replayer
-    }
-
-    /// Before a batch is read and applied: asks for the memory that it and those behind it will need. In a state
-    /// that is larger than the caches a record waits for it longer than for everything else.
-    #[inline]
-    pub fn read_ahead<S: Storage>(
-        &mut self,
-        reader: &mut JournalReader<S>,
-    ) -> Result<(), StorageError> {
-        let position = reader.tail().position.0;
-        let is_ahead = self.ahead_until >= position + AHEAD_LENGTH;
-        if is_ahead || !ReadAhead::helps(&self.machine) {
-            return Ok(());
-        }
-        let following = reader.following()?;
-        let mut at = self.ahead_until.max(position);
-        while at < position + AHEAD_LENGTH
-            && let Some(bytes) = following.get((at - position) as usize..)
-            && let Some((records, length)) = seeming_records(bytes)
-        {
-            self.ahead.records::<CachePrefetch>(&self.machine, records);
-            at += length;
-        }
-        self.ahead_until = at;
-        Ok(())
     }
 
     /// Applies one batch.

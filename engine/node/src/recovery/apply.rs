@@ -1,7 +1,7 @@
 //! Replay of what the log holds behind the snapshot: one thread verifies, this one applies what it has passed.
 
 use crate::fatal::Fatal;
-use crate::journal::{open_fatal, read_fatal, storage_fatal};
+use crate::journal::{open_fatal, read_fatal};
 use crate::replay::Replayer;
 use crate::stream::{StreamSink, StreamStore};
 use lockstep_core::StateMachine;
@@ -97,8 +97,6 @@ impl<'a, T: StreamStore> Replay<'a, T> {
         until: LogPosition,
     ) -> Result<(), Fatal> {
         while reader.tail().position < until {
-            let ahead = self.replayer.read_ahead(reader);
-            ahead.map_err(|e| storage_fatal(&e))?;
             match reader.next_batch().map_err(|e| read_fatal(&e))? {
                 Some(batch) => self.apply(&batch)?,
                 // The journal's own reader will say what is wrong with it.

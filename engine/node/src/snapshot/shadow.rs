@@ -74,8 +74,6 @@ impl<S: Storage> Shadow<S> {
     pub fn follow(&mut self, commit_index: u64, batches_max: usize) -> Result<usize, Fatal> {
         let mut applied = 0;
         while applied < batches_max && self.reader.tail().index < commit_index {
-            let ahead = self.replayer.read_ahead(&mut self.reader);
-            ahead.map_err(|e| storage_fatal(&e))?;
             let Some(batch) = self.reader.next_batch().map_err(|e| read_fatal(&e))? else {
                 break;
             };

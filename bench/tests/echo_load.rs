@@ -61,6 +61,7 @@ fn load_options(address: SocketAddr, driver: DriverKind, sessions: usize) -> Loa
         policy: "none".to_owned(),
         server_layout: "echo".to_owned(),
         counters: None,
+        venue_pid: None,
     }
 }
 

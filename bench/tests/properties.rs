@@ -6,6 +6,7 @@ use lockstep_bench::flow::model::{Flow, FlowAction};
 use lockstep_bench::flow::options::{Behaviour, FlowOptions, SymbolOptions};
 use lockstep_bench::load::session::InFlight;
 use lockstep_bench::local::{LocalLimits, LocalVenue};
+use lockstep_bench::market::link::Conversation;
 use lockstep_bench::market::lobster::LobsterFiles;
 use lockstep_bench::market::replay::{Replay, ReplayOptions};
 use lockstep_bench::market::run::{RunLimits, run};

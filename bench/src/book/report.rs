@@ -173,7 +173,7 @@ impl BookReport {
             let share = hundredfold.checked_div(u128::from(operations_per_s));
             shape.share_per_cent = share.unwrap_or(0) as u64;
         }
-        let costs = measured.book.iter().map(|run| run.cost);
+        let most = Cost::most(measured.book.iter().map(|run| run.cost));
         Self {
             operations,
             trade_count: checked.trades.trades,
@@ -186,12 +186,8 @@ impl BookReport {
             empty_ns_per_operation: each(empty_ns),
             latency_ns: LatencyNs::of(&measured.latency, ticks),
             timer_ns: LatencyNs::of(&[ticks.own_cost()], ticks),
-            page_faults: costs
-                .clone()
-                .map(|cost| cost.page_faults)
-                .max()
-                .unwrap_or(0),
-            allocations: costs.filter_map(|cost| cost.allocations).max(),
+            page_faults: most.page_faults,
+            allocations: most.allocations,
             live_orders_max: checked.live_max,
             orders_bound: bounds.orders_max,
             levels_bound: bounds.levels_max,

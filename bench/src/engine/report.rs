@@ -3,6 +3,7 @@
 use super::stream::{Counts, Stream};
 use super::{EngineArgs, Measured};
 use crate::book::report::{LatencyNs, median, rate};
+use crate::measure::cost::Cost;
 use crate::measure::setting::Setting;
 use crate::measure::ticks::Ticks;
 use lockstep_core::StateMachine;
@@ -51,7 +52,7 @@ impl EngineReport {
         let wall_ns = median(measured.machine.iter().map(|run| run.wall_ns));
         let empty_ns = median(measured.empty.iter().map(|run| run.wall_ns));
         let each = |ns: u64| ns as f64 / commands.max(1) as f64;
-        let costs = measured.machine.iter().map(|run| run.cost);
+        let most = Cost::most(measured.machine.iter().map(|run| run.cost));
         Self {
             commands,
             sessions: arguments.sessions,
@@ -69,12 +70,8 @@ impl EngineReport {
             empty_ns_per_command: each(empty_ns),
             latency_ns: LatencyNs::of(&measured.latency, ticks),
             timer_ns: LatencyNs::of(&[ticks.own_cost()], ticks),
-            page_faults: costs
-                .clone()
-                .map(|cost| cost.page_faults)
-                .max()
-                .unwrap_or(0),
-            allocations: costs.filter_map(|cost| cost.allocations).max(),
+            page_faults: most.page_faults,
+            allocations: most.allocations,
             bytes_per_order: StateMachine::bytes_per_order(),
             setting,
         }

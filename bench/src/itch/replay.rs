@@ -10,7 +10,10 @@ use super::reader::ItchMessage;
 use super::report::{ItchCompared, ItchMismatch};
 use super::survey::Survey;
 use crate::client::orders::{Cause, Change, Order, OrderId, Orders};
-use crate::client::request::{LimitOrder, encode_cancel, encode_enter, encode_replace};
+use crate::client::request::{
+    LimitOrder, REQUEST_LENGTH_MAX, encode_cancel, encode_enter, encode_replace,
+};
+use crate::market::link::Conversation;
 use lockstep_record::Price;
 use lockstep_wire::ouch::Outbound;
 use std::collections::VecDeque;
@@ -127,51 +130,6 @@ impl ItchReplay {
         self.ahead.extend(self.planned.drain(..));
     }
 
-    /// Writes the next request that may be sent now; returns its session and length.
-    pub fn poll_request(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
-        let is_aggressor = |request: &Request| matches!(request.action, Action::Cross { .. });
-        let next = self.ahead.front()?;
-        let may_send = match self.in_flight.back() {
-            None => true,
-            Some(last) => {
-                !is_aggressor(next)
-                    && !is_aggressor(&last.request)
-                    && self.in_flight.len() < self.options.window
-            }
-        };
-        let request = if may_send {
-            self.ahead.pop_front()?
-        } else {
-            return None;
-        };
-        let (session, length) = encode(&request, out);
-        self.requests += 1;
-        self.in_flight.push_back(InFlight {
-            request,
-            is_accepted: false,
-            taken: None,
-            made: None,
-        });
-        Some((session, length))
-    }
-
-    /// Takes one answer (an OUCH message) of a session.
-    pub fn handle_answer(&mut self, session: usize, payload: &[u8]) {
-        self.answers += 1;
-        let answer = match Outbound::parse(payload) {
-            Ok(answer) => answer,
-            Err(error) => return self.note(format!("an answer that is not OUCH: {error}")),
-        };
-        let Some(orders) = self.orders.get_mut(session) else {
-            return self.note(format!("session {session}: nothing was asked of it"));
-        };
-        match orders.handle_answer(&answer) {
-            Ok(Change::None) => {}
-            Ok(change) => self.progress(session, &change),
-            Err(error) => self.note(format!("session {session}: {error}")),
-        }
-    }
-
     fn progress(&mut self, session: usize, change: &Change) {
         let Some(head) = self.in_flight.front_mut() else {
             return self.note(format!("session {session}: nothing asked for {change:?}"));
@@ -237,6 +195,51 @@ impl ItchReplay {
     fn note(&mut self, what: String) {
         let message = self.waiting_for().unwrap_or(0);
         self.mismatches.push(ItchMismatch { message, what });
+    }
+}
+
+impl Conversation for ItchReplay {
+    fn poll_request(&mut self, out: &mut [u8; REQUEST_LENGTH_MAX]) -> Option<(usize, usize)> {
+        let is_aggressor = |request: &Request| matches!(request.action, Action::Cross { .. });
+        let next = self.ahead.front()?;
+        let may_send = match self.in_flight.back() {
+            None => true,
+            Some(last) => {
+                !is_aggressor(next)
+                    && !is_aggressor(&last.request)
+                    && self.in_flight.len() < self.options.window
+            }
+        };
+        let request = if may_send {
+            self.ahead.pop_front()?
+        } else {
+            return None;
+        };
+        let (session, length) = encode(&request, out);
+        self.requests += 1;
+        self.in_flight.push_back(InFlight {
+            request,
+            is_accepted: false,
+            taken: None,
+            made: None,
+        });
+        Some((session, length))
+    }
+
+    fn handle_answer(&mut self, session: usize, payload: &[u8]) {
+        self.answers += 1;
+        let answer = match Outbound::parse(payload) {
+            Ok(answer) => answer,
+            Err(error) => return self.note(format!("an answer that is not OUCH: {error}")),
+        };
+        let Some(orders) = self.orders.get_mut(session) else {
+            return self.note(format!("session {session}: nothing was asked of it"));
+        };
+        match orders.handle_answer(&answer) {
+            Ok(Change::None) => {}
+            Ok(change) => self.progress(session, &change),
+            Err(error) => self.note(format!("session {session}: {error}")),
+        }
     }
 }
 

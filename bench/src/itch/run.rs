@@ -5,8 +5,7 @@ use super::reader::{ItchError, ItchFile};
 use super::replay::{ItchOptions, ItchReplay};
 use super::report::ItchReport;
 use super::survey::{Survey, survey};
-use crate::client::request::REQUEST_LENGTH_MAX;
-use crate::market::link::VenueLink;
+use crate::market::link::{VenueLink, exchange};
 use crate::market::report::Ended;
 use crate::market::run::ReplayError;
 use std::collections::BTreeMap;
@@ -129,16 +128,4 @@ fn fill(
         }
     }
     Ok(false)
-}
-
-/// Sends what may be sent and takes what has arrived; true if there was anything.
-fn exchange<L: VenueLink>(replay: &mut ItchReplay, link: &mut L) -> Result<bool, ReplayError> {
-    let mut message = [0; REQUEST_LENGTH_MAX];
-    let mut is_busy = false;
-    while let Some((session, length)) = replay.poll_request(&mut message) {
-        link.send(session, &message[..length])?;
-        is_busy = true;
-    }
-    let answers = link.poll(&mut |session, payload| replay.handle_answer(session, payload))?;
-    Ok(is_busy || answers > 0)
 }

@@ -2,13 +2,13 @@ use super::reader::{ItchError, ItchFile, ItchKind};
 use super::replay::{ItchOptions, ItchReplay};
 use super::report::{Event, ItchReport, Skip};
 use super::run::{ItchLimits, Needs, needs, run};
+use crate::client::request::REQUEST_LENGTH_MAX;
 use crate::flow::model::{Flow, FlowAction};
 use crate::flow::options::{FlowOptions, SymbolOptions};
 use crate::local::{LocalLimits, LocalVenue};
-use crate::market::link::{LinkError, VenueLink};
+use crate::market::link::{Conversation, LinkError, VenueLink};
 use crate::market::report::Ended;
 use lockstep_record::Side;
-use lockstep_wire::ouch::inbound::EnterOrder;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -524,7 +524,7 @@ proptest::proptest! {
         while let Ok(Some(message)) = file.next_message() {
             replay.handle_message(&message);
         }
-        let mut out = [0; EnterOrder::FIXED_LENGTH];
+        let mut out = [0; REQUEST_LENGTH_MAX];
         while replay.poll_request(&mut out).is_some() {
             replay.handle_answer(0, b"?");
         }

@@ -63,6 +63,7 @@ pub struct Recorder {
     /// Requests in flight over all sessions.
     outstanding: usize,
     ended: Option<(usize, SessionEnd)>,
+    refused: Option<(usize, u16)>,
 }
 
 impl Recorder {
@@ -80,6 +81,7 @@ impl Recorder {
             span: Span::default(),
             outstanding: 0,
             ended: None,
+            refused: None,
         }
     }
 
@@ -90,6 +92,11 @@ impl Recorder {
     /// The first session that lost its connection.
     pub fn ended(&self) -> Option<(usize, SessionEnd)> {
         self.ended
+    }
+
+    /// Session and reason of a refusal before the venue has taken anything at all: it will take nothing.
+    pub fn refused(&self) -> Option<(usize, u16)> {
+        self.refused
     }
 
     pub fn latency(&self, class: Class) -> &Latency {
@@ -167,8 +174,11 @@ impl Listener for Recorder {
                 self.end(pending, now_ns);
             }
             Outcome::Aside => {}
-            Outcome::Refused(pending) => {
+            Outcome::Refused(pending, reason) => {
                 self.counts.refused += 1;
+                if self.counts.answered == 0 {
+                    self.refused.get_or_insert((session, reason));
+                }
                 self.end(pending, now_ns);
             }
             Outcome::Unfilled(pending) => {

@@ -107,6 +107,16 @@ pub enum LoadError {
     },
     #[error("neighbour {session} ended: {why:?}; see the venue's log")]
     NeighbourEnded { session: usize, why: SessionEnd },
+    #[error(
+        "the venue refused the first request of session {session} (user {user}) with reason {reason:#04x}: \
+         is {symbol} one of its instruments, its day open, and the price within its limits?"
+    )]
+    Refused {
+        session: usize,
+        user: String,
+        reason: u16,
+        symbol: String,
+    },
     #[error("the venue's counters: {0}")]
     Counters(io::Error),
     #[error("the venue's threads: {0}")]
@@ -334,7 +344,8 @@ impl Load {
                 due_ns = start_ns + schedule.due_ns();
                 now_ns = self.clock.now_ns();
             }
-            if due_ns >= to_ns {
+            // A venue that has stopped answering takes nothing any more either.
+            if due_ns >= to_ns || now_ns >= to_ns.saturating_add(DRAIN_NS_MAX) {
                 return Ok(());
             }
             let ahead_ns = due_ns.saturating_sub(now_ns);
@@ -410,12 +421,19 @@ impl Load {
         self.client.flush();
         let work = self.client.poll(&mut self.recorder);
         if let Some((session, why)) = self.recorder.ended() {
-            let mut logins = options.logins.iter().chain(&options.idle_logins);
-            let user = logins
-                .nth(session)
-                .map(entry::user_name)
-                .unwrap_or_default();
+            let user = user_of(options, session);
             return Err(LoadError::Ended { session, user, why });
+        }
+        if let Some((session, reason)) = self.recorder.refused() {
+            let market = options.markets[session % options.markets.len()];
+            return Err(LoadError::Refused {
+                session,
+                user: user_of(options, session),
+                reason,
+                symbol: String::from_utf8_lossy(&market.symbol)
+                    .trim_end()
+                    .to_owned(),
+            });
         }
         if work == 0 && sends == 0 {
             match options.idle {
@@ -497,6 +515,15 @@ impl Load {
             recorder: self.recorder,
         })
     }
+}
+
+/// The user of a session, sending or idle.
+fn user_of(options: &LoadOptions, session: usize) -> String {
+    let mut logins = options.logins.iter().chain(&options.idle_logins);
+    logins
+        .nth(session)
+        .map(entry::user_name)
+        .unwrap_or_default()
 }
 
 pub(super) fn new_stream(options: &LoadOptions, session: usize, ready: Ready) -> RequestStream {

@@ -21,8 +21,8 @@ pub struct Pending {
 pub enum Outcome {
     /// It ends the oldest request.
     Answered(Pending),
-    /// … by refusing it.
-    Refused(Pending),
+    /// … by refusing it, with OUCH's reason.
+    Refused(Pending, u16),
     /// … an aggressor that found nothing to trade with.
     Unfilled(Pending),
     /// It says more of a request that waits on, or tells of a bait that traded.
@@ -102,14 +102,14 @@ impl InFlight {
             Outbound::Rejected(rejected)
                 if head.is_some_and(|head| head.user_ref == rejected.user_ref_num()) =>
             {
-                self.end(Outcome::Refused)
+                self.end(|pending| Outcome::Refused(pending, rejected.reason()))
             }
             Outbound::SystemEvent(_) => Outcome::Aside,
             _ => Outcome::OutOfOrder,
         }
     }
 
-    fn end(&mut self, how: fn(Pending) -> Outcome) -> Outcome {
+    fn end(&mut self, how: impl FnOnce(Pending) -> Outcome) -> Outcome {
         self.pending.pop_front().map_or(Outcome::OutOfOrder, how)
     }
 }
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(in_flight.handle_answer(&rejected(8)), Outcome::OutOfOrder);
         assert_eq!(
             in_flight.handle_answer(&rejected(9)),
-            Outcome::Refused(pending(Class::Enter, 9))
+            Outcome::Refused(pending(Class::Enter, 9), 2)
         );
     }
 }

@@ -12,11 +12,12 @@ use super::counts::PlanCounts;
 use super::expected::{OrderKey, Role};
 use super::in_flight::{Heard, InFlight};
 use super::levels::Level;
+use super::link::Conversation;
 use super::lobster::Row;
 use super::mismatch::{Mismatch, MismatchKind};
 use super::plan::{Action, Comparison, Planner, Request, Step};
 use crate::client::orders::{Change, Orders};
-use crate::client::request::{LimitOrder, encode_cancel, encode_enter};
+use crate::client::request::{LimitOrder, REQUEST_LENGTH_MAX, encode_cancel, encode_enter};
 use crate::measure::hash::ResultHash;
 use lockstep_record::{Price, Side};
 use lockstep_wire::ouch::Outbound;
@@ -168,26 +169,6 @@ impl Replay {
         }
     }
 
-    /// Writes the next request that may be sent now; returns its session and length.
-    pub fn poll_request(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
-        self.take_comparisons();
-        let Some(Step::Send(request)) = self.steps.front() else {
-            return None;
-        };
-        if !self.may_send(request) {
-            return None;
-        }
-        let Some(Step::Send(request)) = self.steps.pop_front() else {
-            return None;
-        };
-        let session = request.key.role.session();
-        let length = self.encode(&request, out);
-        self.requests += 1;
-        self.in_flight.push_back(InFlight::new(request));
-        self.take_comparisons();
-        Some((session, length))
-    }
-
     fn may_send(&self, request: &Request) -> bool {
         match self.in_flight.back() {
             None => true,
@@ -233,25 +214,6 @@ impl Replay {
                 encode_enter(&order, out)
             }
         }
-    }
-
-    /// Takes one answer (an OUCH message) of a session.
-    pub fn handle_answer(&mut self, session: usize, payload: &[u8]) {
-        self.answers += 1;
-        let Some(role) = Role::of_session(session) else {
-            return;
-        };
-        let answer = match Outbound::parse(payload) {
-            Ok(answer) => answer,
-            Err(error) => return self.note(MismatchKind::Unreadable { role, error }),
-        };
-        let change = match self.orders[session].handle_answer(&answer) {
-            Ok(change) => change,
-            Err(error) => return self.note(MismatchKind::Account { role, error }),
-        };
-        self.book.handle_change(&change);
-        self.progress(role, &change);
-        self.settle();
     }
 
     /// Matches a change against the oldest request in flight.
@@ -350,6 +312,45 @@ impl Replay {
     fn note(&mut self, kind: MismatchKind) {
         let row = self.waiting_for_row().unwrap_or(0);
         self.mismatches.push(Mismatch { row, kind });
+    }
+}
+
+impl Conversation for Replay {
+    fn poll_request(&mut self, out: &mut [u8; REQUEST_LENGTH_MAX]) -> Option<(usize, usize)> {
+        self.take_comparisons();
+        let Some(Step::Send(request)) = self.steps.front() else {
+            return None;
+        };
+        if !self.may_send(request) {
+            return None;
+        }
+        let Some(Step::Send(request)) = self.steps.pop_front() else {
+            return None;
+        };
+        let session = request.key.role.session();
+        let length = self.encode(&request, out);
+        self.requests += 1;
+        self.in_flight.push_back(InFlight::new(request));
+        self.take_comparisons();
+        Some((session, length))
+    }
+
+    fn handle_answer(&mut self, session: usize, payload: &[u8]) {
+        self.answers += 1;
+        let Some(role) = Role::of_session(session) else {
+            return;
+        };
+        let answer = match Outbound::parse(payload) {
+            Ok(answer) => answer,
+            Err(error) => return self.note(MismatchKind::Unreadable { role, error }),
+        };
+        let change = match self.orders[session].handle_answer(&answer) {
+            Ok(change) => change,
+            Err(error) => return self.note(MismatchKind::Account { role, error }),
+        };
+        self.book.handle_change(&change);
+        self.progress(role, &change);
+        self.settle();
     }
 }
 

@@ -1,10 +1,9 @@
 //! The loop around a replay: reads rows, moves messages, watches the time.
 
-use super::link::{LinkError, VenueLink};
+use super::link::{LinkError, VenueLink, exchange};
 use super::lobster::{LobsterError, LobsterFiles};
 use super::replay::{Replay, ReplayOptions};
 use super::report::{Ended, MarketReport};
-use crate::client::request::REQUEST_LENGTH_MAX;
 use crate::itch::reader::ItchError;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -108,16 +107,4 @@ fn fill(
         }
     }
     Ok(false)
-}
-
-/// Sends what may be sent and takes what has arrived; true if there was anything.
-fn exchange<L: VenueLink>(replay: &mut Replay, link: &mut L) -> Result<bool, LinkError> {
-    let mut message = [0; REQUEST_LENGTH_MAX];
-    let mut is_busy = false;
-    while let Some((session, length)) = replay.poll_request(&mut message) {
-        link.send(session, &message[..length])?;
-        is_busy = true;
-    }
-    let answers = link.poll(&mut |session, payload| replay.handle_answer(session, payload))?;
-    Ok(is_busy || answers > 0)
 }

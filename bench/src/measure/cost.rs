@@ -43,6 +43,18 @@ impl Cost {
         }
     }
 
+    /// The most of each over several stretches; nothing of none.
+    pub fn most(costs: impl Iterator<Item = Self>) -> Self {
+        let none = Self {
+            page_faults: 0,
+            allocations: None,
+        };
+        costs.fold(none, |most, cost| Self {
+            page_faults: most.page_faults.max(cost.page_faults),
+            allocations: most.allocations.max(cost.allocations),
+        })
+    }
+
     /// What two readings with nothing between them cost: the readings' own.
     pub fn of_reading() -> Self {
         let none = Self {
@@ -73,6 +85,17 @@ mod tests {
         let stat = "12 (a) b) c) R 1 2 3 4 5 6 100 7 23 8 9";
         assert_eq!(page_faults(stat), Some(123));
         assert_eq!(page_faults("nonsense"), None);
+    }
+
+    #[test]
+    fn the_most_is_taken_of_each() {
+        let cost = |page_faults, allocations| Cost {
+            page_faults,
+            allocations,
+        };
+        assert_eq!(Cost::most([].into_iter()), cost(0, None));
+        let costs = [cost(3, Some(1)), cost(1, None), cost(2, Some(5))];
+        assert_eq!(Cost::most(costs.into_iter()), cost(3, Some(5)));
     }
 
     #[test]

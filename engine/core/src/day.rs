@@ -14,8 +14,8 @@ use lockstep_record::event::{
     SystemEventCode,
 };
 use lockstep_record::{
-    ConnectionEpoch, InstrumentId, OrderReference, PartTag, Price, Record, SessionId, StreamNumber,
-    Timestamp,
+    ConnectionEpoch, Gateway, InstrumentId, OrderReference, PartTag, Price, Record, SessionId,
+    StreamNumber, Timestamp,
 };
 
 /// `Disconnect.reason` of a node that stops: no client's doing, so nothing is cancelled for it.
@@ -236,30 +236,11 @@ impl StateMachine {
             });
             return;
         }
-        if !self.day.open {
-            // The stream is over and can only be read: that is no connection of the session's.
-            let session = self.sessions.get(id);
-            let next = session.next_outbound;
-            out.control(&Control::LoginAccepted {
-                gateway,
-                connection,
-                session: id,
-                epoch: session.epoch,
-                session_name: self.day.session_name,
-                first_number: StreamNumber(if number == 0 { next } else { number }),
-                next_number: StreamNumber(next),
-            });
-            return;
+        // An ended day's stream can only be read: that is no connection of the session's.
+        if self.day.open {
+            self.connect(id, gateway, connection, out);
         }
-        if self.sessions.get(id).connected {
-            self.end_connection(id, ConnectionEnd::Superseded, out);
-        }
-        let session = self.sessions.get_mut(id);
-        session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
-        session.connected = true;
-        session.away = false;
-        session.gateway = gateway;
-        session.connection = connection;
+        let session = self.sessions.get(id);
         let next = session.next_outbound;
         out.control(&Control::LoginAccepted {
             gateway,
@@ -270,6 +251,25 @@ impl StateMachine {
             first_number: StreamNumber(if number == 0 { next } else { number }),
             next_number: StreamNumber(next),
         });
+    }
+
+    /// The newest login wins: a connection that the session still has ends first.
+    fn connect<S: EventSink>(
+        &mut self,
+        id: SessionId,
+        gateway: Gateway,
+        connection: u64,
+        out: &mut Outbox<'_, S>,
+    ) {
+        if self.sessions.get(id).connected {
+            self.end_connection(id, ConnectionEnd::Superseded, out);
+        }
+        let session = self.sessions.get_mut(id);
+        session.epoch = ConnectionEpoch(session.epoch.0.wrapping_add(1));
+        session.connected = true;
+        session.away = false;
+        session.gateway = gateway;
+        session.connection = connection;
     }
 
     fn check_login(

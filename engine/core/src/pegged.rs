@@ -267,19 +267,8 @@ impl StateMachine {
         let tick_size = self.instruments.get(id).tick_size;
         let price = Price(u64::from(tick) * u64::from(tick_size));
         self.restate(&order, price, Some(OrderReference(detail.reference)), out);
-        let mut admitted = self.readmitted(id, &order, &detail, &extension, peg.price);
-        admitted.peg = true;
-        let aggressor = Aggressor {
-            instrument: id,
-            owner: order.owner,
-            number: order.number,
-            admitted,
-            open: order.open,
-            executed: order.executed,
-            min_quantity: 0,
-            self_trade: self.self_trade_of(order.owner, detail.self_trade),
-            expire_time: extension.expire_time,
-        };
+        let mut aggressor = self.returning(id, &order, &detail, &extension, peg.price);
+        aggressor.admitted.peg = true;
         self.place_peg(&aggressor, Some(tick), peg, detail, out);
     }
 

@@ -227,24 +227,35 @@ impl StateMachine {
         };
         let session = owner_session(order.owner);
         out.deliver(&mut self.sessions, session, Event::PriorityUpdate(&update));
-        let admitted = self.readmitted(instrument, &order, &detail, &extension, price);
-        let aggressor = Aggressor {
+        let aggressor = self.returning(instrument, &order, &detail, &extension, price);
+        self.trade_and_rest(&aggressor, detail, out);
+    }
+
+    /// An order that was held comes to the book with what is left of it.
+    pub(crate) fn returning(
+        &self,
+        instrument: InstrumentId,
+        order: &Order,
+        detail: &Detail,
+        extension: &Extension,
+        price: u64,
+    ) -> Aggressor {
+        Aggressor {
             instrument,
             owner: order.owner,
             number: order.number,
-            admitted,
+            admitted: self.readmitted(instrument, order, detail, extension, price),
             open: order.open,
             executed: order.executed,
             min_quantity: 0,
             self_trade: self.self_trade_of(order.owner, detail.self_trade),
             expire_time: extension.expire_time,
-        };
-        self.trade_and_rest(&aggressor, detail, out);
+        }
     }
 
     /// What the checks made of an order's values at its entry, but for its trigger. A stop is never
     /// immediate and has no minimum quantity.
-    pub(crate) fn readmitted(
+    fn readmitted(
         &self,
         instrument: InstrumentId,
         order: &Order,

@@ -1,7 +1,7 @@
 //! Configurations and commands as an operator meets them.
 
 use crate::common::{Fixture, assert_end, plan, run, stop_in_order};
-use crate::venue::VenuePlan;
+use crate::venue::{VenueFolder, VenuePlan};
 use lockstep_node::config::Config;
 use std::net::TcpListener;
 
@@ -109,4 +109,27 @@ fn counters_are_readable_while_running_and_after_the_end() {
     let (_, sequence) = ended.state().expect("a state");
     assert_eq!(object["engine: applied sequence"].as_u64(), Some(sequence));
     assert_eq!(run(&["counters", "/nonexistent"]).status.code(), Some(15));
+}
+
+/// A load on an instrument that the venue does not have never ended: every order was refused, every cancel
+/// answered by silence, and the open loop waited for room among them.
+#[test]
+fn a_load_that_the_venue_refuses_ends_and_says_why() {
+    let (fixture, venue) = Fixture::serving(plan());
+    let login = format!("{}:{}", VenueFolder::user(1), fixture.folder.password);
+    let address = venue.address.to_string();
+    let bench = |symbol: &str| {
+        let fixed = ["bench", "order", "--warm-up", "0", "--duration", "0.2"];
+        let rest = ["--idle", "park", "--rate", "2000", "--symbol", symbol];
+        let named = ["--address", &address, "--login", &login];
+        run(&[&fixed[..], &rest, &named].concat())
+    };
+    let refused = bench("NONE");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_ne!(refused.status.code(), Some(0), "{said}");
+    assert!(said.contains("0x17") && said.contains("NONE"), "{said}");
+    let served = bench(&fixture.folder.plan.symbols[0]);
+    let said = String::from_utf8_lossy(&served.stdout).into_owned();
+    assert!(said.contains("answered"), "{said}");
+    stop_in_order(venue);
 }

@@ -40,7 +40,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Subcommand)]
 pub enum BenchCommand {
     /// OUCH load on a running venue: open or closed loop, latency from the intended send time.
-    Order(OrderArgs),
+    Order(Box<OrderArgs>),
     /// The same load on an echo server of the same message sizes: the floor.
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.

@@ -1,5 +1,6 @@
 //! Read-only views of the state, for tools, tests and administration. Never on the hot path.
 
+use crate::book::TICK_MAX;
 use crate::book::pool::lane;
 pub use crate::book::share::Allocation;
 use crate::bounds::Bounds;
@@ -52,6 +53,10 @@ pub struct SessionView {
     /// What the operator lets it enter.
     pub entry: EntryState,
     pub cancel_on_disconnect: bool,
+    /// 0 = a group of its own.
+    pub self_trade_group: u32,
+    /// `N`, `O`, `B`, `D`; 0 = none.
+    pub self_trade_mode: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +103,16 @@ pub struct LevelView {
     /// Open shares.
     pub quantity: u64,
     pub order_count: u32,
+}
+
+/// One price level, looked at within a bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DepthView {
+    pub price: Price,
+    /// Open shares.
+    pub quantity: u64,
+    /// `None`: more than were to be walked.
+    pub order_count: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,6 +220,8 @@ impl StateMachine {
             order_entry: session.order_entry,
             entry: session.entry,
             cancel_on_disconnect: session.cancel_on_disconnect,
+            self_trade_group: session.self_trade_group,
+            self_trade_mode: session.self_trade_mode,
         })
     }
 
@@ -330,6 +347,55 @@ impl StateMachine {
             levels.map(|(tick, quantity, order_count)| LevelView {
                 price: Price(u64::from(tick) * u64::from(instrument.tick_size)),
                 quantity,
+                order_count,
+            })
+        })
+    }
+
+    /// Displayed price levels of one side behind a price, whether or not a level is there (`None`: from the
+    /// best on), best first. At most `orders_max` orders are walked to count them: it ends before the level
+    /// that would take more, but for a first one.
+    pub fn depth_behind(
+        &self,
+        id: InstrumentId,
+        side: Side,
+        behind: Option<Price>,
+        orders_max: u32,
+    ) -> impl Iterator<Item = DepthView> + '_ {
+        let instrument = self
+            .instruments
+            .is_defined(id)
+            .then(|| self.instruments.get(id));
+        let lane = lane(side, false);
+        let tick_size = instrument.map_or(1, |instrument| u64::from(instrument.tick_size));
+        let (mut left, mut at) = (orders_max, None);
+        let mut behind = behind.map(|price| match side {
+            Side::Buy => price.0.div_ceil(tick_size),
+            Side::Sell => price.0 / tick_size,
+        });
+        core::iter::from_fn(move || {
+            let book = &instrument?.book;
+            let (level, tick) = match behind.take() {
+                // No bid is below 0, and no ask above every price.
+                Some(0) if side == Side::Buy => return None,
+                Some(tick) if tick < u64::from(TICK_MAX) => {
+                    self.pool.level_behind(book, lane, tick as u32)?
+                }
+                Some(_) if side == Side::Sell => return None,
+                _ => self.pool.next_level(book, lane, at)?,
+            };
+            let is_first = left == orders_max;
+            let orders = self.pool.level_orders(level).take(left as usize + 1);
+            let walked = orders.count() as u32;
+            if left == 0 || (walked > left && !is_first) {
+                return None;
+            }
+            let order_count = (walked <= left).then_some(walked);
+            left -= walked.min(left);
+            at = Some(level);
+            Some(DepthView {
+                price: Price(u64::from(tick) * tick_size),
+                quantity: self.pool.level(level).quantity,
                 order_count,
             })
         })

@@ -75,6 +75,7 @@ pub use machine::{Counters, StateMachine};
 pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
 pub use risk::limit::Limits;
 pub use risk::{EntryState, Exposure, RiskBounds, Scope};
+pub use session::PERMITTED_FIRMS_MAX;
 pub use tick::{TICK_BANDS_MAX, TickBand};
 
 use alloc::vec::Vec;

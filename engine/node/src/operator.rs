@@ -7,6 +7,7 @@ use crate::agent::Stop;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::{DayConfig, DayOpening};
 use crate::day::{self, VenueDay};
+use crate::definitions::OPERATOR;
 use crate::ring::Producer;
 use crate::signals;
 use lockstep_record::command::DayClose;
@@ -159,7 +160,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("operator".into())
         .spawn(move || {
-            if !office.submitter.push(&records) {
+            if !office.submitter.push_watched(&records, OPERATOR) {
                 return;
             }
             drop(records);
@@ -168,6 +169,7 @@ pub fn start(
                 if !office.submitter.push(&due) {
                     return;
                 }
+                office.submitter.report_late();
                 if signals::take_reload_request() {
                     reload_on_signal(&mut office);
                 }
@@ -176,6 +178,7 @@ pub fn start(
                     None => std::thread::sleep(PERIOD),
                 }
             }
+            office.submitter.report_late();
         })
 }
 

@@ -1,6 +1,8 @@
 //! docs/configuration.md against the types: every key of either is in the other, and the defaults are right.
 
+use lockstep_core::inspect::Allocation;
 use lockstep_node::config::Config;
+use lockstep_node::definitions::{InstrumentDefinition, SessionDefinition};
 use std::collections::BTreeMap;
 
 const MINIMAL: &str = r#"
@@ -109,4 +111,54 @@ fn documented_defaults_are_those_that_count() {
         }
     }
     assert!(compared > 35, "only {compared} defaults compared");
+}
+
+/// What the document says of a key that an entry leaves out: kept, or the value behind "new".
+fn documented_new(key: &str) -> Option<String> {
+    let default = rows().remove(key)?;
+    let new = default.strip_prefix("kept; new: ")?;
+    Some(new.trim_matches('`').to_owned())
+}
+
+#[test]
+fn documented_values_of_new_entries_are_those_that_count() {
+    let instrument = InstrumentDefinition::new(1, *b"S       ");
+    let session = SessionDefinition::new(1, 1, *b"U     ");
+    let rules = instrument.rules;
+    let numbers = [
+        ("instrument.tick_size", instrument.tick_size),
+        ("instrument.lot_size", instrument.lot_size),
+        ("instrument.static_collar", rules.static_collar),
+        ("instrument.dynamic_collar", rules.dynamic_collar),
+        ("instrument.auction_duration_ms", rules.duration_ms),
+        ("instrument.auction_random_end_ms", rules.random_end_ms),
+        (
+            "instrument.indication_interval_ms",
+            rules.indication_interval_ms,
+        ),
+        ("session.self_trade_group", session.self_trade_group),
+    ];
+    for (key, value) in numbers {
+        assert_eq!(documented_new(key), Some(value.to_string()), "{key}");
+    }
+    let words = [
+        ("instrument.tick_bands", "[]"),
+        ("instrument.allocation", "\"price-time\""),
+        ("instrument.collar_action", "\"reject\""),
+        ("instrument.schedule", "none"),
+        ("session.permitted_firms", "[]"),
+        ("session.cancel_on_disconnect", "false"),
+        ("session.order_entry", "true"),
+        ("session.self_trade_mode", "\"none\""),
+    ];
+    for (key, value) in words {
+        assert_eq!(documented_new(key).as_deref(), Some(value), "{key}");
+    }
+    assert_eq!(instrument.used_bands().count(), 0);
+    assert_eq!(instrument.allocation, Allocation::PriceTime);
+    assert_eq!((rules.collar_action, session.self_trade_mode), (b'R', 0));
+    assert_eq!(session.used_firms().count(), 0);
+    assert!(session.order_entry && !session.cancel_on_disconnect);
+    let kept = rows().into_values().filter(|d| d.starts_with("kept"));
+    assert_eq!(kept.count(), numbers.len() + words.len());
 }

@@ -6,6 +6,7 @@
 //! what was proven. It must never depend on anything but its bytes, so that a finding can be repeated.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod bytes;
 pub mod journal;
 pub mod machine;
@@ -49,6 +50,7 @@ targets! {
     snapshot::snapshot_image
     node::config
     node::egress
+    admin::admin_request
 }
 
 pub fn print_names() {

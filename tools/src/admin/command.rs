@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use lockstep_node::admin::protocol::{
-    Command, DefineFirm, DefineInstrument, DefineSession, ORDERS_MAX, OrderView, OrdersView,
-    Reload, SetState, ShowBook, ShowOrders, State,
+    BookView, Command, LEVELS_MAX, ORDERS_MAX, OrderView, OrdersView, Reload, SetState, ShowBook,
+    ShowFirm, ShowInstrument, ShowOrders, ShowPositions, ShowSession, ShowStatistics, State,
 };
 use lockstep_node::fatal::{ExitCode, Fatal};
 
@@ -24,12 +24,35 @@ pub enum Show {
     Firms,
     Sessions,
     Instruments,
+    /// A firm, its limits, and what is used of them
+    Firm {
+        id: u32,
+    },
+    /// A session, its limits, throttle and protections, and what is used of them
+    Session {
+        id: u32,
+    },
+    /// An instrument's rules, schedule and statistics, and the auction that is called
+    Instrument {
+        symbol: String,
+    },
     /// Price levels of a book, best first
     Book {
         symbol: String,
         /// Price levels of each side
         #[arg(long, default_value_t = 10)]
         levels: u32,
+    },
+    /// Positions of a firm, in an instrument, or of both
+    Positions {
+        #[arg(long, required_unless_present = "symbol")]
+        firm: Option<u32>,
+        #[arg(long)]
+        symbol: Option<String>,
+    },
+    /// Prices and volume of the day, of one instrument or of all
+    Statistics {
+        symbol: Option<String>,
     },
     /// A session's live orders, oldest order reference first
     Orders {
@@ -51,9 +74,23 @@ impl Show {
             Self::Firms => Command::ShowFirms,
             Self::Sessions => Command::ShowSessions,
             Self::Instruments => Command::ShowInstruments,
+            Self::Firm { id } => Command::ShowFirm(ShowFirm { id: *id }),
+            Self::Session { id } => Command::ShowSession(ShowSession { id: *id }),
+            Self::Instrument { symbol } => Command::ShowInstrument(ShowInstrument {
+                symbol: symbol.clone(),
+            }),
+            Self::Positions { firm, symbol } => Command::ShowPositions(ShowPositions {
+                firm: *firm,
+                symbol: symbol.clone(),
+            }),
+            Self::Statistics { symbol } => Command::ShowStatistics(ShowStatistics {
+                symbol: symbol.clone(),
+            }),
             Self::Book { symbol, levels } => Command::ShowBook(ShowBook {
                 symbol: symbol.clone(),
-                levels: *levels,
+                levels: (*levels).min(LEVELS_MAX),
+                bids_behind: None,
+                asks_behind: None,
             }),
             Self::Orders { session, count } => Command::ShowOrders(ShowOrders {
                 session: *session,
@@ -88,6 +125,39 @@ pub fn all_orders(
     }
 }
 
+/// A book's best levels, by as many requests as it takes.
+pub fn whole_book(
+    symbol: &str,
+    levels: u32,
+    mut ask: impl FnMut(Command) -> Result<BookView, Fatal>,
+) -> Result<BookView, Fatal> {
+    let mut whole: Option<BookView> = None;
+    let mut left = levels;
+    loop {
+        let last = whole.as_ref();
+        let page = ask(Command::ShowBook(ShowBook {
+            symbol: symbol.to_owned(),
+            levels: left.min(LEVELS_MAX),
+            bids_behind: last.and_then(|book| book.bids.last().map(|level| level.price)),
+            asks_behind: last.and_then(|book| book.asks.last().map(|level| level.price)),
+        }))?;
+        let longest = page.bids.len().max(page.asks.len()) as u32;
+        left = left.saturating_sub(longest);
+        let is_last = longest < LEVELS_MAX || left == 0;
+        match &mut whole {
+            None => whole = Some(page),
+            Some(whole) => {
+                whole.bids.extend(page.bids);
+                whole.asks.extend(page.asks);
+                (whole.sequence, whole.state) = (page.sequence, page.state);
+            }
+        }
+        if let Some(book) = whole.take_if(|_| is_last) {
+            return Ok(book);
+        }
+    }
+}
+
 #[derive(Args)]
 pub struct Which {
     /// The instrument
@@ -110,83 +180,32 @@ impl Which {
     }
 }
 
-#[derive(Subcommand)]
-pub enum Define {
-    Firm {
-        #[arg(long)]
-        id: u32,
-        /// Up to 4 upper-case letters or digits
-        #[arg(long)]
-        code: String,
-    },
-    /// A session; its password stands in the configuration file alone
-    Session {
-        #[arg(long)]
-        id: u32,
-        #[arg(long)]
-        user: String,
-        /// Firm id
-        #[arg(long)]
-        firm: u32,
-        /// Ids of further firms it may enter orders for
-        #[arg(long, value_delimiter = ',')]
-        permitted_firms: Vec<u32>,
-        #[arg(long)]
-        cancel_on_disconnect: bool,
-        /// It may not enter orders
-        #[arg(long)]
-        no_order_entry: bool,
-    },
-    Instrument {
-        #[arg(long)]
-        id: u32,
-        #[arg(long)]
-        symbol: String,
-        /// In 1/10,000
-        #[arg(long, default_value_t = 100)]
-        tick_size: u32,
-        #[arg(long, default_value_t = 1)]
-        lot_size: u32,
-    },
-}
-
-impl Define {
-    pub fn request(&self) -> Command {
-        match self {
-            Self::Firm { id, code } => Command::DefineFirm(DefineFirm {
-                id: *id,
-                code: code.clone(),
-            }),
-            Self::Session {
-                id,
-                user,
-                firm,
-                permitted_firms,
-                cancel_on_disconnect,
-                no_order_entry,
-            } => Command::DefineSession(DefineSession {
-                id: *id,
-                user: user.clone(),
-                firm: *firm,
-                permitted_firms: permitted_firms.clone(),
-                cancel_on_disconnect: *cancel_on_disconnect,
-                order_entry: !no_order_entry,
-            }),
-            Self::Instrument {
-                id,
-                symbol,
-                tick_size,
-                lot_size,
-            } => Command::DefineInstrument(DefineInstrument {
-                id: *id,
-                symbol: symbol.clone(),
-                tick_size: *tick_size,
-                lot_size: *lot_size,
-            }),
-        }
-    }
-}
-
 pub fn reload(apply: bool) -> Command {
     Command::Reload(Reload { apply })
+}
+
+/// The states by their names in the protocol.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum StateName {
+    Trading,
+    Halted,
+    Closed,
+    PreOpen,
+    OpeningAuction,
+    VolatilityAuction,
+    ClosingAuction,
+}
+
+impl StateName {
+    pub fn state(self) -> State {
+        match self {
+            Self::Trading => State::Trading,
+            Self::Halted => State::Halted,
+            Self::Closed => State::Closed,
+            Self::PreOpen => State::PreOpen,
+            Self::OpeningAuction => State::OpeningAuction,
+            Self::VolatilityAuction => State::VolatilityAuction,
+            Self::ClosingAuction => State::ClosingAuction,
+        }
+    }
 }

@@ -3,8 +3,10 @@
 //! It prints tables for people or, with `--json`, what the node answered. A command that the state machine
 //! refused ends with exit code 1.
 
+mod auction;
 mod command;
 mod counters;
+mod define;
 mod password;
 mod supervision;
 mod table;
@@ -12,9 +14,12 @@ mod table;
 pub use counters::{CountersArguments, counters};
 
 use clap::{Args, Subcommand};
-use command::{Define, Show};
+use command::{Show, StateName};
+use define::Define;
 use lockstep_node::admin::client::{AdminClient, ClientError};
-use lockstep_node::admin::protocol::{Command, Commanded, OpenDayOf, Problem, ProblemCode};
+use lockstep_node::admin::protocol::{
+    Command, Commanded, LEVELS_MAX, OpenDayOf, Problem, ProblemCode,
+};
 use lockstep_node::config::Config;
 use lockstep_node::fatal::{ExitCode, Fatal};
 use std::io::Write;
@@ -59,9 +64,17 @@ enum AdminCommand {
     Resume(command::Which),
     /// Close an instrument, or all: as a halt, said as "closed"
     Close(command::Which),
-    /// Define or change a firm, session or instrument
+    /// Set any trading state of an instrument, or of all; an auction's call then ends by a command
+    SetState {
+        state: StateName,
+        #[command(flatten)]
+        which: command::Which,
+    },
+    #[command(flatten)]
+    Auction(auction::AuctionCommand),
+    /// Define a firm, session or instrument, or change what is named of one
     #[command(subcommand)]
-    Define(Define),
+    Define(Box<Define>),
     #[command(flatten)]
     Supervise(supervision::Supervision),
     /// Compare the configuration file's definitions with the state; with --apply, put the difference through
@@ -81,6 +94,9 @@ pub fn run(arguments: &AdminArguments) -> Result<(), Fatal> {
         AdminCommand::Show(Show::Orders { session, count }) => {
             return show_orders(arguments, *session, *count);
         }
+        AdminCommand::Show(Show::Book { symbol, levels }) if *levels > LEVELS_MAX => {
+            return show_book(arguments, symbol, *levels);
+        }
         AdminCommand::Show(show) => show.request(),
         AdminCommand::OpenDay { date: None } => Command::OpenDay,
         AdminCommand::OpenDay { date: Some(date) } => Command::OpenDayOf(OpenDayOf { date: *date }),
@@ -88,7 +104,9 @@ pub fn run(arguments: &AdminArguments) -> Result<(), Fatal> {
         AdminCommand::Halt(which) => which.request(command::HALTED)?,
         AdminCommand::Resume(which) => which.request(command::TRADING)?,
         AdminCommand::Close(which) => which.request(command::CLOSED)?,
-        AdminCommand::Define(define) => define.request(),
+        AdminCommand::SetState { state, which } => which.request(state.state())?,
+        AdminCommand::Auction(auction) => auction.request()?,
+        AdminCommand::Define(define) => define.request()?,
         AdminCommand::Supervise(supervision) => supervision.request()?,
         AdminCommand::Reload { apply, .. } => command::reload(*apply),
     };
@@ -111,6 +129,16 @@ fn show_orders(arguments: &AdminArguments, session: u32, count: Option<u32>) -> 
     })?;
     let json = serde_json::json!({ "orders": orders });
     print(arguments, &json, || Ok(table::orders(&orders)))
+}
+
+/// Likewise: a book may have more levels than one answer holds.
+fn show_book(arguments: &AdminArguments, symbol: &str, levels: u32) -> Result<(), Fatal> {
+    let mut client = connect(arguments)?;
+    let book = command::whole_book(symbol, levels, |command| {
+        read(&ask(&mut client, command, None)?)
+    })?;
+    let json = serde_json::json!(book);
+    print(arguments, &json, || Ok(table::book(&book)))
 }
 
 fn socket_path(arguments: &AdminArguments) -> Result<PathBuf, Fatal> {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use lockstep_node::admin::protocol::{
     BreakTrade, CancelOrder, Command, Entry, MassCancel, ResetProtection, RetireInstrument, Scope,
-    SetEntry, SetLimits, SetPosition, SetProtection, SetThrottle,
+    SetEntry, SetGrace, SetLimits, SetPosition, SetProtection, SetThrottle,
 };
 use lockstep_node::fatal::{ExitCode, Fatal};
 
@@ -74,7 +74,7 @@ pub enum Supervision {
         #[arg(long, default_value_t = 'S')]
         reason: char,
     },
-    /// Set all limits of a session or a firm; what is left out is no limit
+    /// Set limits of a session or a firm, 0 = none; what is left out stays
     SetLimits(Limits),
     /// Bound a session's requests in a window of time; 0 messages: not bounded
     SetThrottle {
@@ -110,29 +110,34 @@ pub enum Supervision {
     },
     /// Take an instrument out of trading
     Retire { symbol: String },
+    /// How long a session that a change of leader cut off may stay away before its orders are cancelled
+    SetGrace {
+        /// 0: for ever
+        milliseconds: u64,
+    },
 }
 
 #[derive(Args)]
 pub struct Limits {
     #[command(flatten)]
     whose: Whose,
-    #[arg(long, default_value_t = 0)]
-    order_quantity_max: u32,
+    #[arg(long)]
+    order_quantity_max: Option<u32>,
     /// In 1/10,000
-    #[arg(long, default_value_t = 0)]
-    order_notional_max: u64,
-    #[arg(long, default_value_t = 0)]
-    open_orders_max: u32,
+    #[arg(long)]
+    order_notional_max: Option<u64>,
+    #[arg(long)]
+    open_orders_max: Option<u32>,
     /// In 1/10,000
-    #[arg(long, default_value_t = 0)]
-    open_notional_max: u64,
+    #[arg(long)]
+    open_notional_max: Option<u64>,
     /// Shares; of a firm only
-    #[arg(long, default_value_t = 0)]
-    long_max: u64,
-    #[arg(long, default_value_t = 0)]
-    short_max: u64,
-    #[arg(long, default_value_t = 0)]
-    gross_max: u64,
+    #[arg(long)]
+    long_max: Option<u64>,
+    #[arg(long)]
+    short_max: Option<u64>,
+    #[arg(long)]
+    gross_max: Option<u64>,
 }
 
 fn window_ns(window_ms: u64) -> Result<u64, Fatal> {
@@ -245,6 +250,9 @@ impl Supervision {
             }),
             Self::Retire { symbol } => Command::RetireInstrument(RetireInstrument {
                 symbol: symbol.clone(),
+            }),
+            Self::SetGrace { milliseconds } => Command::SetGrace(SetGrace {
+                grace_ns: window_ns(*milliseconds)?,
             }),
             _ => unreachable!("the caller has the others"),
         })

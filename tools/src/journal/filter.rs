@@ -7,8 +7,9 @@ use clap::Args;
 use lockstep_journal::BatchHeader;
 use lockstep_node::fatal::ExitCode;
 use lockstep_record::command::{
-    CancelOrder, DefineInstrument, EnterOrder, MassCancel, ModifyOrder, ReplaceOrder,
-    SetInstrumentState,
+    CancelOrder, DefineInstrument, EnterOrder, MassCancel, ModifyOrder, OperatorCancel,
+    OperatorMassCancel, ReplaceOrder, RetireInstrument, SetInstrumentState, SetPosition,
+    SetReferencePrice, SetSchedule, StartAuction,
 };
 use lockstep_record::{Kind, PartTag, Record};
 use std::collections::HashSet;
@@ -30,7 +31,7 @@ pub struct FilterArguments {
     /// Only records of this kind, by name (enter_order) or number; repeatable
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     kind: Vec<Kind>,
-    /// Only records about this instrument: orders, what follows of them, definitions
+    /// Only records about this instrument: orders, what follows of them, definitions, what operators do with it
     #[arg(long, value_parser = parse_symbol)]
     symbol: Option<[u8; 8]>,
     /// Only requests about this order and what replaced it: SESSION:NUMBER or SESSION:USER-REF-IDX:NUMBER
@@ -236,8 +237,15 @@ impl<'a> Filter<'a> {
             }
             return Ok(defined.symbol == symbol);
         }
-        let state = record.body::<SetInstrumentState>();
-        Ok(state.is_some_and(|state| self.instruments.contains(&state.instrument.to_native())))
+        if let Some(cancel) = record.body::<OperatorCancel>() {
+            return Ok(self.orders.contains(&OrderKey {
+                session: cancel.session.to_native(),
+                index: cancel.user_ref_idx,
+                number: cancel.user_ref_num.to_native(),
+            }));
+        }
+        // What chooses no instrument is about all of them.
+        Ok(instrument_of(record).is_some_and(|id| id == 0 || self.instruments.contains(&id)))
     }
 
     fn follow(&mut self, key: OrderKey) -> Result<(), Failure> {
@@ -251,6 +259,17 @@ impl<'a> Filter<'a> {
         self.orders.insert(key);
         Ok(())
     }
+}
+
+/// The instrument that an operator's record names; 0 = all.
+fn instrument_of(record: &Record<'_>) -> Option<u32> {
+    macro_rules! of {
+        ($($body:ident)*) => {
+            None$( .or_else(|| Some(record.body::<$body>()?.instrument.to_native())) )*
+        };
+    }
+    of!(SetInstrumentState StartAuction SetSchedule SetReferencePrice RetireInstrument SetPosition
+        OperatorMassCancel)
 }
 
 /// The order that a client's record calls `number`.

@@ -99,7 +99,7 @@ fn an_operator_looks_at_a_running_venue() {
     bad(folder, &["show", "orders", "9"], 1, "session 9");
     bad(
         folder,
-        &["show", "book", "AAPL", "--levels", "51"],
+        &["show", "book", "AAPL", "--levels", "0"],
         2,
         "levels",
     );

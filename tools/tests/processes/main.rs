@@ -22,6 +22,7 @@ mod demo;
 mod folder;
 mod full_disk;
 mod logins;
+mod operator;
 mod packets;
 mod raw;
 mod resources;

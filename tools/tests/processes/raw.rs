@@ -199,13 +199,18 @@ pub fn typed(letter: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A day order of 100 shares of the first symbol, bid at 1.0000.
 pub fn bid(user_ref: u32) -> Vec<u8> {
+    order(user_ref, lockstep_record::Side::Buy, 10_000)
+}
+
+/// A day order of 100 shares of the first symbol; the price in 1/10,000.
+pub fn order(user_ref: u32, side: lockstep_record::Side, price: u64) -> Vec<u8> {
     use lockstep_bench::client::request::{LimitOrder, REQUEST_LENGTH_MAX, encode_enter, symbol};
     let order = LimitOrder {
         user_ref,
-        side: lockstep_record::Side::Buy,
+        side,
         quantity: 100,
         symbol: symbol("AAPL").expect("a symbol"),
-        price: lockstep_record::Price(10_000),
+        price: lockstep_record::Price(price),
         is_immediate: false,
     };
     let mut message = [0; REQUEST_LENGTH_MAX];

@@ -2,11 +2,12 @@
 
 use crate::admin::good;
 use crate::common::{Fixture, LAYOUT, from_environment, plan, stop_in_order};
-use crate::raw::{Raw, Said, Witness, bid, cancel, login_packet, packet};
+use crate::raw::{Raw, Said, Witness, bid, cancel, login_packet, packet, user_ref_of};
 use crate::venue::{VenueFolder, VenuePlan};
 use lockstep_node::counters::CounterId;
 use lockstep_wire::soup::Login;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Says nothing more than its number of messages and a hash of them all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,11 +64,19 @@ fn login(folder: &VenueFolder, session: u32) -> Login {
     folder.login(session, 1).expect("login")
 }
 
-/// A late client takes the whole day from the stream file while another trades on: his is what the first
-/// client heard live, to the byte, and nobody waits for it.
+/// Figures of the process are brought up to date ten times a second.
+const COUNTED: Duration = Duration::from_millis(250);
+/// What the venue may take on for a client that is far behind: its buffers, and what others do meanwhile.
+const RESIDENT_MORE_MAX: u64 = 8 << 20;
+/// Orders that the late client sends before it has heard anything.
+const SENT_AHEAD: u32 = 50;
+
+/// A late client takes the whole day from the stream file while another trades on, and trades itself: his is
+/// what the first client heard live, to the byte, the answers to what he sends stand behind it, nobody waits
+/// for him, and the venue's memory does not grow with the day.
 #[test]
 fn a_late_client_takes_the_whole_day_while_others_trade() {
-    let messages = from_environment("LOCKSTEP_OPERATIONS", 60_000);
+    let messages = from_environment("LOCKSTEP_OPERATIONS", 100_000);
     let (fixture, venue) = Fixture::serving(plan());
     let folder = &fixture.folder;
     let mut witness = Witness::new(venue.address, folder);
@@ -77,28 +86,69 @@ fn a_late_client_takes_the_whole_day_while_others_trade() {
     heard.add(number, &payload);
     trade(&mut live, &mut heard, messages);
     drop(live);
+    std::thread::sleep(COUNTED);
+    let before = fixture.counter(CounterId::ResidentBytes);
+    assert!(before > 1 << 20, "resident memory is not counted");
     let address = venue.address;
-    let late = std::thread::scope(|scope| {
-        let late = scope.spawn(|| hear_all(address, &login(folder, 1), heard.count).1);
-        let mut served = 0;
+    let next = 1_000_000_000;
+    let (late, most, served) = std::thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            let mut client = Raw::connect(address);
+            client.send(&login_packet(&login(folder, 1)));
+            assert_eq!(client.said(), Said::Accepted(1));
+            let ahead = (next..next + SENT_AHEAD).flat_map(|user_ref| packet(&bid(user_ref)));
+            client.send(&ahead.collect::<Vec<u8>>());
+            let mut all = Heard::NOTHING;
+            while all.count < heard.count {
+                let (number, payload) = client.hear();
+                all.add(number, &payload);
+            }
+            for (user_ref, number) in (next..next + SENT_AHEAD).zip(heard.count + 1..) {
+                let (found, payload) = client.hear();
+                assert_eq!((found, payload[0]), (number, b'A'));
+                assert_eq!(user_ref_of(&payload), Some(user_ref));
+                client.message(&cancel(user_ref));
+            }
+            for (user_ref, number) in
+                (next..next + SENT_AHEAD).zip(heard.count + 1 + u64::from(SENT_AHEAD)..)
+            {
+                let (found, payload) = client.hear();
+                assert_eq!((found, payload[0]), (number, b'C'));
+                assert_eq!(user_ref_of(&payload), Some(user_ref));
+            }
+            all
+        });
+        let (mut served, mut most) = (0, 0);
         while !late.is_finished() || served < 10 {
             witness.is_served();
             served += 1;
+            most = most.max(fixture.counter(CounterId::ResidentBytes));
         }
-        late.join().expect("the whole day")
+        (late.join().expect("the whole day"), most, served)
     });
+    std::thread::sleep(COUNTED);
+    let most = most.max(fixture.counter(CounterId::ResidentBytes));
+    println!(
+        "{} messages; resident {before} bytes, at most {most}; {served} others",
+        late.count
+    );
     assert_eq!(late, heard);
     assert!(late.count >= messages);
     assert!(fixture.counter(CounterId::MessagesReplayed) >= messages * 20);
+    assert!(
+        most <= before + RESIDENT_MORE_MAX,
+        "{before} bytes became {most} for a day of {messages} messages"
+    );
     // A crash: the files are made again from the log, to the byte.
     venue.kill().expect("an end");
     let venue = fixture.start();
     let (mut client, again) = hear_all(venue.address, &login(folder, 1), heard.count);
     assert_eq!(again, heard);
     // And the stream goes on where it was.
-    let next = heard.count as u32 + 1;
+    let next = next + SENT_AHEAD;
     client.message(&bid(next));
-    assert_eq!(client.hear_of(b'A', next).0, heard.count + 1);
+    let (number, _) = client.hear_of(b'A', next);
+    assert_eq!(number, heard.count + u64::from(2 * SENT_AHEAD) + 1);
     stop_in_order(venue);
 }
 

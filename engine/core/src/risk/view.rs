@@ -2,6 +2,7 @@
 //! path.
 
 use super::limit::Limits;
+use super::position::Position;
 use super::{Exposure, RiskBounds};
 use crate::NONE;
 use crate::machine::StateMachine;
@@ -63,6 +64,23 @@ impl StateMachine {
         defined.then(|| self.risk.firm(id).account.limits)
     }
 
+    /// What a session's live orders amount to, as it is counted; `None` while nobody has limits or positions.
+    pub fn session_counted(&self, id: SessionId) -> Option<Exposure> {
+        let counted = self.risk.tracking && self.sessions.find(id).is_some();
+        counted.then(|| self.risk.session(id).exposure)
+    }
+
+    /// The same of a firm.
+    pub fn firm_counted(&self, id: FirmId) -> Option<Exposure> {
+        let counted = self.risk.tracking && self.firms.is_defined(id);
+        counted.then(|| self.risk.firm(id).account.exposure)
+    }
+
+    /// How long sessions may stay away after a change of leader, in ns; 0 = for ever.
+    pub fn grace_period(&self) -> u64 {
+        self.risk.grace.period
+    }
+
     /// What a session's live orders amount to. Walks them.
     pub fn session_exposure(&self, id: SessionId) -> Exposure {
         self.exposure_of(id, |_| true)
@@ -99,15 +117,14 @@ impl StateMachine {
     /// All positions, by firm, then instrument. Allocates.
     pub fn positions(&self) -> impl Iterator<Item = PositionView> + '_ {
         let sorted = self.risk.positions.sorted();
-        sorted.into_iter().map(|position| PositionView {
-            firm: FirmId(position.firm),
-            instrument: InstrumentId(position.instrument),
-            net: position.net(),
-            bought: position.bought,
-            sold: position.sold,
-            open_buy: position.open_buy,
-            open_sell: position.open_sell,
-        })
+        sorted.into_iter().map(|position| position_view(&position))
+    }
+
+    /// A firm's position in an instrument, if it has one.
+    pub fn position(&self, firm: FirmId, instrument: InstrumentId) -> Option<PositionView> {
+        let defined = self.firms.is_defined(firm);
+        let position = defined.then(|| self.risk.positions.find(firm, instrument));
+        position.flatten().map(position_view)
     }
 
     /// `None`: the session is not throttled.
@@ -145,5 +162,17 @@ impl StateMachine {
     pub fn known_trades(&self) -> impl Iterator<Item = MatchNumber> + '_ {
         let known = self.risk.trades.known(self.last_match);
         known.map(|trade| MatchNumber(trade.match_number))
+    }
+}
+
+fn position_view(position: &Position) -> PositionView {
+    PositionView {
+        firm: FirmId(position.firm),
+        instrument: InstrumentId(position.instrument),
+        net: position.net(),
+        bought: position.bought,
+        sold: position.sold,
+        open_buy: position.open_buy,
+        open_sell: position.open_sell,
     }
 }

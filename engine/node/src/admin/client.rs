@@ -82,8 +82,7 @@ impl AdminClient {
             note: note.map(str::to_owned),
             command,
         };
-        let content =
-            serde_json::to_vec(&request).map_err(|e| ClientError::Answer(e.to_string()))?;
+        let content = request.content();
         let mut frame = Vec::with_capacity(content.len() + 4);
         write_frame(&mut frame, &content);
         self.stream.write_all(&frame).map_err(|e| self.io(e))?;

@@ -1,19 +1,18 @@
 //! What each command does: a view of the state, or records put in order and their fates.
 
+use super::asked::AskedState;
 use super::protocol::{
-    Applied, Command, Commanded, CounterView, DefineFirm, DefineInstrument, DefineSession, Fate,
-    Outcome, Problem, ProblemCode, SetState, StatusView,
+    Applied, Command, Commanded, CounterView, Fate, Outcome, Problem, ProblemCode, StatusView,
 };
 use super::server::Office;
-use super::{desk, reload, views};
+use super::{desk, reload, translate, views};
 use crate::clock::{SystemClock, WallClock};
 use crate::config::AcknowledgePolicy;
-use crate::definitions::{Known, padded};
 use crate::{counters, day, node, operator};
 use lockstep_core::StateMachine;
 use lockstep_core::inspect;
+use lockstep_record::Kind;
 use lockstep_record::command as body;
-use lockstep_record::{Kind, PartTag};
 use serde::Serialize;
 
 pub type Reply = Result<serde_json::Value, Problem>;
@@ -33,9 +32,6 @@ impl Office {
     }
 
     fn reply(&mut self, command: &Command, identity: &str) -> Reply {
-        if let Some(reply) = self.supervise(command, identity) {
-            return reply;
-        }
         let inquiries = &self.inquiries;
         match command {
             Command::ShowStatus => json(&self.status()?),
@@ -47,25 +43,28 @@ impl Office {
             Command::ShowInstruments => json(&views::instruments(inquiries)?),
             Command::ShowBook(asked) => json(&views::book(inquiries, asked)?),
             Command::ShowOrders(asked) => json(&views::orders(inquiries, asked)?),
+            Command::ShowFirm(asked) => json(&views::firm(inquiries, asked.id)?),
+            Command::ShowSession(asked) => json(&views::session(inquiries, asked.id)?),
+            Command::ShowInstrument(asked) => json(&views::instrument(inquiries, &asked.symbol)?),
+            Command::ShowPositions(asked) => json(&views::positions(inquiries, asked)?),
+            Command::ShowStatistics(asked) => json(&views::statistics(inquiries, asked)?),
             Command::OpenDay => self.open_day(None, identity),
             Command::OpenDayOf(day) => self.open_day(Some(day.date), identity),
             Command::CloseDay => self.close_day(identity),
-            Command::SetState(set) => self.set_state(set, identity),
-            Command::DefineFirm(define) => self.put(&[define_firm(define)?], identity),
-            Command::DefineSession(define) => self.put(&[define_session(define)?], identity),
-            Command::DefineInstrument(define) => self.define_instrument(define, identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
-            Command::SetEntry(_)
-            | Command::MassCancel(_)
-            | Command::CancelOrder(_)
-            | Command::BreakTrade(_)
-            | Command::SetLimits(_)
-            | Command::SetThrottle(_)
-            | Command::SetProtection(_)
-            | Command::ResetProtection(_)
-            | Command::SetPosition(_)
-            | Command::RetireInstrument(_) => unreachable!("supervision has answered"),
+            other => self.carry_out(other, identity),
         }
+    }
+
+    /// Puts the records of a command in order.
+    fn carry_out(&mut self, command: &Command, identity: &str) -> Reply {
+        let state = AskedState::new(&self.inquiries);
+        let records = translate::records(command, &state);
+        if state.has_failed() {
+            return Err(views::timed_out());
+        }
+        let records = records?.unwrap_or_default();
+        self.put(&records, identity)
     }
 
     fn status(&self) -> Result<StatusView, Problem> {
@@ -77,6 +76,8 @@ impl Office {
             digest: u64,
             open_orders: u32,
             counters: lockstep_core::Counters,
+            entry: inspect::EntryState,
+            grace_ns: u64,
             day: inspect::DayView,
         }
         let seen = self.inquiries.ask(None, |machine: &StateMachine, seen| {
@@ -88,6 +89,8 @@ impl Office {
                 digest: machine.digest(),
                 open_orders: machine.open_order_count(),
                 counters: machine.counters(),
+                entry: machine.venue_entry(),
+                grace_ns: machine.grace_period(),
                 day: machine.day(),
             });
         });
@@ -114,6 +117,8 @@ impl Office {
             stale: seen.counters.stale,
             refused: seen.counters.refused,
             silent: seen.counters.silent,
+            entry: views::lower(seen.entry),
+            grace_ns: seen.grace_ns,
             day: views::day_view(&seen.day, &self.config.day),
         })
     }
@@ -177,49 +182,6 @@ impl Office {
         }
         commanded(records)
     }
-
-    fn set_state(&mut self, set: &SetState, identity: &str) -> Reply {
-        let ids: Vec<u32> = match &set.symbol {
-            Some(symbol) => {
-                let found = views::find_instrument(&self.inquiries, symbol)?;
-                vec![found.instrument.0]
-            }
-            None => {
-                let all = views::instruments(&self.inquiries)?;
-                all.iter().map(|i| i.id).collect()
-            }
-        };
-        let state = set.state.letter();
-        let record = |id: &u32| {
-            let body = body::SetInstrumentState {
-                instrument: *id,
-                state,
-                _reserved: [0; 3],
-            };
-            operator::record(&body, &[], identity)
-        };
-        let records: Vec<_> = ids.iter().map(record).collect();
-        self.put(&records, identity)
-    }
-}
-
-impl Office {
-    /// What the command does not say (an allocation, say) stays as it is.
-    fn define_instrument(&mut self, define: &DefineInstrument, identity: &str) -> Reply {
-        let body = body::DefineInstrument {
-            symbol: field("symbol", &define.symbol)?,
-            instrument: define.id,
-            tick_size: define.tick_size,
-            lot_size: define.lot_size,
-            _reserved: [0; 12],
-        };
-        let id = define.id;
-        let parts = self.inquiries.ask(Vec::new(), move |machine, parts| {
-            *parts = Known::instrument_parts(machine, id);
-        });
-        let parts = parts.ok_or_else(views::timed_out)?;
-        self.put(&[operator::record(&body, &parts, identity)], identity)
-    }
 }
 
 fn commanded(records: Vec<Applied>) -> Reply {
@@ -256,42 +218,4 @@ pub(super) fn kind_name(record: &[u8]) -> String {
     let kind = kind_of(record);
     kind.name()
         .map_or_else(|| format!("kind_{}", kind.0), str::to_owned)
-}
-
-/// A text that fits its field; the state machine judges the rest.
-fn field<const N: usize>(name: &str, value: &str) -> Result<[u8; N], Problem> {
-    let graphic = value.bytes().all(|b| b.is_ascii_graphic());
-    if value.is_empty() || value.len() > N || !graphic {
-        let what = format!("{name} {value:?}: must be 1 to {N} printable characters");
-        return Err(Problem::new(ProblemCode::Malformed, what));
-    }
-    Ok(padded(value))
-}
-
-fn define_firm(define: &DefineFirm) -> Result<Vec<u8>, Problem> {
-    let body = body::DefineFirm {
-        firm: define.id,
-        code: field("code", &define.code)?,
-    };
-    Ok(operator::record(&body, &[], ""))
-}
-
-fn define_session(define: &DefineSession) -> Result<Vec<u8>, Problem> {
-    let body = body::DefineSession {
-        session: define.id,
-        firm: define.firm,
-        user: field("user", &define.user.to_ascii_uppercase())?,
-        cancel_on_disconnect: u8::from(define.cancel_on_disconnect),
-        order_entry: u8::from(define.order_entry),
-        _reserved: [0; 8],
-    };
-    let firms = &define.permitted_firms;
-    // More than the state machine takes, and as many as a record surely holds.
-    if firms.len() > 64 {
-        let what = format!("permitted_firms: {} are too many", firms.len());
-        return Err(Problem::new(ProblemCode::Malformed, what));
-    }
-    let part = |firm: &u32| (PartTag::PERMITTED_FIRM, firm.to_le_bytes().to_vec());
-    let parts: Vec<_> = firms.iter().map(part).collect();
-    Ok(operator::record(&body, &parts, ""))
 }

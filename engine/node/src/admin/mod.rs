@@ -5,8 +5,11 @@
 //! engine answers between two batches (docs/decisions/0006). The protocol is docs/admin-protocol.md.
 
 pub mod access;
+mod asked;
+mod auction;
 pub mod client;
 mod commands;
+mod define;
 pub mod desk;
 pub mod frame;
 mod os;
@@ -15,6 +18,10 @@ mod reload;
 pub mod server;
 pub mod submit;
 mod supervise;
+pub mod translate;
 mod views;
 
 pub use server::{AdminServer, Office};
+
+#[cfg(test)]
+mod tests;

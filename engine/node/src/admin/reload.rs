@@ -1,79 +1,13 @@
 //! The definitions file against the state: what differs, as records; and, if wanted, put through the log.
 
+use super::asked::AskedState;
 use super::commands::{kind_name, kind_of};
-use super::desk::Inquiries;
 use super::protocol::{Applied, Commanded, Fate, Problem, ProblemCode};
 use super::server::Office;
 use super::views;
 use crate::config::Config;
-use crate::definitions::{self, Known, SessionDefinition};
-use lockstep_record::command::{
-    DefineFirm, DefineInstrument, SetBounds, SetRiskBounds, SetSchedule,
-};
-use lockstep_record::{Kind, PartTag};
-use std::cell::Cell;
-
-/// The state as the definitions' comparison asks it, one question an entry.
-#[derive(Debug)]
-struct AskedState<'a> {
-    inquiries: &'a Inquiries,
-    bounds: SetBounds,
-    /// A question was not answered: the comparison is worth nothing.
-    failed: Cell<bool>,
-}
-
-impl AskedState<'_> {
-    fn ask<R: Send + 'static>(
-        &self,
-        look: impl Fn(&lockstep_core::StateMachine) -> Option<R> + Send + 'static,
-    ) -> Option<R> {
-        if self.failed.get() {
-            return None;
-        }
-        let answer = self.inquiries.ask(None, move |machine, answer| {
-            *answer = Some(look(machine));
-        });
-        self.failed.set(answer.is_none());
-        answer.flatten().flatten()
-    }
-}
-
-impl Known for AskedState<'_> {
-    fn bounds(&self) -> SetBounds {
-        self.bounds
-    }
-
-    fn risk_bounds(&self) -> SetRiskBounds {
-        let bounds = self.ask(|machine| Some(Known::risk_bounds(machine)));
-        bounds.unwrap_or(SetRiskBounds {
-            positions_max: 0,
-            trades_max: 0,
-            protections_max: 0,
-            _reserved: [0; 4],
-        })
-    }
-
-    fn firm(&self, id: u32) -> Option<DefineFirm> {
-        self.ask(move |machine| Known::firm(machine, id))
-    }
-
-    fn session(&self, id: u32) -> Option<SessionDefinition> {
-        self.ask(move |machine| Known::session(machine, id))
-    }
-
-    fn instrument(&self, id: u32) -> Option<DefineInstrument> {
-        self.ask(move |machine| Known::instrument(machine, id))
-    }
-
-    fn instrument_parts(&self, id: u32) -> Vec<(PartTag, Vec<u8>)> {
-        let parts = self.ask(move |machine| Some(Known::instrument_parts(machine, id)));
-        parts.unwrap_or_default()
-    }
-
-    fn schedule(&self, id: u32) -> Option<SetSchedule> {
-        self.ask(move |machine| Known::schedule(machine, id))
-    }
-}
+use crate::definitions;
+use lockstep_record::Kind;
 
 impl Office {
     /// Reads the file again; shows what of its definitions the state lacks, or applies it, and takes the
@@ -116,20 +50,9 @@ impl Office {
     }
 
     fn difference(&self, wanted: &Config) -> Result<Vec<Vec<u8>>, Problem> {
-        let bounds = self
-            .inquiries
-            .ask(None, |machine, answer| {
-                *answer = Some(Known::bounds(machine));
-            })
-            .flatten()
-            .ok_or_else(views::timed_out)?;
-        let state = AskedState {
-            inquiries: &self.inquiries,
-            bounds,
-            failed: Cell::new(false),
-        };
+        let state = AskedState::new(&self.inquiries);
         let proposals = definitions::proposals(wanted, &state);
-        if state.failed.get() {
+        if state.has_failed() {
             return Err(views::timed_out());
         }
         Ok(proposals)

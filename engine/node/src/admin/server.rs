@@ -237,12 +237,7 @@ impl Connection {
     /// The request and who gives it, if he may.
     fn admit(&self, content: &[u8]) -> Result<(Request, String), (u64, Problem)> {
         let malformed = |what: String| Problem::new(ProblemCode::Malformed, what);
-        let request: Request =
-            serde_json::from_slice(content).map_err(|e| (0, malformed(format!("request: {e}"))))?;
-        if request.version != VERSION {
-            let what = format!("version {}; this node speaks {VERSION}", request.version);
-            return Err((request.id, Problem::new(ProblemCode::Version, what)));
-        }
+        let request = Request::parse(content)?;
         let allowed = match self.role {
             None => false,
             Some(Role::View) => request.command.is_view(),

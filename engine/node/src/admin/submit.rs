@@ -36,6 +36,26 @@ impl Submitter {
         push_all(&mut self.ring, records, &self.stop)
     }
 
+    /// Puts records in order under `identity` whose refusals [`Self::report_late`] says; false if the node stops
+    /// first.
+    pub fn push_watched(&mut self, records: &[Vec<u8>], identity: &str) -> bool {
+        let mut all = true;
+        for record in records {
+            self.last_request += 1;
+            let record = signed(record, identity, self.last_request);
+            all = all && push_all(&mut self.ring, &[record], &self.stop);
+            self.report_late();
+        }
+        all
+    }
+
+    /// Says which records were refused that nobody waits for.
+    pub fn report_late(&mut self) {
+        while let Some(fate) = self.fates.next_fate() {
+            report(&fate);
+        }
+    }
+
     /// Puts records in order under `identity` and waits for the fate of each, in order; `None` where it
     /// did not come in time.
     pub fn submit(&mut self, records: &[Vec<u8>], identity: &str) -> Vec<(Vec<u8>, Option<Fate>)> {
@@ -54,8 +74,8 @@ impl Submitter {
                 sent.push((record, None));
             }
             match self.fates.next_fate() {
-                // Of an earlier request that was given up.
-                Some(fate) if fate.request < first => {}
+                // Of a record that nobody waits for (any more).
+                Some(fate) if fate.request < first => report(&fate),
                 Some(fate) => {
                     known = (fate.request - first) as usize + 1;
                     sent[known - 1].1 = Some(fate);
@@ -68,6 +88,14 @@ impl Submitter {
         let unsent = records[sent.len()..].iter().map(|r| (r.clone(), None));
         sent.extend(unsent);
         sent
+    }
+}
+
+/// A refusal would otherwise be seen in a counter only.
+fn report(fate: &Fate) {
+    if let Some(why) = fate.refusal {
+        let sequence = fate.sequence.0;
+        tracing::warn!(sequence, reason = why.text(), "a definition was refused");
     }
 }
 

@@ -1,23 +1,19 @@
 //! Supervision of clients as records: entry, cancels, broken trades, limits, protection.
 
-use super::commands::Reply;
 use super::protocol::{
-    BreakTrade, CancelOrder, Command, Entry, MassCancel, Problem, ProblemCode, ResetProtection,
-    Scope, SetEntry, SetLimits, SetPosition, SetProtection, SetThrottle,
+    BreakTrade, CancelOrder, Entry, MassCancel, Problem, ResetProtection, Scope, SetEntry,
+    SetLimits, SetPosition, SetProtection, SetThrottle,
 };
-use super::server::Office;
-use super::views;
-use crate::operator;
+use super::translate::{instrument_of, malformed};
+use super::views::not_found;
+use crate::definitions::Known;
+use lockstep_core::Limits;
 use lockstep_record::command as body;
-
-fn malformed(what: &str) -> Problem {
-    Problem::new(ProblemCode::Malformed, what)
-}
 
 /// A letter of the wire.
 fn letter(name: &str, value: char) -> Result<u8, Problem> {
     let byte = u8::try_from(value).ok().filter(u8::is_ascii_graphic);
-    byte.ok_or_else(|| malformed(&format!("{name} {value:?}: must be a letter of the wire")))
+    byte.ok_or_else(|| malformed(format!("{name} {value:?}: must be a letter of the wire")))
 }
 
 fn scope(scope: Scope) -> (u32, u8) {
@@ -33,96 +29,55 @@ fn group(group_id: Option<u16>) -> (u16, u8) {
     (group_id.unwrap_or(0), u8::from(group_id.is_some()))
 }
 
-/// The record of a command that needs nothing of the state; `None` for another command.
-fn record_of(command: &Command) -> Result<Option<Vec<u8>>, Problem> {
-    Ok(Some(match command {
-        Command::SetEntry(set) => operator::record(&set_entry(set), &[], ""),
-        Command::CancelOrder(cancel) => operator::record(&cancel_order(cancel), &[], ""),
-        Command::BreakTrade(trade) => operator::record(&break_trade(trade)?, &[], ""),
-        Command::SetLimits(set) => operator::record(&set_limits(set), &[], ""),
-        Command::SetThrottle(set) => operator::record(&set_throttle(set), &[], ""),
-        Command::SetProtection(set) => operator::record(&set_protection(set), &[], ""),
-        Command::ResetProtection(reset) => operator::record(&reset_protection(reset), &[], ""),
-        _ => return Ok(None),
-    }))
+pub(super) fn mass_cancel(
+    cancel: &MassCancel,
+    known: &impl Known,
+) -> Result<body::OperatorMassCancel, Problem> {
+    let chooses = cancel.session.is_some()
+        || cancel.firm.is_some()
+        || cancel.symbol.is_some()
+        || cancel.side.is_some()
+        || cancel.group_id.is_some();
+    // An empty choice is every order of the venue: that must be said, not left out.
+    if chooses == cancel.all {
+        return Err(malformed(
+            "mass_cancel: choose what to cancel, or say `all`",
+        ));
+    }
+    if [cancel.session, cancel.firm].contains(&Some(0)) {
+        return Err(malformed("mass_cancel: session and firm ids begin at 1"));
+    }
+    let instrument = match &cancel.symbol {
+        Some(symbol) => instrument_of(symbol, known)?,
+        None => 0,
+    };
+    let side = match cancel.side {
+        Some(side) => letter("side", side)?,
+        None => 0,
+    };
+    let (group_id, by_group) = group(cancel.group_id);
+    Ok(body::OperatorMassCancel {
+        session: cancel.session.unwrap_or(0),
+        firm: cancel.firm.unwrap_or(0),
+        instrument,
+        group_id,
+        by_group,
+        side,
+    })
 }
 
-impl Office {
-    /// Carries out a command of supervision; `None` for another command.
-    pub(super) fn supervise(&mut self, command: &Command, identity: &str) -> Option<Reply> {
-        let record = match command {
-            Command::MassCancel(cancel) => self.mass_cancel(cancel),
-            Command::SetPosition(set) => self.set_position(set),
-            Command::RetireInstrument(retire) => {
-                self.instrument(&retire.symbol).map(|instrument| {
-                    let body = body::RetireInstrument {
-                        instrument,
-                        _reserved: [0; 4],
-                    };
-                    operator::record(&body, &[], "")
-                })
-            }
-            other => match record_of(other) {
-                Ok(Some(record)) => Ok(record),
-                Ok(None) => return None,
-                Err(problem) => Err(problem),
-            },
-        };
-        Some(record.and_then(|record| self.put(&[record], identity)))
-    }
-
-    fn instrument(&self, symbol: &str) -> Result<u32, Problem> {
-        let found = views::find_instrument(&self.inquiries, symbol)?;
-        Ok(found.instrument.0)
-    }
-
-    fn mass_cancel(&self, cancel: &MassCancel) -> Result<Vec<u8>, Problem> {
-        let chooses = cancel.session.is_some()
-            || cancel.firm.is_some()
-            || cancel.symbol.is_some()
-            || cancel.side.is_some()
-            || cancel.group_id.is_some();
-        // An empty choice is every order of the venue: that must be said, not left out.
-        if chooses == cancel.all {
-            return Err(malformed(
-                "mass_cancel: choose what to cancel, or say `all`",
-            ));
-        }
-        let zero = [cancel.session, cancel.firm].contains(&Some(0));
-        if zero {
-            return Err(malformed("mass_cancel: session and firm ids begin at 1"));
-        }
-        let instrument = match &cancel.symbol {
-            Some(symbol) => self.instrument(symbol)?,
-            None => 0,
-        };
-        let side = match cancel.side {
-            Some(side) => letter("side", side)?,
-            None => 0,
-        };
-        let (group_id, by_group) = group(cancel.group_id);
-        let body = body::OperatorMassCancel {
-            session: cancel.session.unwrap_or(0),
-            firm: cancel.firm.unwrap_or(0),
-            instrument,
-            group_id,
-            by_group,
-            side,
-        };
-        Ok(operator::record(&body, &[], ""))
-    }
-
-    fn set_position(&self, set: &SetPosition) -> Result<Vec<u8>, Problem> {
-        let body = body::SetPosition {
-            position: set.position,
-            firm: set.firm,
-            instrument: self.instrument(&set.symbol)?,
-        };
-        Ok(operator::record(&body, &[], ""))
-    }
+pub(super) fn set_position(
+    set: &SetPosition,
+    known: &impl Known,
+) -> Result<body::SetPosition, Problem> {
+    Ok(body::SetPosition {
+        position: set.position,
+        firm: set.firm,
+        instrument: instrument_of(&set.symbol, known)?,
+    })
 }
 
-fn set_entry(set: &SetEntry) -> body::SetEntryState {
+pub(super) fn set_entry(set: &SetEntry) -> body::SetEntryState {
     let (id, scope) = scope(set.scope);
     body::SetEntryState {
         id,
@@ -136,7 +91,7 @@ fn set_entry(set: &SetEntry) -> body::SetEntryState {
     }
 }
 
-fn cancel_order(cancel: &CancelOrder) -> body::OperatorCancel {
+pub(super) fn cancel_order(cancel: &CancelOrder) -> body::OperatorCancel {
     body::OperatorCancel {
         reference: cancel.reference,
         session: cancel.session,
@@ -146,7 +101,7 @@ fn cancel_order(cancel: &CancelOrder) -> body::OperatorCancel {
     }
 }
 
-fn break_trade(trade: &BreakTrade) -> Result<body::BreakTrade, Problem> {
+pub(super) fn break_trade(trade: &BreakTrade) -> Result<body::BreakTrade, Problem> {
     Ok(body::BreakTrade {
         match_number: trade.match_number,
         reason: letter("reason", trade.reason)?,
@@ -154,23 +109,38 @@ fn break_trade(trade: &BreakTrade) -> Result<body::BreakTrade, Problem> {
     })
 }
 
-fn set_limits(set: &SetLimits) -> body::SetLimits {
+/// A record sets all limits: those that are not named are repeated.
+pub(super) fn set_limits(set: &SetLimits, known: &impl Known) -> Result<body::SetLimits, Problem> {
     let (id, scope) = scope(set.scope);
-    body::SetLimits {
-        order_notional_max: set.order_notional_max,
-        open_notional_max: set.open_notional_max,
-        long_max: set.long_max,
-        short_max: set.short_max,
-        gross_max: set.gross_max,
-        order_quantity_max: set.order_quantity_max,
-        open_orders_max: set.open_orders_max,
+    let before = match set.scope {
+        Scope::Session(id) => {
+            let limits = known.session_limits(id);
+            limits.ok_or_else(|| not_found(format!("no session {id}")))?
+        }
+        Scope::Firm(id) => {
+            let limits = known.firm_limits(id);
+            limits.ok_or_else(|| not_found(format!("no firm {id}")))?
+        }
+        // The state machine refuses it.
+        Scope::Venue => Limits::default(),
+    };
+    let quantity = set.order_quantity_max.unwrap_or(before.order_quantity_max);
+    let notional = set.order_notional_max.unwrap_or(before.order_notional_max);
+    Ok(body::SetLimits {
+        order_notional_max: notional,
+        open_notional_max: set.open_notional_max.unwrap_or(before.open_notional_max),
+        long_max: set.long_max.unwrap_or(before.long_max),
+        short_max: set.short_max.unwrap_or(before.short_max),
+        gross_max: set.gross_max.unwrap_or(before.gross_max),
+        order_quantity_max: quantity,
+        open_orders_max: set.open_orders_max.unwrap_or(before.open_orders_max),
         id,
         scope,
         _reserved: [0; 3],
-    }
+    })
 }
 
-fn set_throttle(set: &SetThrottle) -> body::SetThrottle {
+pub(super) fn set_throttle(set: &SetThrottle) -> body::SetThrottle {
     body::SetThrottle {
         window: set.window_ns,
         session: set.session,
@@ -178,7 +148,7 @@ fn set_throttle(set: &SetThrottle) -> body::SetThrottle {
     }
 }
 
-fn set_protection(set: &SetProtection) -> body::SetProtection {
+pub(super) fn set_protection(set: &SetProtection) -> body::SetProtection {
     let (group_id, by_group) = group(set.group_id);
     body::SetProtection {
         window: set.window_ns,
@@ -191,7 +161,7 @@ fn set_protection(set: &SetProtection) -> body::SetProtection {
     }
 }
 
-fn reset_protection(reset: &ResetProtection) -> body::ResetProtection {
+pub(super) fn reset_protection(reset: &ResetProtection) -> body::ResetProtection {
     let (group_id, by_group) = group(reset.group_id);
     body::ResetProtection {
         session: reset.session,

@@ -50,20 +50,7 @@ impl Config {
             in_bound("session", session.id, self.bounds.sessions_max)?;
             let ok = |b: u8| b.is_ascii_alphanumeric();
             text("session", "user", &session.user, 6, ok)?;
-            for code in session.permitted_firms.iter().chain([&session.firm]) {
-                if !self.firms.iter().any(|f| f.code == *code) {
-                    return Err(format!(
-                        "session {}: firm {code:?} is not defined",
-                        session.id
-                    ));
-                }
-            }
-            crate::auth::parse_hash(&session.password_argon2id).map_err(|e| {
-                format!(
-                    "session {}: password_argon2id {e}; make one with `lockstep admin hash-password`",
-                    session.id
-                )
-            })?;
+            session.check(&self.firms)?;
         }
         Ok(())
     }

@@ -17,10 +17,11 @@ pub use crate::gateway::LoginsConfig;
 pub use day::{DayConfig, DayOpening};
 pub use instrument::{
     AllocationConfig, CollarActionConfig, InstrumentConfig, ScheduleConfig, TickBandConfig,
+    allocation_of,
 };
 pub use layout::{AgentName, Idle, ThreadConfig};
 pub use network::{DriverChoice, NetworkConfig};
-pub use participant::{FirmConfig, SessionConfig};
+pub use participant::{FirmConfig, SelfTradeModeConfig, SessionConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 pub use storage::{

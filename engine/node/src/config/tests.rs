@@ -85,3 +85,23 @@ fn wrong_entries_are_named() {
         assert!(error.contains(expected), "{error} should name {expected}");
     }
 }
+
+/// Too many further firms passed the file's check and were then refused by the state machine, unseen.
+#[test]
+fn permitted_firms_are_bounded() {
+    let firms: String = (1..=18)
+        .map(|id| format!("[[firm]]\nid = {id}\ncode = \"F{id}\"\n"))
+        .collect();
+    let session = |count: u32| {
+        let codes: Vec<_> = (2..2 + count).map(|id| format!("\"F{id}\"")).collect();
+        let hash = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNo";
+        let codes = codes.join(",");
+        format!(
+            "{SMALL}\n{firms}[[session]]\nid = 1\nuser = \"A\"\nfirm = \"F1\"\n\
+             password_argon2id = \"{hash}\"\npermitted_firms = [{codes}]\n"
+        )
+    };
+    assert!(Config::parse(&session(16)).is_ok());
+    let error = Config::parse(&session(17)).unwrap_err();
+    assert!(error.contains("at most 16"), "{error}");
+}

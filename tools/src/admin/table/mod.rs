@@ -1,9 +1,11 @@
 //! Answers as text for people.
 
+mod detail;
+
 use crate::journal::fields;
 use lockstep_node::admin::protocol::{
     Applied, BookView, BoundsView, Command, Commanded, CounterView, DayView, Fate, FirmView,
-    InstrumentView, LevelView, OrderView, SessionView, StatusView,
+    InstrumentView, LevelView, OrderView, PositionView, SessionView, StatisticsView, StatusView,
 };
 use lockstep_node::fatal::{ExitCode, Fatal};
 use lockstep_record::Record;
@@ -74,6 +76,11 @@ pub fn view(command: &Command, answer: &Value) -> Result<String, Fatal> {
         Command::ShowSessions => sessions(&read::<Vec<SessionView>>(answer)?),
         Command::ShowInstruments => instruments(&read::<Vec<InstrumentView>>(answer)?),
         Command::ShowBook(_) => book(&read(answer)?),
+        Command::ShowFirm(_) => detail::firm(&read(answer)?),
+        Command::ShowSession(_) => detail::session(&read(answer)?),
+        Command::ShowInstrument(_) => detail::instrument(&read(answer)?),
+        Command::ShowPositions(_) => detail::positions(&read::<Vec<PositionView>>(answer)?),
+        Command::ShowStatistics(_) => detail::statistics(&read::<Vec<StatisticsView>>(answer)?),
         // Another view than this build has a table for.
         _ => format!("{answer:#}\n"),
     })
@@ -104,6 +111,8 @@ fn status(s: &StatusView) -> String {
             format!("{} ({} connected)", s.sessions, s.sessions_connected),
         ),
         ("instruments", s.instruments.to_string()),
+        ("order entry", s.entry.clone()),
+        ("grace", detail::milliseconds(s.grace_ns)),
         (
             "without effect",
             format!(
@@ -141,6 +150,9 @@ fn bounds(b: &BoundsView) -> String {
         ("sessions_max", b.sessions_max.to_string()),
         ("firms_max", b.firms_max.to_string()),
         ("price_levels_max", b.price_levels_max.to_string()),
+        ("positions_max", b.positions_max.to_string()),
+        ("trades_max", b.trades_max.to_string()),
+        ("protections_max", b.protections_max.to_string()),
     ])
 }
 
@@ -169,6 +181,8 @@ fn sessions(sessions: &[SessionView]) -> String {
         "may enter",
         "entry",
         "cancel on disconnect",
+        "group",
+        "self-trade",
     ];
     let mut rows = vec![heading(&names)];
     rows.extend(sessions.iter().map(|s| {
@@ -185,6 +199,8 @@ fn sessions(sessions: &[SessionView]) -> String {
             yes(s.order_entry),
             s.entry.clone(),
             yes(s.cancel_on_disconnect),
+            s.self_trade_group.to_string(),
+            s.self_trade_mode.clone(),
         ]
     }));
     columns(&rows)
@@ -198,18 +214,25 @@ fn instruments(instruments: &[InstrumentView]) -> String {
             i.symbol.clone(),
             price(u64::from(i.tick_size)),
             i.lot_size.to_string(),
-            i.state.clone(),
+            if i.retired {
+                format!("{}, retired", i.state)
+            } else {
+                i.state.clone()
+            },
         ]
     }));
     columns(&rows)
 }
 
-fn book(book: &BookView) -> String {
+pub fn book(book: &BookView) -> String {
     let mut rows = vec![heading(&[
         "orders", "bid size", "bid", "ask", "ask size", "orders",
     ])];
     let side = |level: Option<&LevelView>| match level {
-        Some(l) => [l.orders.to_string(), l.quantity.to_string(), price(l.price)],
+        Some(l) => {
+            let orders = l.orders.map_or("many".to_owned(), |n| n.to_string());
+            [orders, l.quantity.to_string(), price(l.price)]
+        }
         None => [String::new(), String::new(), String::new()],
     };
     for i in 0..book.bids.len().max(book.asks.len()) {

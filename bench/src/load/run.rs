@@ -27,8 +27,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Requests sent before answers are looked at again.
+/// Requests sent before answers are looked at again: in a closed loop …
 const SENDS_PER_TURN_MAX: usize = 32;
+/// … and in an open one that has fallen behind: a turn costs as much for each session that sends as some ten
+/// requests do, so with few requests a turn the generator, not the venue, would set the limit.
+const OPEN_SENDS_PER_TURN_MAX: usize = 256;
 /// How long a run waits for the last answers.
 const DRAIN_NS_MAX: u64 = 5_000_000_000;
 /// Between the last login and the first request.
@@ -333,7 +336,7 @@ impl Load {
             let mut sends = 0;
             let mut due_ns = start_ns + schedule.due_ns();
             let mut now_ns = self.clock.now_ns();
-            while due_ns <= now_ns && due_ns < to_ns && sends < SENDS_PER_TURN_MAX {
+            while due_ns <= now_ns && due_ns < to_ns && sends < OPEN_SENDS_PER_TURN_MAX {
                 let session = (schedule.number() % sessions) as usize;
                 if !self.send(session, due_ns, now_ns)? {
                     self.recorder.counts.stalls += 1;

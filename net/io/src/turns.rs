@@ -26,8 +26,8 @@ const OWED_BYTES_MAX: i64 = 8_192;
 const HEAVY_BYTES: i64 = 4_096;
 /// A shorter receive is a sign of life and asks for nothing.
 const SPEAKING_BYTES_MIN: usize = 9;
-/// Turns of heavy connections that are short after a light one spoke: some tenth of a second.
-const SHORT_TURNS: u32 = 16_384;
+/// Turns of heavy connections that are short after a light one spoke: some 50 ms.
+const SHORT_TURNS: u32 = 4_096;
 
 /// What a connection that has bytes may do.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]

@@ -16,8 +16,8 @@ use crate::workload::generate::{OPERATIONS_DEFAULT, SEED_DEFAULT, generate};
 use crate::workload::record::{TradeHash, WorkRecord, WorkloadError, read_file};
 use clap::Args;
 use drive::{Driven, Many, One, StreamError, Trades, check};
-use lockstep_core::book::{BookBounds, OrderBook, Side};
-use report::{BookReport, FinalBook, Run, ShapeReport, Stream, median};
+use lockstep_core::book::{Ahead, BookBounds, OrderBook, Side};
+use report::{BookReport, FinalBook, Run, ShapeReport, Stream};
 use shapes::{Shape, Sizes, shapes};
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -169,6 +169,7 @@ fn final_book(book: &OrderBook) -> FinalBook {
 pub(crate) struct Measured {
     pub empty: Vec<Run>,
     pub book: Vec<Run>,
+    pub announced: Vec<Run>,
     pub latency: Vec<TickHistogram>,
 }
 
@@ -182,9 +183,14 @@ fn measure(
     let mut measured = Measured::default();
     for _ in 0..rounds {
         measured.empty.push(Run::of(|| empty(records)));
-        let (run, trades) = throughput::<One>(records, 0, bounds, 1);
-        same("a timed pass", trades, expected)?;
-        measured.book.push(run);
+        for (pass, runs) in [
+            (Pass::Alone, &mut measured.book),
+            (Pass::Announced, &mut measured.announced),
+        ] {
+            let (run, trades) = throughput::<One>(records, 0, bounds, 1, pass);
+            same("a timed pass", trades, expected)?;
+            runs.push(run);
+        }
         let (histogram, trades) = latency(records, bounds, ticks);
         same("a latency pass", trades, expected)?;
         measured.latency.push(histogram);
@@ -201,23 +207,53 @@ fn empty(records: &[WorkRecord]) {
     }
 }
 
+/// How a book is driven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pass {
+    /// It knows of an operation when its turn has come.
+    Alone,
+    /// It is told of each some operations before, as one who has batches can.
+    Announced,
+}
+
 fn throughput<B: Driven>(
     records: &[WorkRecord],
     filling: usize,
     bounds: BookBounds,
     books: u32,
+    pass: Pass,
 ) -> (Run, TradeHash) {
     let mut book = B::new(bounds, books);
     let mut trades = Trades::default();
     let (first, timed) = records.split_at(filling);
     play_all(&mut book, 0, first, &mut trades);
-    let run = Run::of(|| play_all(&mut book, filling, timed, &mut trades));
+    let run = Run::of(|| match pass {
+        Pass::Alone => play_all(&mut book, filling, timed, &mut trades),
+        Pass::Announced => play_announced(&mut book, filling, timed, &mut trades),
+    });
     (run, trades.0)
 }
 
 #[inline(never)]
 fn play_all<B: Driven>(book: &mut B, begin: usize, records: &[WorkRecord], trades: &mut Trades) {
     for (at, record) in records.iter().enumerate() {
+        book.play(begin + at, record, trades);
+    }
+}
+
+#[inline(never)]
+fn play_announced<B: Driven>(
+    book: &mut B,
+    begin: usize,
+    records: &[WorkRecord],
+    trades: &mut Trades,
+) {
+    let mut ahead = Ahead::default();
+    for (at, record) in records.iter().enumerate() {
+        let coming = at + Ahead::DISTANCE;
+        if let Some(record) = records.get(coming) {
+            book.announce(&mut ahead, begin + coming, record);
+        }
         book.play(begin + at, record, trades);
     }
 }
@@ -240,11 +276,12 @@ fn latency(
 }
 
 fn run_shape(shape: &Shape, rounds: u16) -> Result<ShapeReport, BookBenchError> {
-    let pass = || -> Result<Run, BookBenchError> {
+    let play = |pass| -> Result<Run, BookBenchError> {
+        let (records, filling, bounds) = (&shape.records, shape.filling, shape.bounds);
         let (run, trades) = if shape.books == 1 {
-            throughput::<One>(&shape.records, shape.filling, shape.bounds, 1)
+            throughput::<One>(records, filling, bounds, 1, pass)
         } else {
-            throughput::<Many>(&shape.records, shape.filling, shape.bounds, shape.books)
+            throughput::<Many>(records, filling, bounds, shape.books, pass)
         };
         let got = TradeHash {
             // Trades of many books come in another order than those of one after the other.
@@ -258,10 +295,12 @@ fn run_shape(shape: &Shape, rounds: u16) -> Result<ShapeReport, BookBenchError> 
         same(shape.name, got, shape.trades)?;
         Ok(run)
     };
-    let runs: Vec<Run> = (0..rounds).map(|_| pass()).collect::<Result<_, _>>()?;
-    let operations = (shape.records.len() - shape.filling) as u64;
-    let wall_ns = median(runs.iter().map(|run| run.wall_ns));
-    Ok(ShapeReport::new(shape, operations, wall_ns))
+    let (mut alone, mut announced) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        alone.push(play(Pass::Alone)?);
+        announced.push(play(Pass::Announced)?);
+    }
+    Ok(ShapeReport::new(shape, &alone, &announced))
 }
 
 /// Runs a shape once and compares its trades; for tests of small sizes.

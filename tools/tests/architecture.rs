@@ -13,8 +13,13 @@ fn root() -> PathBuf {
 
 /// Folder, crate, and the crates of ours it may depend on.
 const ROOMS: &[(&str, &str, &[&str])] = &[
+    ("engine/prefetch", "lockstep-prefetch", &[]),
     ("engine/record", "lockstep-record", &[]),
-    ("engine/core", "lockstep-core", &["lockstep-record"]),
+    (
+        "engine/core",
+        "lockstep-core",
+        &["lockstep-prefetch", "lockstep-record"],
+    ),
     ("journal", "lockstep-journal", &[]),
     ("net/wire", "lockstep-wire", &["lockstep-record"]),
     ("net/io", "lockstep-net", &["lockstep-wire"]),

@@ -5,7 +5,8 @@
 
 use crate::workload::record::{Operation, TradeHash, WorkRecord};
 use lockstep_core::book::{
-    BookBounds, BookError, OrderBook, OrderBooks, OrderKey, TICK_MAX, Trade, TradeSink,
+    Ahead, BookBounds, BookError, Coming, OrderBook, OrderBooks, OrderKey, TICK_MAX, Trade,
+    TradeSink,
 };
 use thiserror::Error;
 
@@ -57,8 +58,19 @@ pub trait Driven {
     fn new(bounds: BookBounds, books: u32) -> Self;
     /// Plays a record; `at` counts the stream's records from 0. False: the book refused.
     fn play(&mut self, at: usize, record: &WorkRecord, trades: &mut Trades) -> bool;
+    /// Tells of the record that will be played as the `at`-th.
+    fn announce(&self, ahead: &mut Ahead, at: usize, record: &WorkRecord);
     fn open(&self, key: OrderKey) -> Option<u32>;
     fn live(&self) -> u32;
+}
+
+#[inline(always)]
+fn coming(record: &WorkRecord) -> Coming {
+    Coming {
+        key: key(record),
+        side: record.side,
+        tick: record.price as u32,
+    }
 }
 
 /// The one book of a stream.
@@ -81,13 +93,17 @@ impl Driven for One {
     fn play(&mut self, _: usize, record: &WorkRecord, trades: &mut Trades) -> bool {
         let key = key(record);
         let (side, tick, quantity) = (record.side, record.price as u32, record.quantity);
+        // Compared, not jumped to by a table: that would be found out later if it was guessed wrong.
         match record.operation {
-            Operation::Add | Operation::Aggress => {
-                self.0.add(key, side, tick, quantity, trades).is_ok()
-            }
             Operation::Cancel => self.0.cancel(key).is_some(),
             Operation::Replace => self.0.replace(key, key, tick, quantity, trades).is_ok(),
+            _ => self.0.add(key, side, tick, quantity, trades).is_ok(),
         }
+    }
+
+    #[inline(always)]
+    fn announce(&self, ahead: &mut Ahead, _: usize, record: &WorkRecord) {
+        self.0.announce(ahead, &coming(record));
     }
 
     fn open(&self, key: OrderKey) -> Option<u32> {
@@ -112,16 +128,24 @@ impl Driven for Many {
         let key = key(record);
         let (tick, quantity) = (record.price as u32, record.quantity);
         match record.operation {
-            Operation::Add | Operation::Aggress => {
+            Operation::Cancel => self.books.cancel(key).is_some(),
+            Operation::Replace => self.books.replace(key, key, tick, quantity, trades).is_ok(),
+            _ => {
                 let book = (at % self.count) as u32;
                 let added = self
                     .books
                     .add(book, key, record.side, tick, quantity, trades);
                 added.is_ok()
             }
-            Operation::Cancel => self.books.cancel(key).is_some(),
-            Operation::Replace => self.books.replace(key, key, tick, quantity, trades).is_ok(),
         }
+    }
+
+    #[inline(always)]
+    fn announce(&self, ahead: &mut Ahead, at: usize, record: &WorkRecord) {
+        // Who cancels does not name the book.
+        let rests = matches!(record.operation, Operation::Add | Operation::Aggress);
+        let book = if rests { at % self.count } else { 0 };
+        self.books.announce(ahead, book as u32, &coming(record));
     }
 
     fn open(&self, key: OrderKey) -> Option<u32> {

@@ -104,19 +104,31 @@ pub struct ShapeReport {
     pub operations: u64,
     pub operations_per_s: u64,
     pub ns_per_operation: f64,
-    /// Of the default stream's rate in the same run.
+    /// Of the default stream's rate in the same run, each known to the book when its turn has come.
     pub share_per_cent: u64,
+    /// With each operation announced some operations before its turn.
+    pub announced_operations_per_s: u64,
+    pub announced_ns_per_operation: f64,
+    /// Of the default stream's rate in the same run, announced or not, whichever is faster.
+    pub announced_share_per_cent: u64,
 }
 
 impl ShapeReport {
-    pub fn new(shape: &Shape, operations: u64, wall_ns: u64) -> Self {
+    pub fn new(shape: &Shape, alone: &[Run], announced: &[Run]) -> Self {
+        let operations = (shape.records.len() - shape.filling) as u64;
+        let wall_ns = |runs: &[Run]| median(runs.iter().map(|run| run.wall_ns));
+        let (alone, announced) = (wall_ns(alone), wall_ns(announced));
+        let each = |wall_ns| wall_ns as f64 / operations.max(1) as f64;
         Self {
             name: shape.name,
             what: shape.what,
             operations,
-            operations_per_s: rate(operations, wall_ns),
-            ns_per_operation: wall_ns as f64 / operations.max(1) as f64,
+            operations_per_s: rate(operations, alone),
+            ns_per_operation: each(alone),
             share_per_cent: 0,
+            announced_operations_per_s: rate(operations, announced),
+            announced_ns_per_operation: each(announced),
+            announced_share_per_cent: 0,
         }
     }
 }
@@ -132,6 +144,9 @@ pub struct BookReport {
     pub operations_per_s: u64,
     pub ns_per_operation: f64,
     pub rounds_ns: Vec<u64>,
+    /// The same with each operation announced some operations before its turn.
+    pub announced_operations_per_s: u64,
+    pub announced_ns_per_operation: f64,
     /// The loop over the records without a book.
     pub empty_ns_per_operation: f64,
     pub latency_ns: LatencyNs,
@@ -168,12 +183,21 @@ impl BookReport {
         let empty_ns = median(measured.empty.iter().map(|run| run.wall_ns));
         let each = |ns: u64| ns as f64 / operations.max(1) as f64;
         let operations_per_s = rate(operations, wall_ns);
+        let announced_ns = median(measured.announced.iter().map(|run| run.wall_ns));
+        let announced_per_s = rate(operations, announced_ns);
+        let share = |part: u64, whole: u64| {
+            let hundredfold = u128::from(part) * 100;
+            hundredfold.checked_div(u128::from(whole)).unwrap_or(0) as u64
+        };
         for shape in &mut shapes {
-            let hundredfold = u128::from(shape.operations_per_s) * 100;
-            let share = hundredfold.checked_div(u128::from(operations_per_s));
-            shape.share_per_cent = share.unwrap_or(0) as u64;
+            shape.share_per_cent = share(shape.operations_per_s, operations_per_s);
+            shape.announced_share_per_cent = share(
+                shape.announced_operations_per_s,
+                operations_per_s.max(announced_per_s),
+            );
         }
-        let most = Cost::most(measured.book.iter().map(|run| run.cost));
+        let runs = measured.book.iter().chain(&measured.announced);
+        let most = Cost::most(runs.map(|run| run.cost));
         Self {
             operations,
             trade_count: checked.trades.trades,
@@ -183,6 +207,8 @@ impl BookReport {
             operations_per_s,
             ns_per_operation: each(wall_ns),
             rounds_ns: measured.book.iter().map(|run| run.wall_ns).collect(),
+            announced_operations_per_s: announced_per_s,
+            announced_ns_per_operation: each(announced_ns),
             empty_ns_per_operation: each(empty_ns),
             latency_ns: LatencyNs::of(&measured.latency, ticks),
             timer_ns: LatencyNs::of(&[ticks.own_cost()], ticks),
@@ -234,6 +260,11 @@ impl fmt::Display for BookReport {
             rounds.join(" "),
             self.empty_ns_per_operation
         )?;
+        writeln!(
+            f,
+            "announced{:>12} operations/s, {:.2} ns each",
+            self.announced_operations_per_s, self.announced_ns_per_operation
+        )?;
         writeln!(f, "latency  ns: {}", self.latency_ns)?;
         writeln!(f, "timer    ns: {} (part of every latency)", self.timer_ns)?;
         let allocations = self
@@ -252,11 +283,14 @@ impl fmt::Display for BookReport {
         for shape in &self.shapes {
             writeln!(
                 f,
-                "{:<17}{:>12} operations/s, {:.2} ns each, {} % of the default: {}",
+                "{:<17}{:>12} operations/s, {:.2} ns each, {} % of the default; announced {:>12}, {:.2} ns, {} %: {}",
                 shape.name,
                 shape.operations_per_s,
                 shape.ns_per_operation,
                 shape.share_per_cent,
+                shape.announced_operations_per_s,
+                shape.announced_ns_per_operation,
+                shape.announced_share_per_cent,
                 shape.what
             )?;
         }

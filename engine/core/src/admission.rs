@@ -10,6 +10,7 @@ use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::state::TradingState;
 use crate::trigger::StopKind;
+use core::hint::select_unpredictable;
 use lockstep_record::event::RejectReason;
 use lockstep_record::{InstrumentId, PartTag, Side, Timestamp};
 
@@ -84,11 +85,12 @@ impl StateMachine {
         options: &Options,
     ) -> Result<Admitted, RejectReason> {
         let instrument = self.instruments.get(id);
-        let side = match wanted.side {
-            b'B' => Side::Buy,
-            b'S' | b'T' | b'E' => Side::Sell,
-            _ => return Err(RejectReason::InvalidSide),
-        };
+        let buys = wanted.side == b'B';
+        if !(buys | matches!(wanted.side, b'S' | b'T' | b'E')) {
+            return Err(RejectReason::InvalidSide);
+        }
+        // No branch on the side, which would be a coin's toss.
+        let side = select_unpredictable(buys, Side::Buy, Side::Sell);
         let lot = instrument.lot_size;
         let in_range = (1..=self.features.quantity_max).contains(&wanted.quantity);
         if !in_range || (lot != 1 && !wanted.quantity.is_multiple_of(lot)) {

@@ -1,10 +1,12 @@
 //! Cancel, Modify and Account Query; and what takes a live order out of the book.
 
 use crate::NONE;
+use crate::book::ahead::Place;
 use crate::book::pool::Order;
 use crate::machine::StateMachine;
 use crate::option::Options;
 use crate::outbox::Outbox;
+use crate::risk::Counted;
 use crate::session::{owner, owner_ref, owner_session};
 use lockstep_record::SessionId;
 use lockstep_record::command::{ArchivedAccountQuery, ArchivedCancelOrder, ArchivedModifyOrder};
@@ -22,13 +24,13 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         let owner = owner(session, options.user_ref_idx);
-        let slot = self.pool.find(owner, body.user_ref_num.to_native());
+        let (slot, place) = self.pool.find_place(owner, body.user_ref_num.to_native());
         if slot == NONE || options.faulty {
             self.counters.silent += 1;
             return;
         }
         match self.new_open(slot, body.quantity.to_native()) {
-            Some(0) => self.cancel_live(slot, CancelReason::User, out),
+            Some(0) => self.cancel_found(slot, Some(place), CancelReason::User, out),
             Some(open) => {
                 let canceled = Canceled {
                     user_ref: owner_ref(owner, self.pool.order(slot).number),
@@ -157,8 +159,21 @@ impl StateMachine {
         reason: CancelReason,
         out: &mut Outbox<'_, S>,
     ) {
+        self.cancel_found(slot, None, reason, out);
+    }
+
+    /// The same of an order that the index has just been asked for, and found at this place.
+    #[inline(always)]
+    fn cancel_found<S: EventSink>(
+        &mut self,
+        slot: u32,
+        place: Option<Place>,
+        reason: CancelReason,
+        out: &mut Outbox<'_, S>,
+    ) {
         let quantity = self.open_of(slot);
-        let order = self.remove_live(slot);
+        let counted = self.count_out(slot);
+        let order = self.take_out(slot, place);
         let user_ref = owner_ref(order.owner, order.number);
         let canceled = Canceled {
             user_ref,
@@ -170,23 +185,49 @@ impl StateMachine {
             owner_session(order.owner),
             Event::Canceled(&canceled),
         );
+        if let Some(counted) = counted {
+            self.risk.closed(&counted, quantity);
+        }
+    }
+
+    /// What a live order counts with, if that is counted. It stops counting some work later, when its firm's
+    /// position has come from memory.
+    #[inline(always)]
+    fn count_out(&self, slot: u32) -> Option<Counted> {
+        if !self.risk.tracking {
+            return None;
+        }
+        let counted = self.counted(slot);
+        self.risk.positions.warm(counted.firm, counted.instrument);
+        Some(counted)
     }
 
     /// Takes a live order out of its book or from where it waits, and out of its session's list, with its
     /// extension.
     #[inline(always)]
     pub(crate) fn remove_live(&mut self, slot: u32) -> Order {
-        if self.risk.tracking {
-            let open = self.open_of(slot);
-            self.risk.closed(&self.counted(slot), open);
+        let open = self.open_of(slot);
+        let counted = self.count_out(slot);
+        let order = self.take_out(slot, None);
+        if let Some(counted) = counted {
+            self.risk.closed(&counted, open);
         }
+        order
+    }
+
+    /// The same but for what it counts with.
+    #[inline(always)]
+    fn take_out(&mut self, slot: u32, place: Option<Place>) -> Order {
         let order = self.pool.order(slot);
         let (instrument, mark) = (order.instrument(), order.mark());
         let order = if order.is_held() {
             self.remove_waiting(slot)
         } else {
-            self.pool
-                .remove(self.instruments.book_mut(instrument, mark), slot)
+            let book = self.instruments.book_mut(instrument, mark);
+            match place {
+                Some(place) => self.pool.remove_at(book, slot, place),
+                None => self.pool.remove(book, slot),
+            }
         };
         self.sessions
             .unlink(&mut self.details, owner_session(order.owner), slot);

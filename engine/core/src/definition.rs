@@ -43,7 +43,7 @@ impl StateMachine {
         self.touched.grow(bounds.instruments_max);
         grown(
             &mut self.details,
-            bounds.open_orders_max as usize,
+            bounds.open_orders_max as usize + 1,
             FREE_DETAIL,
         );
     }

@@ -11,8 +11,10 @@ use crate::machine::StateMachine;
 use crate::option::{ECHO_LENGTH_MAX, Options};
 use crate::order::Detail;
 use crate::outbox::Outbox;
+use crate::risk::Counted;
 use crate::session::{owner, owner_ref, owner_session};
 use crate::state::TradingState;
+use lockstep_prefetch::prefetch;
 use lockstep_record::command::ArchivedEnterOrder;
 use lockstep_record::event::{
     Accepted, CancelReason, Canceled, Event, EventSink, OrderState, OrderTerms, RejectReason,
@@ -82,6 +84,13 @@ impl StateMachine {
             return Err(RejectReason::RiskPortMessageRate);
         }
         let instrument = self.instruments.find(symbol);
+        if let Some(id) = instrument
+            && self.risk.tracking
+        {
+            // Needed for the last of the checks, and seldom in a cache.
+            let firm = self.sessions.get(session).firm;
+            self.risk.positions.warm(firm, id);
+        }
         let state = instrument.map(|id| self.instruments.get(id).state);
         let retired = instrument.is_some_and(|id| self.instruments.get(id).retired);
         if !self.day.open || state == Some(TradingState::Closed) || retired {
@@ -148,6 +157,11 @@ impl StateMachine {
         out: &mut Outbox<'_, S>,
     ) {
         self.risk.positions.claim(detail.firm(), instrument);
+        if admitted.takes {
+            let book = &self.instruments.get(instrument).book;
+            let first = self.pool.warm_first(book, admitted.side, admitted.limit);
+            prefetch(&self.details, first as usize);
+        }
         self.last_reference += 1;
         detail.reference = self.last_reference;
         options.keep(&mut detail);
@@ -178,7 +192,7 @@ impl StateMachine {
             self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
+        self.act_or_wait(&aggressor, wanted.price, &detail, options, out);
     }
 
     /// Lets an order trade; what is left rests or is cancelled.
@@ -186,7 +200,7 @@ impl StateMachine {
     pub(crate) fn trade_and_rest<S: EventSink>(
         &mut self,
         order: &Aggressor,
-        detail: Detail,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) {
         self.touch(order.instrument);
@@ -203,7 +217,7 @@ impl StateMachine {
         if self.instruments.get(order.instrument).collared {
             return self.trade_in_collar(order, detail, out);
         }
-        let outcome = self.execute(order, &detail, out);
+        let outcome = self.execute(order, detail, out);
         self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
     }
 
@@ -211,10 +225,10 @@ impl StateMachine {
     fn trade_in_collar<S: EventSink>(
         &mut self,
         order: &Aggressor,
-        detail: Detail,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) {
-        let (outcome, left) = self.execute_in_collar(order, &detail, out);
+        let (outcome, left) = self.execute_in_collar(order, detail, out);
         match left {
             Left::Usual => {
                 self.come_to_rest(order, outcome, CancelReason::ImmediateOrCancel, detail, out);
@@ -234,7 +248,7 @@ impl StateMachine {
         order: &Aggressor,
         outcome: Outcome,
         reason: CancelReason,
-        detail: Detail,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) {
         let session = owner_session(order.owner);
@@ -265,13 +279,32 @@ impl StateMachine {
             return self.cancel_entering(order, left, CancelReason::System, out);
         }
         let slot = self.pool.rest(book, order.admitted.side, tick, &new);
-        self.details[slot as usize] = detail;
+        self.details[slot as usize] = *detail;
         self.sessions.link(&mut self.details, session, slot);
         if order.admitted.is_extended() {
             self.extend(slot, order, left - shown);
         }
         if self.risk.tracking {
-            self.risk.opened(&self.counted(slot), left);
+            let counted = self.counted_at_rest(slot, order, detail.firm(), tick);
+            self.risk.opened(&counted, left);
+        }
+    }
+
+    /// An order that has just come to rest as it counts against limits, without looking for its price where
+    /// it is known.
+    #[inline(always)]
+    fn counted_at_rest(&self, slot: u32, order: &Aggressor, firm: FirmId, tick: u32) -> Counted {
+        if !order.admitted.takes || order.admitted.peg {
+            return self.counted(slot);
+        }
+        let tick_size = self.instruments.get(order.instrument).tick_size;
+        let price = u64::from(tick) * u64::from(tick_size);
+        Counted {
+            session: owner_session(order.owner),
+            firm,
+            instrument: order.instrument,
+            side: order.admitted.side,
+            price: price.min(self.features.price_max),
         }
     }
 
@@ -318,8 +351,7 @@ impl StateMachine {
 
     pub(crate) fn would_take(&self, order: &Aggressor) -> bool {
         let book = &self.instruments.get(order.instrument).book;
-        self.pool
-            .would_meet(book, order.admitted.side, order.admitted.limit)
+        book.would_meet(order.admitted.side, order.admitted.limit)
     }
 
     /// The self-trade prevention of an order: its own, or its session's.

@@ -16,6 +16,7 @@ use crate::peg::Pegs;
 use crate::risk::trade::{Trade, TradeSide};
 use crate::risk::{Counted, Risk};
 use crate::session::{Sessions, owner_ref, owner_session};
+use lockstep_prefetch::prefetch;
 use lockstep_record::event::{Event, EventSink, Executed, Restated, SelfMatchCanceled};
 use lockstep_record::{InstrumentId, MatchNumber, Price, Side};
 
@@ -95,6 +96,11 @@ impl<S: EventSink> FillSink for Executions<'_, '_, S> {
             return Meeting::Trade;
         }
         meeting(self.self_trade)
+    }
+
+    #[inline(always)]
+    fn comes(&mut self, slot: u32) {
+        prefetch(self.details, slot as usize);
     }
 
     #[inline(always)]
@@ -292,8 +298,14 @@ impl StateMachine {
             };
         }
         let Admitted { side, limit, .. } = order.admitted;
-        let first_match = self.last_match;
         let instrument = self.instruments.get_mut(order.instrument);
+        if !instrument.book.would_meet(side, limit) {
+            return Outcome {
+                left: order.open,
+                traded: 0,
+            };
+        }
+        let first_match = self.last_match;
         let mut executions = Executions {
             sessions: &mut self.sessions,
             details: &mut self.details,

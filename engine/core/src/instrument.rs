@@ -7,6 +7,8 @@ use crate::state::TradingState;
 use crate::statistics::Statistics;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use core::mem::offset_of;
+use lockstep_prefetch::prefetch;
 use lockstep_record::{FirmId, InstrumentId};
 
 /// Orders for auctions only rest in books of their own, whose ids are the instrument's with a mark.
@@ -49,25 +51,34 @@ impl Order {
     }
 }
 
+/// What every order looks at shares a cache line with the book's best prices.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Instrument {
-    pub symbol: [u8; 8],
+    pub book: Book,
     /// 0: not defined.
     pub tick_size: u32,
     pub lot_size: u32,
+    /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
+    pub last_price: u32,
+    pub symbol: [u8; 8],
     pub state: TradingState,
     /// Whether a collar bounds what orders take.
     pub collared: bool,
-    /// Of the last trade, in 1/10,000; 0 = none yet. Triggers stop orders.
-    pub last_price: u32,
     /// Has a tick table (`tick.rs`).
     pub banded: bool,
     /// Out of trading; gone when the next day opens.
     pub retired: bool,
     pub allocation: Allocation,
-    pub book: Book,
     pub statistics: Statistics,
 }
+const _: () = {
+    let (first, end) = (
+        offset_of!(Instrument, book.best),
+        offset_of!(Instrument, retired) + 1,
+    );
+    assert!(first.is_multiple_of(64) && end <= first + 64);
+};
 
 const UNDEFINED: Instrument = Instrument {
     symbol: [b' '; 8],
@@ -147,7 +158,38 @@ impl Instruments {
     #[inline(always)]
     fn home(&self, symbol: u64) -> usize {
         let product = u128::from(symbol ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F;
-        ((product >> 64) as u64 ^ product as u64) as usize & (self.symbols.len() - 1)
+        // Nowhere in a table without entries.
+        ((product >> 64) as u64 ^ product as u64) as usize & self.symbols.len().wrapping_sub(1)
+    }
+
+    /// Asks for the line where a symbol is first looked for, and returns where that is; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm_symbol(&self, symbol: [u8; 8]) -> u32 {
+        let home = self.home(u64::from_le_bytes(symbol));
+        prefetch(&self.symbols, home);
+        home as u32
+    }
+
+    /// The instrument of the symbol that is there, whichever that is.
+    #[inline(always)]
+    pub fn glance(&self, home: u32) -> InstrumentId {
+        let entry = self.symbols.get(home as usize);
+        InstrumentId(entry.map_or(NONE, |entry| entry.instrument))
+    }
+
+    /// An instrument for whatever id, unless there are none.
+    #[inline(always)]
+    pub fn glance_at(&self, id: InstrumentId) -> Option<&Instrument> {
+        let last = self.table.len().saturating_sub(1);
+        self.table.get((id.0 as usize).min(last))
+    }
+
+    /// Asks for an instrument's lines of its best prices and of a ladder of its own book.
+    #[inline(always)]
+    pub fn warm(&self, id: InstrumentId, lane: usize) {
+        if let Some(instrument) = self.glance_at(id) {
+            instrument.book.warm(lane);
+        }
     }
 
     /// The defined instrument of a symbol.

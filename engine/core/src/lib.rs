@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod admission;
+mod ahead;
 mod auction;
 pub mod book;
 mod bounds;

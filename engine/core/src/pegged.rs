@@ -92,7 +92,7 @@ impl StateMachine {
         &mut self,
         order: &Aggressor,
         price: u64,
-        detail: Detail,
+        detail: &Detail,
         options: &Options,
         out: &mut Outbox<'_, S>,
     ) {
@@ -124,14 +124,14 @@ impl StateMachine {
         order: &Aggressor,
         tick: Option<u32>,
         peg: Peg,
-        detail: Detail,
+        detail: &Detail,
         out: &mut Outbox<'_, S>,
     ) {
         let mut order = *order;
         let (mut left, mut executed) = (order.open, order.executed);
         if let Some(tick) = tick {
             order.admitted.limit = Limit::Tick(tick);
-            let outcome: Outcome = self.execute(&order, &detail, out);
+            let outcome: Outcome = self.execute(&order, detail, out);
             left = outcome.left;
             executed += outcome.traded;
         }
@@ -160,7 +160,7 @@ impl StateMachine {
             }
             Some(tick) => self.pool.rest(book, side, tick, &new),
         };
-        self.details[slot as usize] = detail;
+        self.details[slot as usize] = *detail;
         let session = owner_session(order.owner);
         self.sessions.link(&mut self.details, session, slot);
         let extension = Extension {
@@ -269,7 +269,7 @@ impl StateMachine {
         self.restate(&order, price, Some(OrderReference(detail.reference)), out);
         let mut aggressor = self.returning(id, &order, &detail, &extension, peg.price);
         aggressor.admitted.peg = true;
-        self.place_peg(&aggressor, Some(tick), peg, detail, out);
+        self.place_peg(&aggressor, Some(tick), peg, &detail, out);
     }
 
     fn restate<S: EventSink>(

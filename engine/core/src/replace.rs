@@ -220,7 +220,7 @@ impl StateMachine {
             self_trade: self.self_trade_of(owner, options.self_trade_prevention),
             expire_time: options.expire_time,
         };
-        self.act_or_wait(&aggressor, wanted.price, detail, options, out);
+        self.act_or_wait(&aggressor, wanted.price, &detail, options, out);
     }
 }
 

@@ -6,6 +6,8 @@ use crate::order::Detail;
 use crate::risk::EntryState;
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use core::hint::select_unpredictable;
+use lockstep_prefetch::prefetch;
 use lockstep_record::event::UserRef;
 use lockstep_record::{ConnectionEpoch, FirmId, Gateway, SessionId};
 
@@ -147,6 +149,22 @@ impl Sessions {
         grown(&mut self.numbers, length * CHANNELS, 0);
     }
 
+    /// Asks for a session's first line; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, id: SessionId) {
+        prefetch(&self.table, id.0 as usize);
+    }
+
+    /// The firm and the last order of a session that may not be there; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn glance(&self, id: SessionId) -> (FirmId, u32) {
+        let last = self.table.len().saturating_sub(1);
+        let session = self.table.get((id.0 as usize).min(last));
+        session.map_or((FirmId(0), NONE), |session| {
+            (session.firm, session.last_order)
+        })
+    }
+
     /// A session that is defined.
     #[inline(always)]
     pub fn find(&self, id: SessionId) -> Option<&Session> {
@@ -255,14 +273,11 @@ impl Sessions {
         let last = session.last_order;
         session.last_order = slot;
         session.open_orders += 1;
+        session.first_order = select_unpredictable(last == NONE, slot, session.first_order);
+        neighbour(details, last).next = slot;
         let detail = &mut details[slot as usize];
         detail.prev = last;
         detail.next = NONE;
-        if last == NONE {
-            session.first_order = slot;
-        } else {
-            details[last as usize].next = slot;
-        }
     }
 
     /// Whether orders of these owners are one party's.
@@ -279,15 +294,17 @@ impl Sessions {
         let session = &mut self.table[id.0 as usize];
         session.open_orders -= 1;
         let Detail { next, prev, .. } = details[slot as usize];
-        if prev == NONE {
-            session.first_order = next;
-        } else {
-            details[prev as usize].next = next;
-        }
-        if next == NONE {
-            session.last_order = prev;
-        } else {
-            details[next as usize].prev = prev;
-        }
+        session.first_order = select_unpredictable(prev == NONE, next, session.first_order);
+        session.last_order = select_unpredictable(next == NONE, prev, session.last_order);
+        neighbour(details, prev).next = next;
+        neighbour(details, next).prev = prev;
     }
+}
+
+/// The details in a slot, or those behind all slots, which nobody reads, for `NONE`: so that a link is set
+/// without asking whether there is an order at its end.
+#[inline(always)]
+fn neighbour(details: &mut [Detail], slot: u32) -> &mut Detail {
+    let unread = details.len() - 1;
+    &mut details[(slot as usize).min(unread)]
 }

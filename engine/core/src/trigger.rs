@@ -102,7 +102,7 @@ impl StateMachine {
         &mut self,
         order: &Aggressor,
         price: u64,
-        detail: Detail,
+        detail: &Detail,
         options: &Options,
         out: &mut Outbox<'_, S>,
     ) {
@@ -122,7 +122,7 @@ impl StateMachine {
     }
 
     #[cold]
-    fn wait(&mut self, order: &Aggressor, price: u64, detail: Detail, options: &Options) {
+    fn wait(&mut self, order: &Aggressor, price: u64, detail: &Detail, options: &Options) {
         let Admitted {
             side,
             hidden,
@@ -141,7 +141,7 @@ impl StateMachine {
         };
         let book = &self.instruments.get(order.instrument).book;
         let slot = self.pool.hold(book, side, &new);
-        self.details[slot as usize] = detail;
+        self.details[slot as usize] = *detail;
         let session = owner_session(order.owner);
         self.sessions.link(&mut self.details, session, slot);
         let extension = Extension {
@@ -228,7 +228,7 @@ impl StateMachine {
         let session = owner_session(order.owner);
         out.deliver(&mut self.sessions, session, Event::PriorityUpdate(&update));
         let aggressor = self.returning(instrument, &order, &detail, &extension, price);
-        self.trade_and_rest(&aggressor, detail, out);
+        self.trade_and_rest(&aggressor, &detail, out);
     }
 
     /// An order that was held comes to the book with what is left of it.

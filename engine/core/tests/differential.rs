@@ -389,4 +389,38 @@ proptest! {
         };
         prop_assert_eq!(play()?, play()?);
     }
+
+    /// In a venue with room for many orders all of a batch's records are looked at long before their turn, in
+    /// a smaller one the two next: whatever stands there and whatever comes between, both say the same.
+    #[test]
+    fn looking_ahead_changes_nothing(
+        steps in proptest::collection::vec(step(), 400),
+        sizes in proptest::collection::vec(1..60usize, 8),
+    ) {
+        let levels_max = BOUNDS[usize::from(steps[0].pick % 2)].1;
+        let allocation = steps[0].pick % 14;
+        let pair = |orders_max| Pair::new(Fault::None, (orders_max, levels_max), allocation);
+        let mut alone = pair(200);
+        let mut commands = Vec::new();
+        for step in &steps {
+            let command = step.command(&alone.oracle);
+            alone.tell(&command).map_err(TestCaseError::fail)?;
+            commands.push(command);
+        }
+        let (mut far, mut near) = (pair(1 << 17), pair((1 << 17) - 1));
+        let mut rest = &commands[..];
+        let mut events = 0;
+        for size in sizes.iter().cycle() {
+            let (batch, after) = rest.split_at(rest.len().min(*size));
+            if batch.is_empty() {
+                break;
+            }
+            rest = after;
+            let said = far.driver.tell(batch);
+            events += said.len();
+            prop_assert_eq!(said, near.driver.tell(batch));
+        }
+        prop_assert_eq!(far.driver.machine.digest(), near.driver.machine.digest());
+        prop_assert!(events > 40, "a stream that says little proves little");
+    }
 }

@@ -44,6 +44,8 @@ fn an_operator_calls_auctions_and_sees_what_comes_of_them() {
     assert!(good(folder, &called).contains("state=V"));
     buyer.message(&bid(1));
     buyer.hear_of(b'A', 1);
+    let orders = json(folder, &["show", "orders", "1"]);
+    assert_eq!(orders["orders"][0]["cross_type"], "N");
     seller.message(&order(1, Side::Sell, 9_900));
     seller.hear_of(b'A', 1);
     let shown = json(folder, &["show", "instrument", "AAPL"]);
@@ -230,6 +232,18 @@ fn a_change_names_one_rule_and_keeps_the_rest() {
         2,
         "what to define",
     );
+    // What the file does say is shown as what it changes.
+    let text = std::fs::read_to_string(folder.config()).expect("read");
+    let more = "symbol = \"AAPL\"\nstatic_collar = 700";
+    let said = text.replace("symbol = \"AAPL\"", more);
+    std::fs::write(folder.config(), said).expect("write");
+    let shown = good(folder, &["reload"]);
+    assert!(
+        shown.ends_with("\n    static_collar 1500 -> 700\n"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    std::fs::write(folder.config(), text).expect("write");
     let session = ["define", "session", "--id", "2", "--self-trade-group", "5"];
     good(folder, &session);
     good(

@@ -1,7 +1,7 @@
 //! Many books over one pool, as the state machine holds them.
 
 use super::pool::{Book, OrderPool, lane};
-use super::{BookBounds, BookError, OrderKey, Side, TradeSink, depth};
+use super::{Ahead, BookBounds, BookError, Coming, OrderKey, Side, TradeSink, depth};
 use crate::NONE;
 use alloc::vec::Vec;
 
@@ -24,20 +24,28 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct OrderBooks {
     pool: OrderPool,
-    books: Vec<Book>,
+    books: Vec<Lines>,
 }
+
+/// A book in cache lines of its own.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Lines(Book);
 
 impl OrderBooks {
     /// Allocates and touches everything that the books will ever use. The bounds are for all together.
     ///
-    /// Panics if a bound is above its maximum, or the number of books above 2^30.
+    /// Panics if a bound is above its maximum, or the number of books 0 or above 2^30.
     pub fn new(bounds: BookBounds, books: u32) -> Self {
-        assert!(books <= 1 << 30, "an order holds its book in 30 bits");
+        assert!(
+            (1..=1 << 30).contains(&books),
+            "a book at least, and an order holds its book in 30 bits"
+        );
         let mut pool = OrderPool::new();
         pool.grow(bounds.orders_max, bounds.levels_max, 0);
         Self {
             pool,
-            books: (0..books).map(Book::new).collect(),
+            books: (0..books).map(Book::new).map(Lines).collect(),
         }
     }
 
@@ -52,7 +60,7 @@ impl OrderBooks {
         quantity: u32,
         sink: &mut S,
     ) -> Result<u32, BookError> {
-        let Some(at) = self.books.get_mut(book as usize) else {
+        let Some(Lines(at)) = self.books.get_mut(book as usize) else {
             return Err(BookError::NoBook(book));
         };
         self.pool.add(at, key, side, tick, quantity, sink)
@@ -63,7 +71,7 @@ impl OrderBooks {
     pub fn cancel(&mut self, key: OrderKey) -> Option<u32> {
         let (slot, place) = self.pool.find_place(key.owner, key.number);
         (slot != NONE).then(|| {
-            let book = &mut self.books[self.pool.order(slot).book() as usize];
+            let book = &mut self.books[self.pool.order(slot).book() as usize].0;
             self.pool.remove_at(book, slot, place).open
         })
     }
@@ -74,7 +82,7 @@ impl OrderBooks {
         if slot == NONE {
             return Err(BookError::NotLive);
         }
-        let book = &mut self.books[self.pool.order(slot).book() as usize];
+        let book = &mut self.books[self.pool.order(slot).book() as usize].0;
         Ok(self.pool.lower(book, slot, place, open))
     }
 
@@ -93,9 +101,17 @@ impl OrderBooks {
         if slot == NONE {
             return Err(BookError::NotLive);
         }
-        let book = &mut self.books[self.pool.order(slot).book() as usize];
+        let book = &mut self.books[self.pool.order(slot).book() as usize].0;
         self.pool
             .replace_at(book, slot, place, new, tick, quantity, sink)
+    }
+
+    /// As [`super::OrderBook::announce`]; `book` is where an order is to rest, and any for other operations.
+    #[inline(always)]
+    pub fn announce(&self, ahead: &mut Ahead, book: u32, coming: &Coming) {
+        let last = self.books.len() - 1;
+        let at = |id: u32| &self.books[(id as usize).min(last)].0;
+        ahead.announce(&self.pool, (book, coming), at);
     }
 
     /// Open shares of a live order.
@@ -106,13 +122,13 @@ impl OrderBooks {
 
     /// Price of a book's best level, in ticks; `None` also without such a book.
     pub fn best(&self, book: u32, side: Side) -> Option<u32> {
-        self.books.get(book as usize)?.best(side)
+        self.books.get(book as usize)?.0.best(side)
     }
 
     /// Levels of a side of a book, best first: (tick, open shares, orders).
     pub fn depth(&self, book: u32, side: Side) -> impl Iterator<Item = (u32, u64, u32)> + '_ {
         let book = self.books.get(book as usize).into_iter();
-        book.flat_map(move |book| depth(&self.pool, book, lane(side, false)))
+        book.flat_map(move |book| depth(&self.pool, &book.0, lane(side, false)))
     }
 
     /// Live orders over all books.
@@ -127,7 +143,7 @@ impl OrderBooks {
     /// Checks every book; says what is wrong.
     pub fn check_invariants(&self) -> Result<(), &'static str> {
         let (mut orders, mut levels) = (0, 0);
-        for book in &self.books {
+        for Lines(book) in &self.books {
             let counts = self.pool.check_book(book)?;
             orders += counts.0;
             levels += counts.1;

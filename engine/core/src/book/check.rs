@@ -8,7 +8,7 @@ impl OrderPool {
     pub fn check_book(&self, book: &Book) -> Result<(u32, u32), &'static str> {
         let mut counts = (0, 0);
         for lane in 0..LANES {
-            let occupied = self.levels.check(&book.ladders[lane])?;
+            let occupied = self.levels.check(&book.best[lane], &book.ladders[lane])?;
             let mut levels = 0;
             let mut at = None;
             while let Some((level, tick)) = self.next_level(book, lane, at) {

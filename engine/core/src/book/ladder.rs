@@ -16,6 +16,7 @@ mod check;
 
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use lockstep_prefetch::prefetch;
 use lockstep_record::Side;
 
 /// Ticks that a key can express.
@@ -136,21 +137,41 @@ const fn level_id(leaf: u32, key: u32) -> u32 {
     (leaf << LEAF_BITS) | (key % LEAF_LEVELS)
 }
 
-/// Leaves that a ladder knows without a walk: 12 × 16 ticks from a little before the best price.
-const NEAR: u32 = 12;
+/// Leaves that a ladder knows without a walk: 14 × 16 ticks from a little before the best price.
+const NEAR: u32 = 14;
 /// Leaves of these that lie before the best price's when the window is laid.
 const NEAR_BEFORE: u32 = 2;
 /// The window is laid anew when the best price has gone so many leaves into it.
 const NEAR_TURN: u32 = 7;
 
-/// One side of one book: a cache line.
+/// The best level of a ladder. Apart from it, so that those of one book share a line: most orders look at
+/// the best prices of the other side and at nothing else of it.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
+pub(crate) struct Best {
+    /// Behind every key if the ladder is empty.
+    pub key: Key,
+    /// `NONE` if the ladder is empty.
+    pub level: u32,
+}
+
+impl Best {
+    pub const NONE: Self = Self {
+        key: Key(NONE),
+        level: NONE,
+    };
+
+    #[inline(always)]
+    pub fn is_none(&self) -> bool {
+        self.level == NONE
+    }
+}
+
+/// One side of one book: where its levels are. A cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Ladder {
     root: u32,
-    /// Level of the best price, or `NONE`.
-    pub best: u32,
-    pub best_key: Key,
     /// Base of the first leaf of the window.
     near_base: u32,
     /// The leaves with bases from `near_base` on, `NONE` where there is none.
@@ -161,15 +182,16 @@ const _: () = assert!(size_of::<Ladder>() == 64);
 impl Ladder {
     pub const EMPTY: Self = Self {
         root: NONE,
-        best: NONE,
-        best_key: Key(NONE),
         near_base: 0,
         near: [NONE; NEAR as usize],
     };
 
+    /// The level of a key if its leaf lies in the window; otherwise any, or none.
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        self.best == NONE
+    pub fn near_level(&self, key: Key) -> u32 {
+        let near = key.base().wrapping_sub(self.near_base).min(NEAR - 1);
+        let leaf = self.near[near as usize];
+        level_id(leaf, key.0)
     }
 }
 
@@ -309,6 +331,21 @@ impl LevelPool {
         }
     }
 
+    /// Asks for a level's line and that of its leaf; see [`crate::book::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, id: u32) {
+        prefetch(&self.levels, id as usize);
+        prefetch(&self.leaves, (id >> LEAF_BITS) as usize);
+    }
+
+    /// The last order of a level that may not be there.
+    #[inline(always)]
+    pub fn tail(&self, id: u32) -> u32 {
+        let last = self.levels.len().saturating_sub(1);
+        let level = self.levels.get((id as usize).min(last));
+        level.map_or(NONE, |level| level.tail)
+    }
+
     /// The id of the occupied level at `key`, or `NONE`.
     #[inline(always)]
     pub fn find_occupied(&self, ladder: &Ladder, key: Key) -> u32 {
@@ -324,16 +361,16 @@ impl LevelPool {
     ///
     /// The caller has seen that the pool is not full, or that the level is occupied.
     #[inline(always)]
-    pub fn occupy(&mut self, ladder: &mut Ladder, key: Key) -> u32 {
+    pub fn occupy(&mut self, best: &mut Best, ladder: &mut Ladder, key: Key) -> u32 {
         let id = self.find(ladder, key);
         match self.levels.get(id as usize) {
             Some(level) if level.head != NONE => id,
-            _ => self.occupy_empty(ladder, key, id),
+            _ => self.occupy_empty(best, ladder, key, id),
         }
     }
 
     #[inline(never)]
-    fn occupy_empty(&mut self, ladder: &mut Ladder, key: Key, found: u32) -> u32 {
+    fn occupy_empty(&mut self, best: &mut Best, ladder: &mut Ladder, key: Key, found: u32) -> u32 {
         let id = if found == NONE {
             self.add_leaf(ladder, key)
         } else {
@@ -342,9 +379,8 @@ impl LevelPool {
         self.leaves[(id >> LEAF_BITS) as usize].bits |= 1 << (id % LEAF_LEVELS);
         self.occupied += 1;
         // An empty ladder's best key lies behind every key.
-        if key < ladder.best_key {
-            ladder.best = id;
-            ladder.best_key = key;
+        if key < best.key {
+            *best = Best { key, level: id };
             if key.base().wrapping_sub(ladder.near_base) >= NEAR {
                 self.lay_near(ladder, key);
             }
@@ -353,7 +389,7 @@ impl LevelPool {
     }
 
     /// Takes an empty level (no orders left) out of its ladder.
-    pub fn vacate(&mut self, ladder: &mut Ladder, id: u32) {
+    pub fn vacate(&mut self, best: &mut Best, ladder: &mut Ladder, id: u32) {
         debug_assert!(self.level(id).head == NONE && self.level(id).quantity == 0);
         let leaf = id >> LEAF_BITS;
         let entry = &mut self.leaves[leaf as usize];
@@ -361,25 +397,27 @@ impl LevelPool {
         self.occupied -= 1;
         if entry.bits == 0 {
             self.remove_leaf(ladder, leaf);
-            if id == ladder.best {
-                self.find_best(ladder);
+            if id == best.level {
+                self.find_best(best, ladder);
             }
-        } else if id == ladder.best {
+        } else if id == best.level {
             // The best leaf still holds levels: the next best is the lowest of them.
-            ladder.best = level_id(leaf, entry.bits.trailing_zeros());
-            ladder.best_key = Key(level_id(entry.base, entry.bits.trailing_zeros()));
+            let lowest = entry.bits.trailing_zeros();
+            best.level = level_id(leaf, lowest);
+            best.key = Key(level_id(entry.base, lowest));
         }
     }
 
-    fn find_best(&self, ladder: &mut Ladder) {
-        ladder.best = self.first_below(ladder.root);
-        if ladder.best == NONE {
-            ladder.best_key = Key(NONE);
+    fn find_best(&self, best: &mut Best, ladder: &mut Ladder) {
+        let level = self.first_below(ladder.root);
+        if level == NONE {
+            *best = Best::NONE;
             return;
         }
-        ladder.best_key = self.key(ladder.best);
-        if ladder.best_key.base().wrapping_sub(ladder.near_base) >= NEAR_TURN {
-            self.lay_near(ladder, ladder.best_key);
+        let key = self.key(level);
+        *best = Best { key, level };
+        if key.base().wrapping_sub(ladder.near_base) >= NEAR_TURN {
+            self.lay_near(ladder, key);
         }
     }
 

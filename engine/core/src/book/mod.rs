@@ -20,6 +20,7 @@
 //! assert_eq!((trades[0].tick, trades[0].quantity, trades[1].quantity), (100, 30, 10));
 //! ```
 
+pub(crate) mod ahead;
 mod books;
 mod check;
 mod index;
@@ -30,6 +31,7 @@ pub(crate) mod take;
 pub(crate) mod uncross;
 mod verbs;
 
+pub use ahead::{Ahead, Coming};
 pub use books::OrderBooks;
 pub use ladder::{LEVELS_MAX, TICK_MAX};
 pub use lockstep_record::Side;
@@ -181,6 +183,13 @@ impl OrderBook {
         }
         self.pool
             .replace_at(&mut self.book, slot, place, new, tick, quantity, sink)
+    }
+
+    /// Tells of the operation that will come [`Ahead::DISTANCE`] operations after the next one. It may come
+    /// or not, sooner or later: only time is saved by it or lost.
+    #[inline(always)]
+    pub fn announce(&self, ahead: &mut Ahead, coming: &Coming) {
+        ahead.announce(&self.pool, (0, coming), |_| &self.book);
     }
 
     /// Price of the best level, in ticks.

@@ -8,7 +8,7 @@
 //! sessions, days or protocols.
 
 use super::index::{OrderIndex, Place};
-use super::ladder::{Key, Ladder, Level, LevelPool, TICK_MAX};
+use super::ladder::{Best, Key, Ladder, Level, LevelPool, TICK_MAX};
 use crate::{NONE, grown};
 use alloc::vec::Vec;
 use core::hint::select_unpredictable;
@@ -92,11 +92,14 @@ pub(crate) struct NewOrder {
     pub hidden: bool,
 }
 
-/// Both sides of one instrument.
+/// Both sides of one instrument: a cache line a ladder, and one that its owner may use the rest of.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Book {
     /// Displayed bids, displayed asks, hidden bids, hidden asks.
     pub ladders: [Ladder; LANES],
+    /// Of the same.
+    pub best: [Best; LANES],
     /// Its index among the books of the pool.
     pub id: u32,
 }
@@ -113,35 +116,36 @@ impl Book {
     pub const fn new(id: u32) -> Self {
         Self {
             ladders: [Ladder::EMPTY; LANES],
+            best: [Best::NONE; LANES],
             id,
         }
     }
 
     /// Price of the best displayed level, in ticks.
     pub fn best(&self, side: Side) -> Option<u32> {
-        let ladder = &self.ladders[lane(side, false)];
-        (!ladder.is_empty()).then(|| ladder.best_key.tick(side))
+        let best = &self.best[lane(side, false)];
+        (!best.is_none()).then(|| best.key.tick(side))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ladders.iter().all(Ladder::is_empty)
+        self.best.iter().all(Best::is_none)
     }
 
     /// Whether an order of this side at this price would meet any other.
     #[inline(always)]
     pub fn crosses(&self, side: Side, tick: u32) -> bool {
         let against = side as usize ^ 1;
-        let (displayed, hidden) = (&self.ladders[against], &self.ladders[against | 2]);
+        let (displayed, hidden) = (&self.best[against], &self.best[against | 2]);
         // A key counts from the best price of its own side: what bounds the other side's is its mirror.
         let limit = Key(Key::of(side, tick).0 ^ TICK_MAX);
-        displayed.best_key.min(hidden.best_key) <= limit
+        displayed.key.min(hidden.key) <= limit
     }
 
     /// The ladder of a side that an aggressor takes from next: a hidden price only if it is better.
     #[inline(always)]
     pub(super) fn next_lane(&self, side: Side) -> usize {
         let (displayed, hidden) = (lane(side, false), lane(side, true));
-        let hidden_is_better = self.ladders[hidden].best_key < self.ladders[displayed].best_key;
+        let hidden_is_better = self.best[hidden].key < self.best[displayed].key;
         if hidden_is_better { hidden } else { displayed }
     }
 }
@@ -257,9 +261,11 @@ impl OrderPool {
         debug_assert!(new.open != 0 && self.free != NONE);
         let (slot, lane) = (self.free, lane(side, new.hidden));
         self.index.insert(new.owner, new.number, slot);
-        let level = self
-            .levels
-            .occupy(&mut book.ladders[lane], Key::of(side, tick));
+        let level = self.levels.occupy(
+            &mut book.best[lane],
+            &mut book.ladders[lane],
+            Key::of(side, tick),
+        );
         let entry = self.levels.level_mut(level);
         let last = entry.tail;
         entry.tail = slot;
@@ -370,8 +376,9 @@ impl OrderPool {
         let entry = self.levels.level_mut(order.level);
         entry.tail = select_unpredictable(is_last, order.prev, entry.tail);
         if is_first & is_last {
+            let lane = order.lane();
             self.levels
-                .vacate(&mut book.ladders[order.lane()], order.level);
+                .vacate(&mut book.best[lane], &mut book.ladders[lane], order.level);
         }
     }
 
@@ -395,10 +402,9 @@ impl OrderPool {
 
     /// The best level of a ladder behind `level` (or the best of all, from `None`) with its price in ticks.
     pub fn next_level(&self, book: &Book, lane: usize, level: Option<u32>) -> Option<(u32, u32)> {
-        let ladder = &book.ladders[lane];
         let next = match level {
-            None => ladder.best,
-            Some(level) => self.levels.behind(ladder, level),
+            None => book.best[lane].level,
+            Some(level) => self.levels.behind(&book.ladders[lane], level),
         };
         (next != NONE).then(|| (next, self.levels.key(next).tick(side_of(lane))))
     }

@@ -5,7 +5,7 @@
 //! and they give it first come first served. Whole lots are shared; what rounding leaves goes to the first
 //! come. Orders of the aggressor's own party take no part: they meet it before the first round.
 
-use super::ladder::Ladder;
+use super::ladder::Best;
 use super::pool::{Book, OrderPool};
 use super::take::{Fill, FillSink, Limit, Meeting, Prospect};
 use crate::NONE;
@@ -99,14 +99,13 @@ impl OrderPool {
         let limit = limit.key(against);
         while open != 0 {
             let lane = book.next_lane(against);
-            if book.ladders[lane].best_key > limit {
+            if book.best[lane].key > limit {
                 break;
             }
-            let ladder = &mut book.ladders[lane];
             open = if lane & 2 != 0 {
-                self.take_level(ladder, lane, open, sink)
+                self.take_level(book, lane, open, sink)
             } else {
-                self.share_level(ladder, lane, open, sharing, sink)
+                self.share_level(book, lane, open, sharing, sink)
             };
         }
         open
@@ -115,14 +114,14 @@ impl OrderPool {
     /// One round at the best price; returns what is left of the aggressor.
     fn share_level<S: FillSink>(
         &mut self,
-        ladder: &mut Ladder,
+        book: &mut Book,
         lane: usize,
         open: u32,
         sharing: &Sharing,
         sink: &mut S,
     ) -> u32 {
-        let level = ladder.best;
-        let tick = ladder.best_key.tick(super::pool::side_of(lane));
+        let Best { key, level } = book.best[lane];
+        let tick = key.tick(super::pool::side_of(lane));
         let open = self.meet_own(level, lane, tick, open, sink);
         let displayed = self.levels.level(level).quantity;
         let open = if open == 0 || displayed == 0 {
@@ -133,7 +132,8 @@ impl OrderPool {
             self.give_shares(level, lane, tick, open, sharing, sink)
         };
         if self.levels.level(level).head == NONE {
-            self.levels.vacate(ladder, level);
+            self.levels
+                .vacate(&mut book.best[lane], &mut book.ladders[lane], level);
         }
         open
     }

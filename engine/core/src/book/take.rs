@@ -4,9 +4,10 @@
 //! What happens when two orders meet is the sink's decision, as is what a reserve order displays next; this
 //! module keeps the levels right. It must not know why.
 
-use super::ladder::{Key, Ladder, TICK_MAX};
+use super::ladder::{Best, Key, TICK_MAX};
 use super::pool::{Book, OrderPool, lane, side_of};
 use crate::NONE;
+use lockstep_prefetch::prefetch;
 use lockstep_record::Side;
 
 /// How far an aggressor goes.
@@ -68,6 +69,10 @@ pub(crate) trait FillSink {
         Meeting::Trade
     }
 
+    /// The order that will be met next if this one leaves anything; it may be `NONE`. Time only is at stake.
+    #[inline(always)]
+    fn comes(&mut self, _slot: u32) {}
+
     /// Returns the shares that the resting order displays next when it has nothing open left; 0: it leaves.
     fn filled(&mut self, fill: &Fill) -> u32;
 }
@@ -81,6 +86,15 @@ pub(crate) trait Prospect {
     fn reserve(&self, slot: u32) -> u32;
     /// Whether displayed orders share in another way than price-time.
     fn is_shared(&self) -> bool;
+}
+
+impl Book {
+    /// Whether an order would meet any other within its limit.
+    #[inline(always)]
+    pub fn would_meet(&self, side: Side, limit: Limit) -> bool {
+        let against = side.opposite();
+        self.best[self.next_lane(against)].key <= limit.key(against)
+    }
 }
 
 impl OrderPool {
@@ -100,26 +114,29 @@ impl OrderPool {
         while open != 0 {
             let lane = book.next_lane(against);
             // An empty ladder's best key lies behind every limit.
-            if book.ladders[lane].best_key > limit {
+            if book.best[lane].key > limit {
                 break;
             }
-            open = self.take_level(&mut book.ladders[lane], lane, open, sink);
+            open = self.take_level(book, lane, open, sink);
         }
         open
     }
 
     pub(super) fn take_level<S: FillSink>(
         &mut self,
-        ladder: &mut Ladder,
+        book: &mut Book,
         lane: usize,
         mut open: u32,
         sink: &mut S,
     ) -> u32 {
-        let level = ladder.best;
-        let tick = ladder.best_key.tick(side_of(lane));
+        let Best { key, level } = book.best[lane];
+        let tick = key.tick(side_of(lane));
         let mut lost = 0;
         let mut slot = self.levels.level(level).head;
         while slot != NONE && open != 0 {
+            let next = self.orders[slot as usize].next;
+            prefetch(&self.orders, next as usize);
+            sink.comes(next);
             let fill = self.meet(slot, lane, tick, open, sink);
             open -= fill.aggressor_loss;
             lost += u64::from(fill.resting_loss);
@@ -138,7 +155,8 @@ impl OrderPool {
         entry.quantity -= lost;
         if slot == NONE {
             entry.tail = NONE;
-            self.levels.vacate(ladder, level);
+            self.levels
+                .vacate(&mut book.best[lane], &mut book.ladders[lane], level);
         } else {
             self.orders[slot as usize].prev = NONE;
         }
@@ -211,12 +229,6 @@ impl OrderPool {
         first
     }
 
-    /// Whether an order would meet any other within its limit.
-    pub fn would_meet(&self, book: &Book, side: Side, limit: Limit) -> bool {
-        let against = side.opposite();
-        book.ladders[book.next_lane(against)].best_key <= limit.key(against)
-    }
-
     /// Whether an order of `open` shares could trade `wanted` of them up to `limit`. Looks at levels; if a
     /// prospect is given, at each order as an aggressor would meet it.
     pub fn can_take(
@@ -231,7 +243,7 @@ impl OrderPool {
         let against = side.opposite();
         let limit = limit.key(against);
         let lanes = [lane(against, false), lane(against, true)];
-        let mut ahead = lanes.map(|lane| book.ladders[lane].best);
+        let mut ahead = lanes.map(|lane| book.best[lane].level);
         let (mut open, mut found) = (open, 0);
         while found < u64::from(wanted) && open != 0 {
             let keys = ahead.map(|level| {

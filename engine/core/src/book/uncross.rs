@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
         let mut at = [NONE; WALKS];
         for (index, level) in at.iter_mut().enumerate() {
             let (book, lane) = place(side, index);
-            *level = books[book].ladders[lane].best;
+            *level = books[book].best[lane].level;
         }
         Self {
             pool,

@@ -28,9 +28,8 @@ impl StateMachine {
             tracking: _,  // what is not tracked has no limit
             over_rate: _, // within a record only
             grace,
-            sessions: _,  // by id, below
-            throttles: _, // with the sessions
-            firms: _,     // by id, below
+            sessions: _, // by id, below
+            firms: _,    // by id, below
             positions,
             trades,
             protections: _, // with the sessions

@@ -399,9 +399,18 @@ fn every_field_moves_the_hash() {
         |m| instrument(m).allocation = Allocation::ProRata { minimum: 0 },
         |m| instrument(m).allocation = Allocation::ProRata { minimum: 1 },
         |m| instrument(m).allocation = Allocation::TopShare { percent: 1 },
-        |m| instrument(m).book.ladders.swap(0, 1),
-        |m| phase(m).call.ladders[0] = instrument(m).book.ladders[1],
-        |m| phase(m).close.ladders[0] = instrument(m).book.ladders[1],
+        |m| {
+            instrument(m).book.ladders.swap(0, 1);
+            instrument(m).book.best.swap(0, 1);
+        },
+        |m| {
+            phase(m).call.ladders[0] = instrument(m).book.ladders[1];
+            phase(m).call.best[0] = instrument(m).book.best[1];
+        },
+        |m| {
+            phase(m).close.ladders[0] = instrument(m).book.ladders[1];
+            phase(m).close.best[0] = instrument(m).book.best[1];
+        },
         |m| instrument(m).statistics.open_price += 1,
         |m| instrument(m).statistics.high_price += 1,
         |m| instrument(m).statistics.low_price += 1,

@@ -336,7 +336,7 @@ impl StateMachine {
         for (side, traded) in sides {
             let position = self.risk.positions.find_mut(side.firm, trade.instrument);
             if let Some(position) = position.filter(|_| trade.counted) {
-                *position.traded_mut(traded) -= u64::from(trade.quantity);
+                position.broken(traded, trade.quantity);
             }
             let broken = Broken {
                 user_ref: owner_ref(side.owner, side.number),

@@ -3,11 +3,14 @@
 //! Checked on entry, for the worst that the order could do; what was live before a limit was lowered stays.
 
 use super::{Account, Counted, notional};
+use crate::NONE;
 use crate::admission::{Admitted, Wanted};
 use crate::book::Limit;
 use crate::image::Walk;
+use crate::instrument::BookMark;
 use crate::machine::StateMachine;
 use crate::session::owner_session;
+use core::hint::select_unpredictable;
 use lockstep_record::command::ArchivedSetLimits;
 use lockstep_record::event::RejectReason;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side};
@@ -68,8 +71,9 @@ impl Limits {
     }
 }
 
+#[inline(always)]
 fn exceeds(limit: u64, value: i128) -> bool {
-    limit != 0 && value > i128::from(limit)
+    (limit != 0) & (value > i128::from(limit))
 }
 
 /// An order on its way in, as limits see it.
@@ -89,16 +93,65 @@ pub(crate) struct Entering {
     pub may_rest: bool,
 }
 
+/// What an order on its way in adds to what a session or a firm does.
+struct Wants {
+    total: u32,
+    worth: i128,
+    may_rest: bool,
+    /// Live orders more.
+    orders: i64,
+    /// Open notional more.
+    notional: i128,
+}
+
+impl Account {
+    /// A bit for each limit that would be exceeded, in the order in which they are looked at. Without a branch:
+    /// nearly always none is.
+    #[inline(always)]
+    fn exceeded(&self, wants: &Wants) -> u32 {
+        let Self { exposure, limits } = self;
+        let open_orders = i64::from(exposure.open_orders) + wants.orders;
+        let open_notional = exposure.open_notional as i128 + wants.notional;
+        let most = limits.open_orders_max;
+        let quantity = (limits.order_quantity_max != 0) & (wants.total > limits.order_quantity_max);
+        let notional = exceeds(limits.order_notional_max, wants.worth);
+        let orders = wants.may_rest & (most != 0) & (open_orders > i64::from(most));
+        let open = wants.may_rest & exceeds(limits.open_notional_max, open_notional);
+        u32::from(quantity)
+            | u32::from(notional) << 1
+            | u32::from(orders) << 2
+            | u32::from(open) << 3
+    }
+}
+
+#[cold]
+fn first_exceeded(bits: u32) -> RejectReason {
+    match bits.trailing_zeros() {
+        0 => RejectReason::RiskMaxQuantity,
+        1 => RejectReason::RiskSingleOrderNotional,
+        2 => RejectReason::RiskAggregateExposure,
+        _ => RejectReason::ExceedsMaxNotional,
+    }
+}
+
 impl StateMachine {
-    /// A live order as it counts against limits.
+    /// A live order as it counts against limits. Without an extension it neither waits nor is pegged.
+    #[inline(always)]
     pub(crate) fn counted(&self, slot: u32) -> Counted {
-        let order = self.pool.order(slot);
+        let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+        let instrument = order.instrument();
+        let price = if detail.extension == NONE && order.mark() == BookMark::Own {
+            let tick_size = self.instruments.get(instrument).tick_size;
+            u64::from(self.pool.tick(order)) * u64::from(tick_size)
+        } else {
+            self.limit_of(slot)
+        };
         Counted {
             session: owner_session(order.owner),
-            firm: self.details[slot as usize].firm(),
-            instrument: order.instrument(),
+            firm: detail.firm(),
+            instrument,
             side: order.side(),
-            price: self.limit_of(slot).min(self.features.price_max),
+            price: price.min(self.features.price_max),
         }
     }
 
@@ -137,32 +190,24 @@ impl StateMachine {
         entering: &Entering,
         replaced: Option<u32>,
     ) -> Result<(), RejectReason> {
-        let accounts = [
-            self.risk.session(entering.session),
-            &self.risk.firm(entering.firm).account,
-        ];
-        let any = |exceeded: &dyn Fn(&Account) -> bool| accounts.into_iter().any(exceeded);
-        if any(&|a| exceeds(a.limits.order_quantity_max.into(), entering.total.into())) {
-            return Err(RejectReason::RiskMaxQuantity);
-        }
-        // Prices and quantities are below 2^31 and 2^20 (features.rs).
-        let worth = |quantity| notional(entering.price, quantity) as i128;
-        if any(&|a| exceeds(a.limits.order_notional_max, worth(entering.total))) {
-            return Err(RejectReason::RiskSingleOrderNotional);
-        }
         // What the order to be replaced gives free.
         let freed = replaced.map(|slot| (self.counted(slot), self.open_of(slot)));
         let (orders, freed_notional) = freed.map_or((0, 0), |(order, open)| {
             (1, notional(order.price, open) as i128)
         });
-        let open_orders = |a: &Account| i128::from(a.exposure.open_orders) - orders + 1;
-        if entering.may_rest && any(&|a| exceeds(a.limits.open_orders_max.into(), open_orders(a))) {
-            return Err(RejectReason::RiskAggregateExposure);
-        }
-        let open_notional =
-            |a: &Account| a.exposure.open_notional as i128 - freed_notional + worth(entering.open);
-        if entering.may_rest && any(&|a| exceeds(a.limits.open_notional_max, open_notional(a))) {
-            return Err(RejectReason::ExceedsMaxNotional);
+        // Prices and quantities are below 2^31 and 2^20 (features.rs).
+        let worth = |quantity| notional(entering.price, quantity) as i128;
+        let wants = Wants {
+            total: entering.total,
+            worth: worth(entering.total),
+            may_rest: entering.may_rest,
+            orders: 1 - orders,
+            notional: worth(entering.open) - freed_notional,
+        };
+        let session = self.risk.session(entering.session).exceeded(&wants);
+        let firm = self.risk.firm(entering.firm).account.exceeded(&wants);
+        if session | firm != 0 {
+            return Err(first_exceeded(session | firm));
         }
         let freed = freed.map_or(0, |(_, open)| i128::from(open));
         self.check_position(entering, freed)
@@ -180,20 +225,16 @@ impl StateMachine {
         }
         let position = positions
             .find(entering.firm, entering.instrument)
-            .copied()
-            .unwrap_or(super::position::FREE_POSITION);
+            .unwrap_or(&super::position::FREE_POSITION);
         let open = i128::from(entering.open) - freed;
-        let exceeded = match entering.side {
-            Side::Buy => {
-                let long = position.net() + i128::from(position.open_buy) + open;
-                exceeds(limits.long_max, long)
-            }
-            Side::Sell => {
-                let short = i128::from(position.open_sell) + open - position.net();
-                exceeds(limits.short_max, short)
-            }
-        };
-        if exceeded || exceeds(limits.gross_max, position.gross() + open) {
+        let net = position.net();
+        // Of a buy how far long, of a sell how far short; no branch on the side, which would be a coin's toss.
+        let buys = entering.side == Side::Buy;
+        let net = select_unpredictable(buys, net, -net);
+        let opened = select_unpredictable(buys, position.open_buy, position.open_sell);
+        let most = select_unpredictable(buys, limits.long_max, limits.short_max);
+        let exceeded = exceeds(most, net + i128::from(opened) + open);
+        if exceeded | exceeds(limits.gross_max, position.gross() + open) {
             return Err(RejectReason::SharesExceedThreshold);
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::grown;
 use crate::image::Walk;
 use alloc::vec::Vec;
 use limit::Limits;
+use lockstep_prefetch::{prefetch, prefetch_line};
 use lockstep_record::event::CancelReason;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side, Timestamp};
 use position::Positions;
@@ -88,18 +89,30 @@ pub struct Exposure {
 
 /// A session or a firm: what it may and what it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Account {
-    pub limits: Limits,
     /// Only while it is tracked.
     pub exposure: Exposure,
+    pub limits: Limits,
 }
 
-/// A firm as protection sees it.
+/// A session as protection sees it, in cache lines of its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Firm {
-    pub entry: EntryState,
+#[repr(C, align(64))]
+pub(crate) struct SessionAccount {
     pub account: Account,
+    pub throttle: Throttle,
 }
+const _: () = assert!(size_of::<SessionAccount>() == 128);
+
+/// A firm as protection sees it, in cache lines of its own.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub(crate) struct Firm {
+    pub account: Account,
+    pub entry: EntryState,
+}
+const _: () = assert!(size_of::<Firm>() == 128);
 
 /// A live order as it counts against limits.
 #[derive(Clone, Copy, Debug)]
@@ -143,8 +156,7 @@ pub(crate) struct Risk {
     pub over_rate: bool,
     pub grace: Grace,
     /// By session id; entry 0 is never used.
-    pub sessions: Vec<Account>,
-    pub throttles: Vec<Throttle>,
+    pub sessions: Vec<SessionAccount>,
     /// By firm id; entry 0 is never used.
     pub firms: Vec<Firm>,
     pub positions: Positions,
@@ -161,7 +173,6 @@ impl Risk {
             over_rate: false,
             grace: Grace::default(),
             sessions: Vec::new(),
-            throttles: Vec::new(),
             firms: Vec::new(),
             positions: Positions::new(),
             trades: Trades::new(),
@@ -171,9 +182,25 @@ impl Risk {
 
     pub fn grow(&mut self, sessions_max: u32, firms_max: u32) {
         let (sessions, firms) = (sessions_max as usize + 1, firms_max as usize + 1);
-        grown(&mut self.sessions, sessions, Account::default());
-        grown(&mut self.throttles, sessions, Throttle::default());
+        grown(&mut self.sessions, sessions, SessionAccount::default());
         grown(&mut self.firms, firms, Firm::default());
+    }
+
+    /// Asks for what a session is held against; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm_session(&self, id: SessionId) {
+        let last = self.sessions.len().saturating_sub(1);
+        if let Some(session) = self.sessions.get((id.0 as usize).min(last)) {
+            prefetch_line(&session.account.exposure);
+            prefetch_line(&session.account.limits.gross_max);
+        }
+    }
+
+    /// Asks for what a firm is held against in an instrument.
+    #[inline(always)]
+    pub fn warm_firm(&self, firm: FirmId, instrument: InstrumentId) {
+        prefetch(&self.firms, firm.0 as usize);
+        self.positions.warm(firm, instrument);
     }
 
     /// A firm that the caller knows to be within the bounds.
@@ -189,20 +216,20 @@ impl Risk {
     /// A session that the caller knows to be within the bounds.
     #[inline(always)]
     pub fn session(&self, id: SessionId) -> &Account {
-        &self.sessions[id.0 as usize]
+        &self.sessions[id.0 as usize].account
     }
 
     pub fn session_mut(&mut self, id: SessionId) -> &mut Account {
-        &mut self.sessions[id.0 as usize]
+        &mut self.sessions[id.0 as usize].account
     }
 
     pub fn throttle(&self, id: SessionId) -> &Throttle {
-        &self.throttles[id.0 as usize]
+        &self.sessions[id.0 as usize].throttle
     }
 
     #[inline(always)]
     pub fn throttle_mut(&mut self, id: SessionId) -> &mut Throttle {
-        &mut self.throttles[id.0 as usize]
+        &mut self.sessions[id.0 as usize].throttle
     }
 
     /// An order goes live with so many open shares.
@@ -217,7 +244,7 @@ impl Risk {
             exposure.open_notional += notional;
         }
         if let Some(position) = self.positions.claim(order.firm, order.instrument) {
-            *position.open_mut(order.side) += u64::from(quantity);
+            position.opened(order.side, quantity);
         }
     }
 
@@ -232,7 +259,7 @@ impl Risk {
             exposure.open_notional -= notional;
         }
         if let Some(position) = self.positions.find_mut(order.firm, order.instrument) {
-            *position.open_mut(order.side) -= u64::from(quantity);
+            position.closed(order.side, quantity);
         }
     }
 
@@ -242,16 +269,20 @@ impl Risk {
         if !self.tracking {
             return;
         }
-        self.reduced(order, quantity);
+        let notional = notional(order.price, quantity);
         for exposure in self.exposures(order) {
             exposure.open_orders -= 1;
+            exposure.open_notional -= notional;
+        }
+        if let Some(position) = self.positions.find_mut(order.firm, order.instrument) {
+            position.closed(order.side, quantity);
         }
     }
 
     #[inline(always)]
     fn exposures(&mut self, order: &Counted) -> [&mut Exposure; 2] {
         [
-            &mut self.sessions[order.session.0 as usize].exposure,
+            &mut self.sessions[order.session.0 as usize].account.exposure,
             &mut self.firms[order.firm.0 as usize].account.exposure,
         ]
     }
@@ -266,7 +297,7 @@ impl Risk {
             ];
             for (firm, side) in sides {
                 if let Some(position) = self.positions.claim(firm, trade.instrument) {
-                    *position.traded_mut(side) += u64::from(trade.quantity);
+                    position.traded(side, trade.quantity);
                 }
             }
         }
@@ -286,8 +317,8 @@ impl Risk {
 
     /// Nothing is open; counting begins anew.
     pub fn forget_open(&mut self) {
-        for account in &mut self.sessions {
-            account.exposure = Exposure::default();
+        for session in &mut self.sessions {
+            session.account.exposure = Exposure::default();
         }
         for firm in &mut self.firms {
             firm.account.exposure = Exposure::default();

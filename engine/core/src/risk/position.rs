@@ -5,6 +5,8 @@
 
 use crate::grown;
 use alloc::vec::Vec;
+use core::hint::select_unpredictable;
+use lockstep_prefetch::prefetch;
 use lockstep_record::{FirmId, InstrumentId, Side};
 
 /// Of a firm in an instrument; shares.
@@ -49,21 +51,43 @@ impl Position {
             .sum()
     }
 
+    /// Shares are open.
     #[inline(always)]
-    pub fn open_mut(&mut self, side: Side) -> &mut u64 {
-        match side {
-            Side::Buy => &mut self.open_buy,
-            Side::Sell => &mut self.open_sell,
-        }
+    pub fn opened(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.open_buy += buy;
+        self.open_sell += sell;
     }
 
+    /// Shares that were open are not any more.
     #[inline(always)]
-    pub fn traded_mut(&mut self, side: Side) -> &mut u64 {
-        match side {
-            Side::Buy => &mut self.bought,
-            Side::Sell => &mut self.sold,
-        }
+    pub fn closed(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.open_buy -= buy;
+        self.open_sell -= sell;
     }
+
+    /// The firm traded.
+    #[inline(always)]
+    pub fn traded(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.bought += buy;
+        self.sold += sell;
+    }
+
+    /// A trade of today is undone.
+    pub fn broken(&mut self, side: Side, quantity: u32) {
+        let [buy, sell] = shares(side, quantity);
+        self.bought -= buy;
+        self.sold -= sell;
+    }
+}
+
+/// Shares on either side, without a branch on the side, which would be a coin's toss.
+#[inline(always)]
+fn shares(side: Side, quantity: u32) -> [u64; 2] {
+    let buy = select_unpredictable(side == Side::Buy, u64::from(quantity), 0);
+    [buy, u64::from(quantity) - buy]
 }
 
 #[derive(Debug)]
@@ -117,6 +141,14 @@ impl Positions {
         // Both have 16 bits (bounds.rs); the product's upper half depends on all of them.
         let key = u64::from(firm << 16 | instrument);
         (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (self.table.len() - 1)
+    }
+
+    /// Asks for the line where a pair is first looked for; see [`crate::ahead`].
+    #[inline(always)]
+    pub fn warm(&self, firm: FirmId, instrument: InstrumentId) {
+        if self.are_kept() {
+            prefetch(&self.table, self.home(firm.0, instrument.0));
+        }
     }
 
     fn free_from(&self, mut at: usize) -> usize {

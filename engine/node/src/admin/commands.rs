@@ -203,6 +203,7 @@ pub(super) fn applied(record: &[u8], fate: Option<desk::Fate>) -> Applied {
             (Some(_), Some(_)) => Fate::Refused,
         },
         reason: refusal.map(|why| why.text().to_owned()),
+        changes: Vec::new(),
         record: reload::hex(record),
     }
 }

@@ -6,7 +6,7 @@ use super::protocol::{Applied, Commanded, Fate, Problem, ProblemCode};
 use super::server::Office;
 use super::views;
 use crate::config::Config;
-use crate::definitions;
+use crate::definitions::{self, Proposal};
 use lockstep_record::Kind;
 
 impl Office {
@@ -22,15 +22,22 @@ impl Office {
         // Rings, tables and files were sized at the start, and memory is not taken while matching.
         let before = proposals.len();
         let sizes = [Kind::SET_BOUNDS, Kind::SET_RISK_BOUNDS];
-        proposals.retain(|record| !sizes.contains(&kind_of(record)));
+        proposals.retain(|proposal| !sizes.contains(&kind_of(&proposal.record)));
         if proposals.len() != before {
             answer.restart_needed.push("bounds".to_owned());
         }
         if !apply {
-            answer.records = proposals.iter().map(|record| proposed(record)).collect();
+            answer.records = proposals.into_iter().map(proposed).collect();
             return Ok(answer);
         }
-        answer.records = self.apply(&proposals, identity);
+        let (records, changes): (Vec<_>, Vec<_>) = proposals
+            .into_iter()
+            .map(|proposal| (proposal.record, proposal.changes))
+            .unzip();
+        answer.records = self.apply(&records, identity);
+        for (applied, changes) in answer.records.iter_mut().zip(changes) {
+            applied.changes = changes;
+        }
         // Firms, sessions and instruments count from now on; the rest of the file from the next start.
         let credentials = crate::auth::credentials(&wanted)
             .map_err(|e| Problem::new(ProblemCode::Configuration, e.message))?;
@@ -49,9 +56,9 @@ impl Office {
         Config::load(path).map_err(|e| problem(e.message))
     }
 
-    fn difference(&self, wanted: &Config) -> Result<Vec<Vec<u8>>, Problem> {
+    fn difference(&self, wanted: &Config) -> Result<Vec<Proposal>, Problem> {
         let state = AskedState::new(&self.inquiries);
-        let proposals = definitions::proposals(wanted, &state);
+        let proposals = definitions::explained_proposals(wanted, &state);
         if state.has_failed() {
             return Err(views::timed_out());
         }
@@ -78,13 +85,14 @@ fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
     changed.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-fn proposed(record: &[u8]) -> Applied {
+fn proposed(proposal: Proposal) -> Applied {
     Applied {
-        kind: kind_name(record),
+        kind: kind_name(&proposal.record),
         sequence: 0,
         outcome: Fate::Proposed,
         reason: None,
-        record: hex(record),
+        changes: proposal.changes,
+        record: hex(&proposal.record),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A record of a definition replaces all of it, so whoever changes one rule must repeat the others.
 
+use super::trimmed;
 use crate::operator;
 use lockstep_core::inspect::{Allocation, AuctionRules};
 use lockstep_core::{StateMachine, TICK_BANDS_MAX};
@@ -109,6 +110,40 @@ impl InstrumentDefinition {
             parts.push((PartTag::COLLAR_ACTION, vec![rules.collar_action]));
         }
         parts
+    }
+
+    /// Its members by the configuration's keys, as text.
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let bands: Vec<String> = self
+            .used_bands()
+            .map(|(from_price, tick_size)| format!("{from_price}:{tick_size}"))
+            .collect();
+        let allocation = match self.allocation {
+            Allocation::PriceTime => "price-time".to_owned(),
+            Allocation::ProRata { minimum } => format!("pro-rata({minimum})"),
+            Allocation::TopShare { percent } => format!("top-share({percent})"),
+        };
+        let rules = &self.rules;
+        let action = match rules.collar_action {
+            b'V' => "auction",
+            _ => "reject",
+        };
+        vec![
+            ("symbol", trimmed(&self.symbol)),
+            ("tick_size", self.tick_size.to_string()),
+            ("lot_size", self.lot_size.to_string()),
+            ("tick_bands", format!("[{}]", bands.join(","))),
+            ("allocation", allocation),
+            ("static_collar", rules.static_collar.to_string()),
+            ("dynamic_collar", rules.dynamic_collar.to_string()),
+            ("collar_action", action.to_owned()),
+            ("auction_duration_ms", rules.duration_ms.to_string()),
+            ("auction_random_end_ms", rules.random_end_ms.to_string()),
+            (
+                "indication_interval_ms",
+                rules.indication_interval_ms.to_string(),
+            ),
+        ]
     }
 
     /// Its tick bands, by price.

@@ -2,6 +2,8 @@
 //!
 //! A record of a definition replaces all of it, so whoever changes one part must repeat the others.
 
+use super::trimmed;
+use crate::config::SelfTradeModeConfig;
 use crate::operator;
 use lockstep_core::{PERMITTED_FIRMS_MAX, StateMachine};
 use lockstep_record::command::DefineSession;
@@ -86,6 +88,26 @@ impl SessionDefinition {
             parts.push((PartTag::SELF_TRADE_MODE, vec![self.self_trade_mode]));
         }
         operator::record(&body, &parts, operator)
+    }
+
+    /// Its members by the configuration's keys, as text; firms by id.
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let permitted: Vec<String> = self.used_firms().map(|firm| firm.to_string()).collect();
+        let mut modes = SelfTradeModeConfig::ALL.into_iter();
+        let mode = modes.find(|mode| mode.letter() == self.self_trade_mode);
+        let mode = format!("{:?}", mode.unwrap_or(SelfTradeModeConfig::None));
+        vec![
+            ("user", trimmed(&self.user)),
+            ("firm", self.firm.to_string()),
+            ("permitted_firms", format!("[{}]", permitted.join(","))),
+            (
+                "cancel_on_disconnect",
+                self.cancel_on_disconnect.to_string(),
+            ),
+            ("order_entry", self.order_entry.to_string()),
+            ("self_trade_group", self.self_trade_group.to_string()),
+            ("self_trade_mode", mode.to_lowercase()),
+        ]
     }
 
     /// Further firms that it may enter orders for.

@@ -294,3 +294,32 @@ fn an_instrument_is_retired_by_its_entry_and_not_defined_again() {
         "without the word it is"
     );
 }
+
+/// A proposal repeats a whole definition; what of it is new had to be found by eye.
+#[test]
+fn a_proposal_says_what_it_changes() {
+    let all = format!("{CONFIG}{SESSIONS}");
+    let config: Config = Config::parse(&all).unwrap();
+    let mut machine = StateMachine::new(Capacity::default());
+    let new = explained_proposals(&config, &machine);
+    assert!(new.iter().all(|proposal| proposal.changes.is_empty()));
+    propose(&mut machine, &config);
+    let rules = "symbol = \"PLAIN\"\nstatic_collar = 600\nallocation = \"pro-rata\"\n\
+        allocation_minimum = 3\ntick_bands = [{ from_price = 10000, tick_size = 500 }]\n\
+        schedule = { trading_ms = 5 }";
+    let text = all
+        .replace("symbol = \"PLAIN\"", rules)
+        .replace("\"oldest\"", "\"both\"")
+        .replace("[\"BETA\"]", "[]");
+    let config: Config = Config::parse(&text).unwrap();
+    let changed = explained_proposals(&config, &machine);
+    let changes: Vec<_> = changed.iter().map(|p| p.changes.join(", ")).collect();
+    assert_eq!(
+        changes,
+        [
+            "permitted_firms [2] -> [], self_trade_mode oldest -> both",
+            "tick_bands [] -> [10000:500], allocation price-time -> pro-rata(3), static_collar 0 -> 600",
+            "trading_ms never -> 5",
+        ]
+    );
+}

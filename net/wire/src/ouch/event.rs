@@ -42,7 +42,8 @@ const _: () = {
 /// Writes the event as a sequenced data packet, `u16 length | 'S' | message`: the bytes that are sent,
 /// stored and replayed. Returns their number. Panics if `out` is shorter than
 /// [`SEQUENCED_LENGTH_MAX`].
-#[inline]
+// Where the event is made its kind is known, and nothing has to be asked.
+#[inline(always)]
 pub fn encode_sequenced(to: &Delivery, event: &Event<'_>, out: &mut [u8]) -> usize {
     let out = &mut out[..SEQUENCED_LENGTH_MAX];
     let length = encode_event(to, event, &mut out[FRAME_HEADER_LENGTH..]);
@@ -51,7 +52,7 @@ pub fn encode_sequenced(to: &Delivery, event: &Event<'_>, out: &mut [u8]) -> usi
 
 /// Writes the event as one OUCH message and returns its length. Panics if `out` is shorter than
 /// [`OUTBOUND_LENGTH_MAX`].
-#[inline]
+#[inline(always)]
 pub fn encode_event(to: &Delivery, event: &Event<'_>, out: &mut [u8]) -> usize {
     let out = &mut out[..OUTBOUND_LENGTH_MAX];
     let timestamp = to.time_ns;

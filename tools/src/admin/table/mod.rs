@@ -259,6 +259,8 @@ pub fn orders(orders: &[OrderView]) -> String {
         "shown",
         "executed",
         "tif",
+        "cross",
+        "trigger",
         "firm",
         "client order id",
     ];
@@ -275,6 +277,8 @@ pub fn orders(orders: &[OrderView]) -> String {
             o.shown.to_string(),
             o.executed.to_string(),
             o.time_in_force.clone(),
+            o.cross_type.clone(),
+            o.trigger.map_or(String::new(), price),
             o.firm.to_string(),
             o.client_order_id.clone(),
         ]
@@ -334,6 +338,9 @@ pub fn commanded(commanded: &Commanded) -> String {
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let (outcome, fields) = (outcome(record), record_fields(&record.record));
         text += &format!("{outcome}{place}{why}  {} {fields}\n", record.kind);
+        for change in &record.changes {
+            text += &format!("    {change}\n");
+        }
     }
     if commanded.records.is_empty() {
         text += "nothing differs\n";

@@ -4,12 +4,18 @@ use super::*;
 
 impl LevelPool {
     /// Checks the trie of one ladder; returns its number of occupied levels, or what is wrong.
-    pub fn check(&self, ladder: &Ladder) -> Result<u32, &'static str> {
+    pub fn check(&self, best: &Best, ladder: &Ladder) -> Result<u32, &'static str> {
         let first = self.first_below(ladder.root);
-        if first != ladder.best {
+        if first != best.level {
             return Err("the best price is not the lowest key");
         }
-        if first != NONE && self.key(first) != ladder.best_key {
+        if best.key
+            != if first == NONE {
+                Key(NONE)
+            } else {
+                self.key(first)
+            }
+        {
             return Err("the best key is not the best level's");
         }
         for (base, &leaf) in (ladder.near_base..).zip(&ladder.near) {

@@ -4,8 +4,11 @@ use super::*;
 use alloc::collections::BTreeSet;
 use proptest::prelude::*;
 
-fn occupy(pool: &mut LevelPool, ladder: &mut Ladder, key: u32) {
-    let id = pool.occupy(ladder, Key(key));
+type Lane = (Best, Ladder);
+const EMPTY: Lane = (Best::NONE, Ladder::EMPTY);
+
+fn occupy(pool: &mut LevelPool, (best, ladder): &mut Lane, key: u32) {
+    let id = pool.occupy(best, ladder, Key(key));
     *pool.level_mut(id) = Level {
         head: 0,
         tail: 0,
@@ -13,10 +16,10 @@ fn occupy(pool: &mut LevelPool, ladder: &mut Ladder, key: u32) {
     };
 }
 
-fn vacate(pool: &mut LevelPool, ladder: &mut Ladder, key: u32) {
+fn vacate(pool: &mut LevelPool, (best, ladder): &mut Lane, key: u32) {
     let id = pool.find_occupied(ladder, Key(key));
     *pool.level_mut(id) = EMPTY_LEVEL;
-    pool.vacate(ladder, id);
+    pool.vacate(best, ladder, id);
 }
 
 /// Keys that collide in many digits, and some that do not.
@@ -39,35 +42,35 @@ proptest! {
     fn agrees_with_an_ordered_set(keys in proptest::collection::vec(key(), 1..300)) {
         let mut pool = LevelPool::new();
         pool.grow(300);
-        let mut ladder = Ladder::EMPTY;
+        let mut lane = EMPTY;
         let mut set = BTreeSet::new();
         for key in keys {
             if set.remove(&key) {
-                vacate(&mut pool, &mut ladder, key);
+                vacate(&mut pool, &mut lane, key);
             } else {
                 set.insert(key);
-                occupy(&mut pool, &mut ladder, key);
+                occupy(&mut pool, &mut lane, key);
             }
-            prop_assert_eq!(pool.check(&ladder), Ok(set.len() as u32));
+            prop_assert_eq!(pool.check(&lane.0, &lane.1), Ok(set.len() as u32));
             prop_assert_eq!(pool.occupied() as usize, set.len());
             for probe in [key, key.saturating_sub(1), key.wrapping_add(1) & TICK_MAX, 0] {
-                let id = pool.at_or_behind(&ladder, Key(probe));
+                let id = pool.at_or_behind(&lane.1, Key(probe));
                 let found = (id != NONE).then(|| pool.key(id).0);
                 prop_assert_eq!(found, set.range(probe..).next().copied());
-                prop_assert_eq!(pool.find_occupied(&ladder, Key(probe)) != NONE, set.contains(&probe));
+                prop_assert_eq!(pool.find_occupied(&lane.1, Key(probe)) != NONE, set.contains(&probe));
             }
         }
         let mut walked = Vec::new();
-        let mut id = ladder.best;
+        let mut id = lane.0.level;
         while id != NONE {
             walked.push(pool.key(id).0);
-            id = pool.behind(&ladder, id);
+            id = pool.behind(&lane.1, id);
         }
         prop_assert!(walked.iter().eq(set.iter()));
         for key in set {
-            vacate(&mut pool, &mut ladder, key);
+            vacate(&mut pool, &mut lane, key);
         }
-        prop_assert!(ladder.root == NONE && ladder.is_empty());
+        prop_assert!(lane.1.root == NONE && lane.0.is_none());
         // Everything is back on the free lists.
         let free = |mut at: u32, next: &dyn Fn(u32) -> u32| {
             let mut count = 0;
@@ -87,10 +90,10 @@ fn best_is_the_highest_bid_and_the_lowest_ask() {
     for (side, best) in [(Side::Buy, 9), (Side::Sell, 3)] {
         let mut pool = LevelPool::new();
         pool.grow(4);
-        let mut ladder = Ladder::EMPTY;
+        let mut lane = EMPTY;
         for tick in [7, 3, 9] {
-            occupy(&mut pool, &mut ladder, Key::of(side, tick).0);
+            occupy(&mut pool, &mut lane, Key::of(side, tick).0);
         }
-        assert_eq!(ladder.best_key.tick(side), best);
+        assert_eq!(lane.0.key.tick(side), best);
     }
 }

@@ -111,6 +111,9 @@ pub struct Applied {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a reload: what it changes of an entry that is defined, `static_collar 500 -> 600`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// The record's bytes in hexadecimal (journal-format.md).
     pub record: String,
 }

@@ -280,6 +280,11 @@ pub struct OrderView {
     pub executed: u32,
     pub time_in_force: String,
     pub display: String,
+    /// `N`, or the auction that it is for.
+    pub cross_type: String,
+    /// Of one that waits out of the book: the trade price that triggers it, as it is now, in 1/10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<u64>,
     pub firm: u32,
     pub client_order_id: String,
     /// ns since the Unix epoch; 0 = it does not expire by itself.

@@ -106,6 +106,8 @@ fn order_view(order: &inspect::OrderView) -> OrderView {
         executed: order.executed,
         time_in_force: letter(order.time_in_force),
         display: letter(order.display),
+        cross_type: letter(order.cross_type),
+        trigger: order.trigger.map(|price| price.0),
         firm: order.firm.0,
         client_order_id: text(&order.client_order_id),
         deadline: order.deadline.0,

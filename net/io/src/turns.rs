@@ -252,8 +252,8 @@ mod tests {
         assert_eq!(turns.ask(LIGHT), Turn::Whole, "nobody makes way for itself");
     }
 
-    /// The story: eight sessions that sent alike; whoever's bytes happened to come in small pieces was taken for
-    /// light, and the others waited: for 10 ms while they pipelined, and for ever at half of what the venue sustains.
+    /// The story: eight sessions that pipelined alike; whoever's bytes happened to come in small pieces was taken for
+    /// light, and the others waited for 10 ms.
     #[test]
     fn equals_stay_equals() {
         let mut turns = Turns::new(3);

@@ -6,6 +6,7 @@
 //! both take turns.
 
 use crate::measure::setting::Setting;
+use crate::measure::thread::{PinError, pin};
 use clap::Args;
 use lockstep_journal::folder::{
     AcknowledgementPolicy, FolderError, FormatOptions, JournalFolder, OpenOptions, format,
@@ -23,12 +24,14 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use thiserror::Error;
 
 const BLOCK: usize = 4096;
 const RING_LENGTH: u64 = 64 << 20;
+/// So far the appender is ahead of the disk.
+const AHEAD_LENGTH: u64 = 8 << 20;
 /// Sizes of a batch with its header.
 const SIZES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 /// As in `fcntl.h` of x86-64 and most others.
@@ -51,6 +54,12 @@ pub struct JournalArgs {
     /// An existing folder on the file system to measure; what is made in it is removed.
     #[arg(long, value_name = "FOLDER")]
     pub folder: PathBuf,
+    /// Core of the writer, and of the raw writes.
+    #[arg(long)]
+    pub core: Option<usize>,
+    /// Core of the thread that appends in the stream, as a sequencer on its own core does.
+    #[arg(long)]
+    pub append_core: Option<usize>,
     /// One JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
@@ -70,6 +79,8 @@ pub enum JournalBenchError {
     Journal(#[from] JournalError),
     #[error("cannot name a journal: {0}")]
     Name(io::Error),
+    #[error(transparent)]
+    Pin(#[from] PinError),
 }
 
 /// One size and depth of the stream: median round, bytes per second.
@@ -104,9 +115,13 @@ pub struct JournalReport {
 }
 
 pub fn run(arguments: &JournalArgs) -> Result<JournalReport, JournalBenchError> {
+    arguments.core.map(pin).transpose()?;
     let raw = Raw::create(&arguments.folder.join("raw.zeros"), arguments.bytes)?;
+    let core = |core: Option<usize>| core.map_or("unpinned".to_owned(), |c| format!("core {c}"));
+    let (writing, appending) = (core(arguments.core), core(arguments.append_core));
+    let layout = format!("writing on {writing}, appending in the stream on {appending}");
     let mut report = JournalReport {
-        setting: Setting::new("durable", "none", "unpinned"),
+        setting: Setting::new("none", "durable", &layout),
         driver: String::new(),
         stream: Vec::new(),
         single: Vec::new(),
@@ -117,7 +132,7 @@ pub fn run(arguments: &JournalArgs) -> Result<JournalReport, JournalBenchError> 
             for _ in 0..arguments.rounds {
                 raws.push(raw.stream(size, depth, arguments.bytes)?);
                 let mut bed = Bed::create(arguments, depth)?;
-                journals.push(bed.stream(size, arguments.bytes)?);
+                journals.push(bed.stream(size, arguments)?);
                 report.driver = bed.writer.driver().unwrap_or("none").to_owned();
             }
             report
@@ -197,7 +212,7 @@ impl Raw {
         file.sync_all()?;
         let mut options = FileOptions::new();
         options.write(true).custom_flags(O_DIRECT | O_DSYNC);
-        let buffer = vec![0x5a; (1 << 20) + BLOCK];
+        let buffer = vec![0x5a; RING_LENGTH as usize + BLOCK];
         let skip = buffer.as_ptr().align_offset(BLOCK);
         Ok(Self {
             file: options.open(path)?,
@@ -208,7 +223,11 @@ impl Raw {
     }
 
     fn write(&self, size: usize, offset: u64) -> Result<(), JournalBenchError> {
-        let bytes = &self.buffer[self.skip..self.skip + size];
+        // As far apart in memory as the journal's: a device that finds the same megabyte in a cache each time is
+        // another device.
+        let begin = self.skip + (offset % RING_LENGTH) as usize;
+        let begin = begin.min(self.skip + RING_LENGTH as usize - size);
+        let bytes = &self.buffer[begin..begin + size];
         let written = self.file.write_all_at(bytes, offset);
         written.map_err(|source| JournalBenchError::Raw {
             path: self.path.clone(),
@@ -317,43 +336,53 @@ impl Bed {
 
     /// Appends one batch of `size` bytes, header included; false if there is no room for it yet.
     fn append(&mut self, size: usize) -> bool {
-        let length = size - BATCH_HEADER_LENGTH;
-        if self.appender.begin(length).is_err() || self.appender.push(&self.body[..length]).is_err()
-        {
-            return false;
-        }
-        let tail = *self.appender.tail();
-        self.appender.seal(&SealFields {
-            kind: 1,
-            term: 1,
-            index: tail.index + 1,
-            first_sequence: tail.next_sequence,
-            timestamp: tail.timestamp + 1,
-            commit_index: tail.index,
-            digest_index: 0,
-            digest: 0,
-            feature_set_version: 0,
-        });
-        true
+        append(&mut self.appender, &self.body, size)
     }
 
-    /// Bytes per second. The sequencer's part stays two writes of a megabyte ahead of the writer.
-    fn stream(&mut self, size: usize, bytes: u64) -> Result<u64, JournalBenchError> {
+    /// Bytes per second. Another thread appends, a few megabytes ahead of the writer.
+    fn stream(&mut self, size: usize, arguments: &JournalArgs) -> Result<u64, JournalBenchError> {
         self.writer.do_work()?;
-        let (mut left, ahead) = (bytes / size as u64, 8 << 20);
+        let count = arguments.bytes / size as u64;
+        let (buffer, body, writer) = (&self.buffer, &self.body, &mut self.writer);
+        let (appender, append_core) = (&mut self.appender, arguments.append_core);
+        let (appended, failed) = (AtomicBool::new(false), AtomicBool::new(false));
         let begun = Instant::now();
-        while left > 0 || !self.writer.is_drained() {
-            let published = self.buffer.published_position().0;
-            let mut room = ahead - (published - self.buffer.durable_position().0).min(ahead);
-            while left > 0 && room >= size as u64 && self.append(size) {
-                left -= 1;
-                room -= size as u64;
+        std::thread::scope(|scope| {
+            let appending = scope.spawn(|| {
+                let pinned = append_core.map(pin).transpose().map(drop);
+                for _ in 0..count {
+                    let ahead = |buffer: &LogBuffer| {
+                        buffer.published_position().0 - buffer.durable_position().0
+                    };
+                    while ahead(buffer) > AHEAD_LENGTH || !append(appender, body, size) {
+                        if failed.load(Ordering::Relaxed) {
+                            return pinned;
+                        }
+                        std::hint::spin_loop();
+                    }
+                }
+                appended.store(true, Ordering::Release);
+                pinned
+            });
+            let mut written = Ok(());
+            while written.is_ok() && !(appended.load(Ordering::Acquire) && writer.is_drained()) {
+                match writer.do_work() {
+                    Ok(0) => std::hint::spin_loop(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        failed.store(true, Ordering::Relaxed);
+                        written = Err(error);
+                    }
+                }
             }
-            if self.writer.do_work()? == 0 {
-                std::hint::spin_loop();
-            }
-        }
-        Ok(rate(bytes, begun))
+            let pinned = match appending.join() {
+                Ok(pinned) => pinned,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            pinned?;
+            written.map_err(JournalBenchError::from)
+        })?;
+        Ok(rate(count * size as u64, begun))
     }
 
     fn singles(
@@ -373,6 +402,27 @@ impl Bed {
         }
         Ok(())
     }
+}
+
+/// See [`Bed::append`].
+fn append(appender: &mut Appender, body: &[u8], size: usize) -> bool {
+    let length = size - BATCH_HEADER_LENGTH;
+    if appender.begin(length).is_err() || appender.push(&body[..length]).is_err() {
+        return false;
+    }
+    let tail = *appender.tail();
+    appender.seal(&SealFields {
+        kind: 1,
+        term: 1,
+        index: tail.index + 1,
+        first_sequence: tail.next_sequence,
+        timestamp: tail.timestamp + 1,
+        commit_index: tail.index,
+        digest_index: 0,
+        digest: 0,
+        feature_set_version: 0,
+    });
+    true
 }
 
 impl Drop for Bed {
@@ -436,6 +486,8 @@ mod tests {
             rounds: 1,
             depths: vec![1, 4],
             folder: folder.path().to_owned(),
+            core: None,
+            append_core: None,
             json: false,
         };
         let report = run(&arguments).unwrap();

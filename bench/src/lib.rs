@@ -23,4 +23,5 @@ pub mod measure;
 pub mod micro;
 pub mod random;
 pub mod replay;
+pub mod snapshots;
 pub mod workload;

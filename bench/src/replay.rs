@@ -9,6 +9,7 @@ pub mod builder;
 
 pub use crate::flow::records as flow;
 
+use crate::flow::options::LIVE_ORDERS_MAX;
 use crate::measure::setting::Setting;
 use builder::{BuildError, BuildOptions, JournalBuilder};
 use clap::Args;
@@ -57,8 +58,8 @@ pub struct ReplayArgs {
     /// Rounds of all four passes; each pass's best counts, all are printed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=ROUNDS_MAX as i64))]
     pub rounds: u32,
-    /// Orders that rest in the books, about.
-    #[arg(long, default_value_t = 10_000)]
+    /// Orders that rest in the books, about; reached after as many records or more.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIVE_ORDERS_MAX)))]
     pub live_orders: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -251,10 +252,13 @@ fn make(
         segment_data_length: SEGMENT_DATA_LENGTH,
         ring_length: RING_LENGTH,
     })?;
+    let default = FlowOptions::default();
     let mut flow = Flow::new(FlowOptions {
         seed: arguments.seed,
         live_orders: arguments.live_orders,
-        ..FlowOptions::default()
+        // Around its target the flow goes up and down.
+        open_orders_max: default.open_orders_max.max(arguments.live_orders / 4 * 5),
+        ..default
     });
     flow.open(&mut builder, counts)?;
     loop {

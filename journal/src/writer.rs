@@ -147,6 +147,11 @@ impl<S: Storage> JournalWriter<S> {
         self.counts
     }
 
+    #[cfg(test)]
+    pub(crate) fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// How writes are made (`io_uring`, `pwrite`); known after the first duty cycle.
     pub fn driver(&self) -> Option<&'static str> {
         self.lane.as_ref().map(WriteLane::driver)

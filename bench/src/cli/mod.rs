@@ -63,6 +63,8 @@ pub enum BenchCommand {
     Replay(crate::replay::ReplayArgs),
     /// The journal's writer beside raw writes of the same sizes, flags and depth
     Journal(crate::journal::JournalArgs),
+    /// Latency from ring to ring, with and without a snapshot being taken on another core
+    Snapshots(crate::snapshots::SnapshotsArgs),
 }
 
 /// What a run ended with.
@@ -103,6 +105,8 @@ pub enum BenchError {
     Replay(#[from] crate::replay::ReplayBenchError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalBenchError),
+    #[error(transparent)]
+    Snapshots(#[from] crate::snapshots::SnapshotsBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
     #[error(transparent)]
@@ -175,6 +179,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         BenchCommand::Replay(args) => replay(args, out),
         BenchCommand::Journal(args) => {
             print(&crate::journal::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Snapshots(args) => {
+            print(&crate::snapshots::run(args)?, args.json, out)?;
             Ok(Verdict::Good)
         }
     }

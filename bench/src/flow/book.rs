@@ -157,7 +157,10 @@ impl BelievedBook {
         };
         let levels = self.levels_mut(order.side);
         if let Some(queue) = levels.get_mut(&order.price) {
-            queue.retain(|other| *other != slot);
+            // The youngest end first, and most often.
+            if let Some(at) = queue.iter().rposition(|other| *other == slot) {
+                queue.remove(at);
+            }
             if queue.is_empty() {
                 levels.remove(&order.price);
             }

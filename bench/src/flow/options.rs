@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// Bounds of `FlowOptions`.
 pub const SYMBOLS_MAX: usize = 1024;
-pub const LIVE_ORDERS_MAX: u32 = 100_000;
+pub const LIVE_ORDERS_MAX: u32 = 1_000_000;
 pub const EVENTS_PER_S_MAX: u64 = 100_000_000;
 /// Largest order, in shares: OUCH's bound.
 pub(super) const QUANTITY_MAX: u64 = 999_999;
@@ -213,7 +213,7 @@ fn symbol_checks(symbol: &SymbolOptions) -> [Check; 6] {
             "live orders of a symbol",
             live,
             1..=u64::from(LIVE_ORDERS_MAX),
-            "1 to 100,000",
+            "1 to 1,000,000",
         ),
         (
             "weight of a symbol",

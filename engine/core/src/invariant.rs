@@ -13,6 +13,10 @@ use alloc::collections::BTreeMap;
 use lockstep_record::{FirmId, InstrumentId, SessionId, Side, Timestamp};
 
 type Check = Result<(), InvariantError>;
+/// Two numbers that a part of the check has counted.
+pub type Counted = Result<(u32, u32), InvariantError>;
+/// A part of the check that may run on another thread.
+pub type Part<'a> = &'a (dyn Fn() -> Counted + Sync);
 
 fn state(what: &'static str) -> InvariantError {
     InvariantError::State { what }
@@ -22,12 +26,37 @@ impl StateMachine {
     /// Checks every book, every session's list of orders, and the totals between them. Reads everything;
     /// not for the hot path.
     pub fn check_invariants(&self) -> Result<(), InvariantError> {
+        self.check_counts(self.check_books()?, self.check_sessions()?)
+    }
+
+    /// The same for a state just loaded, whose lists of sessions are known: `listed` are all live orders, (order
+    /// reference, slot), by reference. A list is compared with it and not followed, which in a large state would
+    /// wait for memory at every step.
+    /// `both` carries out the two parts that read most, beside each other if it can.
+    pub(crate) fn check_loaded(
+        &self,
+        listed: &[(u64, u32)],
+        both: impl FnOnce(Part<'_>, Part<'_>) -> (Counted, Counted),
+    ) -> Check {
+        let (books, lists) = both(&|| self.check_books(), &|| self.check_lists(listed));
+        self.check_counts(books?, lists?)
+    }
+
+    fn check_books(&self) -> Counted {
         let (mut orders, mut levels) = (0, 0);
         for id in self.instruments.defined() {
             let (in_book, on_levels) = self.check_book(id)?;
             orders += in_book;
             levels += on_levels;
         }
+        Ok((orders, levels))
+    }
+
+    fn check_counts(
+        &self,
+        (mut orders, levels): (u32, u32),
+        (listed, extended): (u32, u32),
+    ) -> Check {
         orders += self.stops.check().map_err(state)?;
         self.pegs.check().map_err(state)?;
         orders += self.waiting_pegs().count() as u32;
@@ -46,12 +75,6 @@ impl StateMachine {
         }
         self.extensions.check().map_err(state)?;
         self.timers.check().map_err(state)?;
-        let (mut listed, mut extended) = (0, 0);
-        for id in self.sessions.defined() {
-            let (orders, extensions) = self.check_session(id)?;
-            listed += orders;
-            extended += extensions;
-        }
         if extended != self.extensions.live() {
             return Err(state("orders and extensions disagree on their number"));
         }
@@ -195,6 +218,55 @@ impl StateMachine {
             }
         }
         Ok(())
+    }
+
+    /// Number of orders in all sessions' lists, and of those with an extension.
+    fn check_sessions(&self) -> Counted {
+        let mut counts = (0, 0);
+        for id in self.sessions.defined() {
+            let (orders, extensions) = self.check_session(id)?;
+            counts = (counts.0 + orders, counts.1 + extensions);
+        }
+        Ok(counts)
+    }
+
+    /// The same as [`Self::check_sessions`] finds: each list has just the orders of `listed` that are its
+    /// session's, in their order.
+    fn check_lists(&self, listed: &[(u64, u32)]) -> Counted {
+        // Of each session's list so far: its last slot, that one's reference, how many.
+        let mut ends = alloc::vec![(NONE, 0u64, 0u32); self.sessions.id_end() as usize];
+        let mut extended = 0;
+        for &(_, slot) in listed {
+            let (order, detail) = (self.pool.order(slot), &self.details[slot as usize]);
+            let id = owner_session(order.owner);
+            let session = self.sessions.find(id).filter(|_| order.open != 0);
+            let Some(session) = session else {
+                return Err(state("a session's list holds what is not its live order"));
+            };
+            let end = &mut ends[id.0 as usize];
+            let linked = match end.0 {
+                NONE => session.first_order,
+                last => self.details[last as usize].next,
+            };
+            if linked != slot || detail.prev != end.0 || detail.reference <= end.1 {
+                return Err(state("a session's list is not by order reference"));
+            }
+            self.check_waiting(slot)?;
+            extended += u32::from(detail.extension != NONE);
+            *end = (slot, detail.reference, end.2 + 1);
+        }
+        for id in self.sessions.defined() {
+            let (session, (last, _, count)) = (self.sessions.get(id), ends[id.0 as usize]);
+            let ends_there = match last {
+                NONE => session.first_order == NONE,
+                last => self.details[last as usize].next == NONE,
+            };
+            if session.last_order != last || session.open_orders != count || !ends_there {
+                return Err(state("a session's list and its count disagree"));
+            }
+            self.check_connection(id)?;
+        }
+        Ok((listed.len() as u32, extended))
     }
 
     /// Walks a session's list; returns its number of orders, and of those with an extension.

@@ -72,6 +72,7 @@ mod trigger;
 pub use bounds::{Bounds, Capacity};
 pub use error::{ApplyError, InvariantError};
 pub use features::Features;
+pub use invariant::{Counted, Part};
 pub use machine::{Counters, StateMachine};
 pub use risk::command::{POSITIONS_MAX, PROTECTIONS_MAX, TRADES_MAX};
 pub use risk::limit::Limits;

@@ -389,12 +389,15 @@ impl<'a> Assembly<'a> {
             status: self.status,
             waker,
         };
+        let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
+        let has_snapshot_agent = config.threads.iter().any(has_snapshot);
         let office = Office {
             config: config.clone(),
             inquiries,
             submitter: Submitter::new(operator_ring, fates_out, Arc::clone(&self.stop)),
             schedule,
             passwords: self.passwords,
+            snapshots: has_snapshot_agent.then(|| Arc::clone(&self.snapshot_request)),
         };
         let mut others = vec![
             journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
@@ -418,8 +421,7 @@ impl<'a> Assembly<'a> {
             let thread = keeper::start(work, Arc::clone(&self.agents_done));
             others.push(thread.map_err(|e| thread_fatal("keeper", &e))?);
         }
-        let has_snapshot = |t: &ThreadConfig| t.agents.contains(&AgentName::Snapshot);
-        if config.threads.iter().any(has_snapshot) {
+        if has_snapshot_agent {
             let (storage, meta) = (log.storage, log.meta);
             let (what, request) = (config.snapshot.clone(), self.snapshot_request);
             let agent = SnapshotAgent::new(storage, meta, what, buffer, request, counters);

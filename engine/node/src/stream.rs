@@ -20,6 +20,8 @@ const FLUSH_PERIOD_NS: u64 = 100_000_000;
 pub trait StreamStore {
     fn begin_day(&mut self, session_name: &[u8; 10]) -> Result<(), Fatal>;
     fn append(&mut self, session: SessionId, number: u64, packet: &[u8]) -> Result<(), Fatal>;
+    /// Whether it has this packet already, so that a replay need not make it again.
+    fn holds(&mut self, session: SessionId, number: u64) -> Result<bool, Fatal>;
     /// Writes what is held in memory.
     fn flush(&mut self) -> Result<(), Fatal>;
     fn holds_unwritten(&self) -> bool;
@@ -111,12 +113,10 @@ impl<T: StreamStore> Agent for StreamAgent<T> {
     }
 }
 
-/// Regenerates the day's stream files while the log is replayed.
+/// Makes what the day's stream files lack while the log is replayed.
 #[derive(Debug)]
 pub struct StreamSink<'a, T> {
     store: &'a mut T,
-    /// Off while days are replayed whose streams nobody can ask for any more.
-    pub writing: bool,
     /// The first failure; events cannot fail, so it is looked at after each batch.
     pub failure: Option<Fatal>,
 }
@@ -125,7 +125,6 @@ impl<'a, T: StreamStore> StreamSink<'a, T> {
     pub fn new(store: &'a mut T) -> Self {
         Self {
             store,
-            writing: true,
             failure: None,
         }
     }
@@ -143,9 +142,12 @@ impl<'a, T: StreamStore> StreamSink<'a, T> {
 }
 
 impl<T: StreamStore> EventSink for StreamSink<'_, T> {
+    #[inline]
     fn deliver(&mut self, to: &Delivery, event: Event<'_>) {
-        if !self.writing {
-            return;
+        match self.store.holds(to.session, to.number.0) {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(fatal) => return self.note(Err(fatal)),
         }
         let mut packet = [0; SEQUENCED_LENGTH_MAX];
         let length = encode_sequenced(to, &event, &mut packet);
@@ -156,9 +158,7 @@ impl<T: StreamStore> EventSink for StreamSink<'_, T> {
     }
 
     fn control(&mut self, control: &Control) {
-        if let Control::DayOpened { session_name, .. } = control
-            && self.writing
-        {
+        if let Control::DayOpened { session_name, .. } = control {
             let result = self.store.begin_day(session_name);
             self.note(result);
         }

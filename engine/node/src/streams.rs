@@ -1,6 +1,10 @@
 //! The journal's stream files as the stream agent and the gateway use them: a folder a trading day,
 //! sessions by id.
 
+mod life;
+
+pub use life::StreamLife;
+
 use crate::fatal::{ExitCode, Fatal};
 use crate::gateway::StreamSource;
 use crate::journal::{storage_code, storage_fatal};
@@ -11,6 +15,7 @@ use lockstep_journal::stream::{
     StreamProgress, StreamReader, StreamSlot, StreamWriter, cut_to_mark, has_marked,
 };
 use lockstep_record::SessionId;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,6 +51,10 @@ pub struct DayStreams {
     slots: Slots,
     folder: Option<DirectStorage>,
     unwritten: bool,
+    /// Until [`DayStreams::settle`]: files are what an earlier life of this boot wrote.
+    continuing: bool,
+    /// Days that were begun since then.
+    begun: Vec<[u8; 10]>,
 }
 
 impl DayStreams {
@@ -65,15 +74,26 @@ impl DayStreams {
                 .collect(),
             folder: None,
             unwritten: false,
+            continuing: false,
+            begun: Vec::new(),
         })
     }
 
-    /// A session whose file does not have what the marks say was sent, if there is one. Without `content` only
-    /// lengths are looked at.
-    pub fn lacking(&self, marks: &StreamMarks, content: bool) -> Result<Option<u32>, Fatal> {
+    /// Before a replay: what the files have is right, and only what they lack is made.
+    pub fn continue_files(&mut self) {
+        self.continuing = true;
+    }
+
+    pub fn is_continuing(&self) -> bool {
+        self.continuing
+    }
+
+    /// A session whose file does not have what the marks say was sent, if there is one. Of files that are
+    /// continued only the length is looked at.
+    pub fn lacking(&self, marks: &StreamMarks) -> Result<Option<u32>, Fatal> {
         let folder = self.day(marks)?;
         for (session, mark) in marks.iter() {
-            let has = has_marked(&folder, session, mark, content);
+            let has = has_marked(&folder, session, mark, !self.continuing);
             if !has.map_err(|e| stream_fatal(&e))? {
                 return Ok(Some(session));
             }
@@ -86,27 +106,82 @@ impl DayStreams {
         DirectStorage::create(&path).map_err(|e| storage_fatal(&e))
     }
 
-    /// Continues a day behind a snapshot, keeping just what its marks say was sent: nothing is lacking. The
-    /// session whose file cannot be continued all the same, if there is one.
+    /// Continues a day behind a snapshot: nothing is lacking. Unless the files are continued, just what its
+    /// marks say was sent is kept of them. The session whose file cannot be continued all the same, if there is
+    /// one.
     pub fn resume(&mut self, marks: &StreamMarks) -> Result<Option<u32>, Fatal> {
         let folder = self.day(marks)?;
-        self.remove_unmarked(&folder, marks)?;
+        if !self.continuing {
+            self.remove_unmarked(&folder, marks)?;
+        }
         self.forget_sessions();
         self.folder = Some(folder.clone());
         self.writer
             .begin_day(folder.clone(), Begin::Resume)
             .map_err(|e| stream_fatal(&e))?;
         for (session, mark) in marks.iter() {
-            cut_to_mark(&folder, session, mark).map_err(|e| stream_fatal(&e))?;
+            if !self.continuing {
+                cut_to_mark(&folder, session, mark).map_err(|e| stream_fatal(&e))?;
+            }
             // A damaged index shows here: then the file is emptied.
             let slot = self.add_session(SessionId(session))?;
-            let progress = self.writer.progress();
-            let written = progress.written(slot.index(), progress.day());
-            if written.map(|w| (w.count, w.bytes)) != Some((mark.packets, mark.bytes)) {
+            let end = self.writer.end_of(slot, mark.packets);
+            if end.map_err(|e| stream_fatal(&e))? != Some(mark.bytes) {
+                // They are not what they should be: from here on nothing of them counts unread.
+                self.continuing = false;
                 return Ok(Some(session));
             }
         }
+        self.begun.push(*marks.session_name());
         Ok(None)
+    }
+
+    /// Ends a replay: each session's file has as many packets as the state says it was sent, and no more.
+    pub fn settle(&mut self, sent: impl Iterator<Item = (u32, u64)>) -> Result<(), Fatal> {
+        self.continuing = false;
+        self.begun.clear();
+        let Some(folder) = self.folder.clone() else {
+            return Ok(());
+        };
+        StreamStore::flush(self)?;
+        let sent: BTreeMap<u32, u64> = sent.filter(|(_, count)| *count != 0).collect();
+        for name in folder.list().map_err(|e| storage_fatal(&e))? {
+            let Some((session, "stream" | "index")) = name.split_once('.') else {
+                continue;
+            };
+            let known = |session: u32| sent.contains_key(&session) || self.slot(session).is_some();
+            if !session.parse().is_ok_and(known) {
+                folder.delete(&name).map_err(|e| storage_fatal(&e))?;
+            }
+        }
+        let unsent = (0..STREAM_SESSIONS_MAX as u32)
+            .filter(|session| self.slot(*session).is_some() && !sent.contains_key(session));
+        let unsent: Vec<_> = unsent.map(|session| (session, 0)).collect();
+        unsent
+            .into_iter()
+            .chain(sent)
+            .try_for_each(|(session, count)| self.settle_session(session, count))
+    }
+
+    fn settle_session(&mut self, session: u32, count: u64) -> Result<(), Fatal> {
+        let slot = match self.slot(session) {
+            Some(slot) => slot,
+            None => self.add_session(SessionId(session))?,
+        };
+        self.writer.cut(slot, count).map_err(|e| stream_fatal(&e))?;
+        let has = self.writer.next_number(slot) - 1;
+        if has == count {
+            return Ok(());
+        }
+        let what = format!(
+            "stream files: session {session} was sent {count} packets, its file has {has}; remove the folder of \
+             the day and start again: it is made from the log"
+        );
+        Err(Fatal::new(ExitCode::Io, what))
+    }
+
+    fn slot(&self, session: u32) -> Option<StreamSlot> {
+        self.own_slots.get(session as usize).copied().flatten()
     }
 
     /// Sessions that were sent nothing yet when the snapshot was taken begin anew.
@@ -163,9 +238,30 @@ impl StreamStore for DayStreams {
             .map_err(|e| storage_fatal(&e))?;
         self.forget_sessions();
         self.folder = Some(folder.clone());
+        // A name that comes twice: what is there is the later day's, at best.
+        let begin = if self.continuing && !self.begun.contains(session_name) {
+            self.begun.push(*session_name);
+            Begin::Resume
+        } else {
+            Begin::Fresh
+        };
         self.writer
-            .begin_day(folder, Begin::Fresh)
+            .begin_day(folder, begin)
             .map_err(|e| stream_fatal(&e))
+    }
+
+    #[inline]
+    fn holds(&mut self, session: SessionId, number: u64) -> Result<bool, Fatal> {
+        if !self.continuing {
+            return Ok(false);
+        }
+        let slot = match self.slot(session.0) {
+            Some(slot) => slot,
+            // Beyond what files can hold: `append` says so.
+            None if session.0 as usize >= STREAM_SESSIONS_MAX => return Ok(false),
+            None => self.add_session(session)?,
+        };
+        Ok(number < self.writer.next_number(slot))
     }
 
     #[inline]

@@ -106,13 +106,66 @@ pub fn format<S: Storage>(
     let meta = JournalMeta::new(options);
     hard_state::create(storage, &meta)?;
     // The meta file comes last: a folder with it is whole.
+    write_meta(storage, &meta)?;
+    Ok(meta)
+}
+
+fn write_meta<S: Storage>(storage: &S, meta: &JournalMeta) -> Result<(), StorageError> {
     let file = storage.create(META_PREPARING_NAME, WriteMode::Buffered)?;
     file.write_at(0, &meta.encode())?;
     file.sync()?;
     drop(file);
     storage.rename(META_PREPARING_NAME, META_NAME)?;
-    storage.sync_folder()?;
-    Ok(meta)
+    storage.sync_folder()
+}
+
+/// Makes `journal.meta` and `hard.state` anew where a folder has lost them (rows R13 and R17), because an
+/// operator says so; returns the names of those that were made. A damaged one is kept as `NAME.replaced`.
+///
+/// The new hard state knows no term, vote or commit index: the log's own are used, and a log that is torn at its
+/// end is believed to have ended there. Right for a solo node that has nothing better; never for a node of a
+/// group, which must join anew. Nobody else may use the folder.
+pub fn remake<S: Storage>(
+    storage: &S,
+    meta: &JournalMeta,
+) -> Result<Vec<&'static str>, HardStateError> {
+    let mut made = Vec::new();
+    match HardStateLoad::read(storage, meta) {
+        Ok(_) => {}
+        Err(
+            error @ (HardStateError::Damaged { .. }
+            | HardStateError::Storage(StorageError::NotFound { .. })),
+        ) => {
+            if matches!(error, HardStateError::Damaged { .. }) {
+                put_aside(storage, HARD_STATE_NAME)?;
+            }
+            hard_state::create(storage, meta)?;
+            storage.sync_folder()?;
+            made.push(HARD_STATE_NAME);
+        }
+        Err(error) => return Err(error),
+    }
+    match read_meta(storage) {
+        Ok(_) => {}
+        Err(FolderError::Storage(error)) => return Err(error.into()),
+        Err(error) => {
+            if matches!(error, FolderError::Meta { .. }) {
+                put_aside(storage, META_NAME)?;
+            }
+            // Of an interrupted earlier attempt.
+            match storage.delete(META_PREPARING_NAME) {
+                Ok(()) | Err(StorageError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            write_meta(storage, meta)?;
+            made.push(META_NAME);
+        }
+    }
+    Ok(made)
+}
+
+fn put_aside<S: Storage>(storage: &S, name: &str) -> Result<(), StorageError> {
+    storage.rename(name, &format!("{name}.replaced"))
 }
 
 /// Reads what a folder is, without taking its lock: for tools on a live or a damaged folder.

@@ -14,14 +14,16 @@ use thiserror::Error;
 /// commit index goes back with it. The journal is held by this process and not running.
 ///
 /// A log buffer of this boot that still testifies to what is cut must be removed by the caller, else the next
-/// recovery restores from it or refuses again. `witness_index`: what a snapshot proves; never cut.
+/// recovery restores from it or refuses again. `from`: where the log that is there begins. `witness_index`:
+/// what a snapshot proves; never cut.
 pub fn cut_at<S: Storage>(
     storage: &S,
     meta: &JournalMeta,
+    from: &LogTail,
     position: LogPosition,
     witness_index: u64,
 ) -> Result<Option<String>, CutError> {
-    let tail = tail_at(storage, meta, position)?;
+    let tail = tail_at(storage, meta, from, position)?;
     if tail.index < witness_index {
         return Err(CutError::Proven {
             index: tail.index,
@@ -76,10 +78,11 @@ pub enum CutError {
 fn tail_at<S: Storage>(
     storage: &S,
     meta: &JournalMeta,
+    from: &LogTail,
     position: LogPosition,
 ) -> Result<LogTail, CutError> {
     let mut source = SegmentSource::new(storage.clone(), meta.segment_data_length);
-    let mut walk = Walk::new(&mut source, meta, None, LogTail::EMPTY, None);
+    let mut walk = Walk::new(&mut source, meta, None, *from, None);
     while walk.tail().position < position && walk.step()? {}
     let tail = *walk.tail();
     if tail.position == position {

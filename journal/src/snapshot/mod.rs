@@ -73,7 +73,8 @@ pub struct SnapshotFacts {
     pub state_hash: [u8; 32],
     /// At most [`ENGINE_VERSION_LENGTH_MAX`] bytes; longer ones are cut.
     pub engine_version: String,
-    /// Index of the batch that opened the trading day that is open; 0 = none is.
+    /// Index of the batch that opened the trading day whose streams are kept: the open one or, until the next
+    /// opens, the last one; 0 = none has been opened.
     pub stream_index: u64,
 }
 

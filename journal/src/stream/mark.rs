@@ -33,7 +33,7 @@ impl StreamMark {
 /// The marks of all sessions that were sent anything this day.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct StreamMarks {
-    /// Of the open day; zeros if none is.
+    /// Of the open day, or of the last one; zeros before the first.
     session_name: [u8; 10],
     /// By session id.
     marks: Vec<StreamMark>,
@@ -57,11 +57,6 @@ impl StreamMarks {
     pub fn begin_day(&mut self, session_name: &[u8; 10]) {
         self.marks.clear();
         self.session_name = *session_name;
-    }
-
-    /// The day is over.
-    pub fn end_day(&mut self) {
-        self.begin_day(&[0; 10]);
     }
 
     pub fn session_name(&self) -> &[u8; 10] {

@@ -178,6 +178,25 @@ impl<S: Storage> StreamWriter<S> {
             .map_or(1, |stream| stream.count + 1)
     }
 
+    /// Offset behind packet `count` in the file, looked up; `None` if the file has fewer.
+    pub fn end_of(&mut self, slot: StreamSlot, count: u64) -> Result<Option<u64>, StreamError> {
+        let Some(stream) = self.streams.get(slot.0) else {
+            return Err(StreamError::NoDay);
+        };
+        let (session, written) = (stream.session, stream.written);
+        if count >= written.count {
+            return Ok((count == written.count).then_some(written.bytes));
+        }
+        self.open_files(slot.0)?;
+        let Some(files) = &self.streams[slot.0].files else {
+            return Err(StreamError::NoDay);
+        };
+        let mut scratch = vec![0; 4 * STREAM_PACKET_LENGTH_MAX];
+        files
+            .locate(session, count + 1, written.bytes, &mut scratch)
+            .map(Some)
+    }
+
     /// Takes packet `number` as it is sent: length, `S`, payload. Writes only when the chunk is full.
     #[inline]
     pub fn append(

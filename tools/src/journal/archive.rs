@@ -5,9 +5,11 @@ use super::output::{Failure, Progress, row};
 use super::walk::{Break, Place, Visitor, walk};
 use clap::Args;
 use lockstep_journal::archive::retention::Retention;
-use lockstep_journal::archive::{Archive, ArchiveError, ArchiveKind, Keeper};
+use lockstep_journal::archive::{Archive, ArchiveEntry, ArchiveError, ArchiveKind, Keeper};
 use lockstep_journal::batch::BATCH_MAGIC;
-use lockstep_journal::folder::{AcknowledgementPolicy, JournalFolder, OpenOptions};
+use lockstep_journal::folder::{
+    AcknowledgementPolicy, HardStateError, JournalFolder, OpenOptions, remake as remake_folder,
+};
 use lockstep_journal::seal::{SealError, SealKind, read_seals};
 use lockstep_journal::segment::{SegmentSource, segment_number};
 use lockstep_journal::snapshot::snapshot_index;
@@ -17,7 +19,7 @@ use lockstep_node::fatal::ExitCode;
 use lockstep_node::journal::{folder_fatal, storage_code};
 use serde_json::json;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Args)]
@@ -54,6 +56,10 @@ pub struct RestoreArguments {
     /// Put a named file in the place of one that is there and differs, which is kept as NAME.replaced
     #[arg(long)]
     replace: bool,
+    /// Make journal.meta and hard.state anew where they are gone or damaged, from a segment that is there or in the
+    /// archive; the folder itself too. The log then ends where its segments do
+    #[arg(long)]
+    remake: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -211,10 +217,14 @@ fn trim(
 }
 
 pub fn restore(arguments: &RestoreArguments, out: &mut impl Write) -> Result<(), Failure> {
-    let opened = folder::open(&arguments.directory, None)?;
-    let _held = hold(&opened)?;
     let source = DirectStorage::open(&arguments.from).map_err(|e| storage_failure(&e))?;
     let archive = Archive::open(source).map_err(|e| failure(&e))?;
+    let made = match arguments.remake {
+        true => remake(arguments, &archive)?,
+        false => Vec::new(),
+    };
+    let opened = folder::open(&arguments.directory, None)?;
+    let _held = hold(&opened)?;
     let names = opened.storage.list().map_err(|e| storage_failure(&e))?;
     let mut restored = Vec::new();
     for (kind, number) in wanted(arguments, &archive) {
@@ -235,14 +245,58 @@ pub fn restore(arguments: &RestoreArguments, out: &mut impl Write) -> Result<(),
         restored.push(name);
     }
     if arguments.json {
-        writeln!(out, "{}", json!({ "restored": restored }))?;
+        writeln!(out, "{}", json!({ "restored": restored, "made": made }))?;
     } else {
+        for name in &made {
+            row(out, "made anew", name)?;
+        }
         row(out, "restored", restored.len())?;
         for name in &restored {
             row(out, "", name)?;
         }
     }
     Ok(())
+}
+
+/// What the folder has lost of itself; names of what was made.
+fn remake(
+    arguments: &RestoreArguments,
+    archive: &Archive<DirectStorage>,
+) -> Result<Vec<&'static str>, Failure> {
+    let directory = &arguments.directory;
+    let opened = match folder::open(directory, None) {
+        Err(Failure::Fatal(fatal)) if fatal.code == ExitCode::JournalMissing => {
+            begin_folder(directory, archive)?;
+            folder::open(directory, None)?
+        }
+        other => other?,
+    };
+    if let Some(process) = opened.holder {
+        let what = format!("process {process} holds this journal: stop it first");
+        return Err(Failure::new(ExitCode::JournalLocked, what));
+    }
+    remake_folder(&opened.storage, &opened.meta).map_err(|error| match error {
+        HardStateError::Storage(source) => storage_failure(&source),
+        other => Failure::new(ExitCode::JournalDamaged, other.to_string()),
+    })
+}
+
+/// A folder with the archive's first segment, which says of which journal it is.
+fn begin_folder(directory: &Path, archive: &Archive<DirectStorage>) -> Result<(), Failure> {
+    let is_segment = |entry: &&ArchiveEntry| entry.kind == ArchiveKind::Segment;
+    let segments = archive.entries().iter().filter(is_segment);
+    let Some(first) = segments.min_by_key(|entry| entry.number) else {
+        let what = "neither folder nor archive has a segment: nothing says which journal it was";
+        return Err(Failure::new(ExitCode::JournalMissing, what));
+    };
+    let is_journal = directory.file_name().is_some_and(|name| name == "journal");
+    let folder = match is_journal {
+        true => directory.to_owned(),
+        false => directory.join("journal"),
+    };
+    let storage = DirectStorage::create(&folder).map_err(|e| storage_failure(&e))?;
+    let restored = archive.restore(&storage, first.kind, first.number);
+    restored.map_err(|e| failure(&e))
 }
 
 fn wanted(

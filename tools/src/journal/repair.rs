@@ -197,7 +197,13 @@ fn cut(opened: &Opened, tail: &LogTail, report: &mut Report) -> Result<(), Failu
         report.log_buffer_copy = Some(keep_log_buffer(&opened.folder, buffer)?);
     }
     let witness_index = report.behind.snapshot.unwrap_or(0);
-    let name = cut_at(&opened.storage, &opened.meta, tail.position, witness_index);
+    let name = cut_at(
+        &opened.storage,
+        &opened.meta,
+        &opened.first_tail(),
+        tail.position,
+        witness_index,
+    );
     report.cut_file = name.map_err(|error| cut_failure(&error))?;
     if let Some(buffer) = opened.usable_log_buffer() {
         let removed = fs::remove_file(&buffer.path);

@@ -8,12 +8,19 @@ use super::time::Utc;
 use clap::{Args, Subcommand};
 use lockstep_core::Capacity;
 use lockstep_journal::snapshot::{SnapshotFile, SnapshotHeader, snapshot_name};
+use lockstep_node::admin::access::AdminConfig;
+use lockstep_node::admin::client::{AdminClient, ClientError};
+use lockstep_node::admin::protocol::{Command, ShowSnapshot, SnapshotState, SnapshotView};
 use lockstep_node::fatal::{ExitCode, Fatal};
 use lockstep_node::snapshot::{LoadedSnapshot, Unusable, load, take};
 use lockstep_record::event::NullSink;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Between two looks at what became of a snapshot.
+const POLL: Duration = Duration::from_millis(20);
 
 #[derive(Subcommand)]
 pub enum SnapshotCommand {
@@ -23,8 +30,9 @@ pub enum SnapshotCommand {
     Verify(VerifyArguments),
     /// What one snapshot holds
     Show(ShowArguments),
-    /// Take a snapshot of all that is committed, in this process; a running node is not disturbed
-    Take(FolderArguments),
+    /// Take a snapshot of all that is committed: by the running node's agent, if it has one and lets this user,
+    /// else in this process; trading is not disturbed
+    Take(TakeArguments),
 }
 
 #[derive(Args)]
@@ -49,6 +57,18 @@ pub struct VerifyArguments {
     /// Replay the log up to each, and compare the states' hashes
     #[arg(long)]
     replay: bool,
+}
+
+#[derive(Args)]
+pub struct TakeArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// The node's admin socket, if not at its default place
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// In this process, whatever the node could do
+    #[arg(long, conflicts_with = "socket")]
+    here: bool,
 }
 
 #[derive(Args)]
@@ -248,19 +268,32 @@ fn show(arguments: &ShowArguments, out: &mut impl Write) -> Result<(), Failure> 
     Ok(())
 }
 
-fn take_one(arguments: &FolderArguments, out: &mut impl Write) -> Result<(), Failure> {
-    let opened = open(arguments)?;
-    let mut report = |line: &str| eprintln!("{line}");
-    let taken = take(&opened.storage, arguments.log_buffer.clone(), &mut report)?;
-    if arguments.json {
-        let taken = taken.as_ref().map(header_json);
-        writeln!(out, "{}", json!({ "taken": taken }))?;
+fn take_one(arguments: &TakeArguments, out: &mut impl Write) -> Result<(), Failure> {
+    let opened = open(&arguments.folder)?;
+    let (header, by) = match by_the_node(&opened, arguments)? {
+        Some(index) => {
+            let file = SnapshotFile::open(&opened.storage, index, opened.meta.cluster_id);
+            let file = file.map_err(|error| Failure::new(ExitCode::Io, error.to_string()))?;
+            let new = opened.snapshots.iter().all(|seen| seen.index != index);
+            (new.then(|| file.header().clone()), "node")
+        }
+        None => {
+            let mut report = |line: &str| eprintln!("{line}");
+            let log_buffer = arguments.folder.log_buffer.clone();
+            let taken = take(&opened.storage, log_buffer, &mut report)?;
+            (taken, "this process")
+        }
+    };
+    if arguments.folder.json {
+        let taken = header.as_ref().map(header_json);
+        writeln!(out, "{}", json!({ "taken": taken, "by": by }))?;
         return Ok(());
     }
-    match taken {
+    match header {
         Some(header) => {
             let tail = &header.facts.tail;
             row(out, "taken", snapshot_name(tail.index))?;
+            row(out, "by", by)?;
             row(out, "sequence", tail.next_sequence - 1)?;
             row(out, "bytes", header.file_length)?;
             row(out, "state hash", hex(&header.facts.state_hash))?;
@@ -268,4 +301,41 @@ fn take_one(arguments: &FolderArguments, out: &mut impl Write) -> Result<(), Fai
         None => row(out, "taken", "none: the newest one is of this moment")?,
     }
     Ok(())
+}
+
+/// Asks a running node's agent and waits for it; the index of its snapshot. `None`: nobody there to ask.
+fn by_the_node(opened: &Opened, arguments: &TakeArguments) -> Result<Option<u64>, Failure> {
+    if arguments.here || !opened.is_live() {
+        return Ok(None);
+    }
+    let data = opened.folder.parent().unwrap_or(&opened.folder);
+    let beside = || AdminConfig::default().socket_path(data);
+    let path = arguments.socket.clone().unwrap_or_else(beside);
+    let refused = |error: ClientError| Failure::new(ExitCode::CheckFailed, error.to_string());
+    let named = arguments.socket.is_some();
+    let mut client = match AdminClient::connect(&path) {
+        Ok(client) => client,
+        Err(error) if named => return Err(refused(error)),
+        Err(_) => return Ok(None),
+    };
+    let mut view: SnapshotView = match client.ask(Command::TakeSnapshot, Some("snapshot take")) {
+        Ok(view) => view,
+        // It has no such agent, or this user may only read its files.
+        Err(ClientError::Problem(_)) if !named => return Ok(None),
+        Err(error) => return Err(refused(error)),
+    };
+    let ticket = view.ticket;
+    loop {
+        match view.state {
+            SnapshotState::Taken => return Ok(Some(view.index)),
+            SnapshotState::Failed => {
+                let what = "the node's snapshot failed: its log says why";
+                return Err(Failure::new(ExitCode::CheckFailed, what));
+            }
+            SnapshotState::Waiting => std::thread::sleep(POLL),
+        }
+        view = client
+            .ask(Command::ShowSnapshot(ShowSnapshot { ticket }), None)
+            .map_err(refused)?;
+    }
 }

@@ -1,6 +1,8 @@
 //! `journal repair`: an explicit cut, what it keeps, and what it refuses.
 
-use crate::fixture::{Lies, Made, begin, fingerprint, hex, killed, run_on, stopped};
+use crate::fixture::{
+    Lies, Made, begin, fingerprint, hex, killed, patch, run_on, run_tool, stopped,
+};
 use lockstep_record::event::NullSink;
 use std::fs;
 use std::path::Path;
@@ -163,4 +165,77 @@ fn a_log_buffer_that_would_bring_it_back_is_kept_and_removed() {
         (code, seen["sequence"].as_u64().unwrap() + 1),
         (0, at.parse().unwrap())
     );
+}
+
+/// A killed journal with a snapshot in its middle; the snapshot's index.
+fn with_snapshot() -> (Made, u64) {
+    let mut making = begin(&mut NullSink);
+    making.batches(60, &mut NullSink);
+    making.builder.drain().unwrap();
+    let arguments = [
+        "snapshot",
+        "take",
+        "{dir}",
+        "--json",
+        "--log-buffer",
+        "{log}",
+    ];
+    let taken = run_tool(making.directory.path(), &arguments);
+    assert_eq!(taken.code, 0, "{}", taken.err);
+    let index = making.builder.machine.last_index().0;
+    making.batches(60, &mut NullSink);
+    making.builder.drain().unwrap();
+    let made = making.kill();
+    fs::remove_file(made.log_buffer()).unwrap();
+    (made, index)
+}
+
+/// A snapshot is of a log that was whole up to it: what it proves is restored from a copy, never cut, whatever
+/// else has become of the log.
+#[test]
+fn what_a_snapshot_proves_is_never_cut() {
+    let (made, index) = with_snapshot();
+    let batches = made.batches();
+    let proven = |l: &&Lies| l.header.index <= index && l.header.record_count > 0;
+    let bad = *batches.iter().rfind(proven).unwrap();
+    made.patch(bad.segment, |file| file[bad.offset as usize + 200] ^= 4);
+    let before = files(&made.journal());
+    for at in [batches[20].header.first_sequence, bad.header.first_sequence] {
+        let ran = made.run(&["repair", "{dir}", "--cut-at", &at.to_string()]);
+        assert_eq!(ran.code, 1, "{at}: {}", ran.out);
+        let proof = format!("a snapshot proves batch {index}");
+        assert!(ran.err.contains(&proof), "{at}: {}", ran.err);
+    }
+    assert!(files(&made.journal()) == before, "something was touched");
+    // A snapshot of which only the header is whole proves as much.
+    let snapshot = made.journal().join(format!("{index:016}.snapshot"));
+    patch(&snapshot, |bytes| bytes[5000] ^= 1);
+    let at = bad.header.first_sequence.to_string();
+    assert_eq!(made.run(&["repair", "{dir}", "--cut-at", &at]).code, 1);
+    // Without it, and without an orderly stop, the operator may.
+    fs::remove_file(snapshot).unwrap();
+    let ran = made.run(&["repair", "{dir}", "--cut-at", &at]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+/// The log's begin had been trimmed, and the cut's batch was looked for from position 0: no trimmed log could
+/// be cut at all.
+#[test]
+fn a_trimmed_log_can_be_cut_behind_its_snapshot() {
+    let (made, index) = with_snapshot();
+    let batches = made.batches();
+    let last = batches.iter().rfind(|l| l.header.index <= index).unwrap();
+    assert!(last.segment > 1, "something to trim");
+    for number in 0..last.segment {
+        fs::remove_file(made.segment(number)).unwrap();
+    }
+    let bad = *batches.iter().rev().nth(10).unwrap();
+    assert!(bad.header.index > index + 10);
+    made.patch(bad.segment, |file| file[bad.offset as usize + 200] ^= 4);
+    let at = bad.header.first_sequence.to_string();
+    let (code, seen) = made.json(&["repair", "{dir}", "--cut-at", &at, "--json"]);
+    assert_eq!((code, &seen["done"]), (0, &true.into()), "{seen}");
+    assert_eq!(seen["last_index"], bad.header.index - 1);
+    let (code, seen) = made.json(&["verify", "{dir}", "--json", "--replay"]);
+    assert_eq!((code, &seen["outcome"]), (0, &"open".into()), "{seen}");
 }

@@ -226,3 +226,81 @@ fn a_damaged_segment_is_replaced_from_the_archive() {
     );
     assert_eq!(made.run(&["verify", "{dir}", "--replay"]).code, 0);
 }
+
+/// `journal.meta` and `hard.state` are gone, and a segment: a start refuses; what the folder was is known from
+/// the segments that are left or archived, and the operator may have both made anew.
+#[test]
+fn a_folder_without_meta_and_hard_state_is_made_whole() {
+    let made = two_snapshots();
+    let archive = TempDir::new().unwrap();
+    let to = archive.path().to_str().unwrap();
+    assert_eq!(made.run(&["archive", "{dir}", "--to", to]).code, 0);
+    let before = segments(&made);
+    let (meta, hard_state) = (
+        made.journal().join("journal.meta"),
+        made.journal().join("hard.state"),
+    );
+    for file in [&meta, &hard_state, &made.segment(1)] {
+        fs::remove_file(file).unwrap();
+    }
+    let restore = ["restore", "{dir}", "--from", to, "--json"];
+    assert_eq!(made.run(&restore).code, 11, "not unasked");
+    let remake = [&restore[..], &["--remake"]].concat();
+    let (code, seen) = made.json(&remake);
+    let names = serde_json::json!(["hard.state", "journal.meta"]);
+    assert_eq!((code, &seen["made"]), (0, &names), "{seen}");
+    assert!(segments(&made) == before, "not byte for byte");
+    let (code, seen) = made.json(&["verify", "{dir}", "--json", "--replay"]);
+    assert_eq!(
+        (code, &seen["outcome"]),
+        (0, &"clean_stop".into()),
+        "{seen}"
+    );
+    let (code, seen) = made.json(&["replay", "{dir}", "--json"]);
+    let hash = hex(&made.machine.state_hash());
+    assert_eq!((code, &seen["state_hash"]), (0, &hash.into()));
+    // Damaged ones are kept beside the new ones; whole ones stay.
+    for file in [&meta, &hard_state] {
+        fs::write(file, [7; 8192]).unwrap();
+    }
+    let (code, seen) = made.json(&remake);
+    assert_eq!((code, &seen["made"]), (0, &names), "{seen}");
+    assert_eq!(
+        fs::read(meta.with_extension("meta.replaced")).unwrap(),
+        [7; 8192]
+    );
+    assert_eq!(
+        fs::read(hard_state.with_extension("state.replaced")).unwrap(),
+        [7; 8192]
+    );
+    let (code, seen) = made.json(&remake);
+    assert_eq!((code, &seen["made"]), (0, &serde_json::json!([])), "{seen}");
+    // A machine that has nothing but the archive.
+    let other = TempDir::new().unwrap();
+    let (code, seen) = tool(
+        other.path(),
+        &[
+            "journal", "restore", "{dir}", "--from", to, "--remake", "--json",
+        ],
+    );
+    assert_eq!((code, &seen["made"]), (0, &names), "{seen}");
+    let restored = fingerprint(&other.path().join("journal")).into_iter();
+    let restored: BTreeMap<_, _> = restored.map(|(name, bytes, _)| (name, bytes)).collect();
+    let back = restored
+        .iter()
+        .filter(|(name, _)| name.ends_with(".segment"));
+    assert!(
+        back.clone().count() + 1 >= before.len(),
+        "all but the one that was in use"
+    );
+    assert!(back.clone().all(|(name, bytes)| before[name] == *bytes));
+    let until = ["journal", "replay", "{dir}", "--until", "500", "--json"];
+    let (there, here) = (
+        tool(made.directory.path(), &until),
+        tool(other.path(), &until),
+    );
+    assert_eq!(
+        (there.0, &there.1["state_hash"]),
+        (here.0, &here.1["state_hash"])
+    );
+}

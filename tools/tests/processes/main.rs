@@ -24,6 +24,7 @@ mod full_disk;
 mod logins;
 mod operator;
 mod packets;
+mod proofs;
 mod raw;
 mod resources;
 mod slow;

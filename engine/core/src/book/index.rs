@@ -146,6 +146,13 @@ impl OrderIndex {
         Place(page as u32 * PAGE_SLOTS as u32 + slot as u32)
     }
 
+    /// Both lines that a search for a key looks at; what they hold, folded.
+    #[inline(always)]
+    pub fn look_at_place(&self, owner: u32, number: u32) -> u32 {
+        let place = self.place(owner, number);
+        self.slots[place.slot()] ^ self.strays[place.line()].displaced
+    }
+
     /// First line where a stray may lie.
     fn stray_line(&self, owner: u32, number: u32) -> usize {
         let group = number / LINE_SLOTS as u32;

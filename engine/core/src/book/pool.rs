@@ -19,7 +19,7 @@ pub const ORDERS_MAX: u32 = (1 << 27) - 1;
 
 /// A live order. In a free slot `next` is the next free one and `open` is 0.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub(crate) struct Order {
     /// Behind it on its level.
     pub next: u32,
@@ -242,6 +242,12 @@ impl OrderPool {
             (order.number ^ number) | (order.owner ^ owner) == 0
         };
         self.index.find(owner, number, is_it)
+    }
+
+    /// Looks where a search for a key would look, so that many wait for memory together.
+    #[inline(always)]
+    pub fn look_at_place(&self, owner: u32, number: u32) -> u32 {
+        self.index.look_at_place(owner, number)
     }
 
     /// Whether an order at this price needs a level that is not there while all are taken.

@@ -176,6 +176,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Two words so many bytes further on, zeros behind the section's end: a guess at what comes.
+    #[inline(always)]
+    pub fn coming(&self, distance: usize) -> (u32, u32) {
+        let here = self.rest.get(distance..distance + 8);
+        let bytes: [u8; 8] = here.and_then(|b| b.try_into().ok()).unwrap_or_default();
+        let words = u64::from_le_bytes(bytes);
+        (words as u32, (words >> 32) as u32)
+    }
+
     /// A count or an id that no structure holds.
     #[inline(always)]
     pub fn get(&mut self) -> Result<u32, LoadError> {

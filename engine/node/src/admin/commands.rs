@@ -2,12 +2,14 @@
 
 use super::asked::AskedState;
 use super::protocol::{
-    Applied, Command, Commanded, CounterView, Fate, Outcome, Problem, ProblemCode, StatusView,
+    Applied, Command, Commanded, CounterView, Fate, Outcome, Problem, ProblemCode, SnapshotState,
+    SnapshotView, StatusView,
 };
 use super::server::Office;
 use super::{desk, reload, translate, views};
 use crate::clock::{SystemClock, WallClock};
 use crate::config::AcknowledgePolicy;
+use crate::snapshot::SnapshotRequest;
 use crate::{counters, day, node, operator};
 use lockstep_core::StateMachine;
 use lockstep_core::inspect;
@@ -52,6 +54,12 @@ impl Office {
             Command::OpenDayOf(day) => self.open_day(Some(day.date), identity),
             Command::CloseDay => self.close_day(identity),
             Command::Reload(asked) => json(&self.reload(asked.apply, identity)?),
+            Command::TakeSnapshot => {
+                let ticket = self.snapshots()?.ask();
+                tracing::info!(ticket, identity, "a snapshot was asked for");
+                json(&self.snapshot(ticket)?)
+            }
+            Command::ShowSnapshot(asked) => json(&self.snapshot(asked.ticket)?),
             other => self.carry_out(other, identity),
         }
     }
@@ -120,6 +128,26 @@ impl Office {
             entry: views::lower(seen.entry),
             grace_ns: seen.grace_ns,
             day: views::day_view(&seen.day, &self.config.day),
+        })
+    }
+
+    fn snapshots(&self) -> Result<&SnapshotRequest, Problem> {
+        let none = || views::not_found("this node runs no agent `snapshot`".to_owned());
+        self.snapshots.as_deref().ok_or_else(none)
+    }
+
+    /// Nobody waits for a snapshot here: whoever asked for it asks again.
+    fn snapshot(&self, ticket: u64) -> Result<SnapshotView, Problem> {
+        let request = self.snapshots()?;
+        let (state, index) = match request.fate(ticket) {
+            None => (SnapshotState::Waiting, 0),
+            Some(Some(index)) => (SnapshotState::Taken, index),
+            Some(None) => (SnapshotState::Failed, 0),
+        };
+        Ok(SnapshotView {
+            ticket,
+            state,
+            index,
         })
     }
 

@@ -13,6 +13,7 @@ use crate::auth::Passwords;
 use crate::config::Config;
 use crate::fatal::{ExitCode, Fatal};
 use crate::operator::Schedule;
+use crate::snapshot::SnapshotRequest;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -37,6 +38,8 @@ pub struct Office {
     pub submitter: Submitter,
     pub schedule: Schedule,
     pub passwords: Passwords,
+    /// `None`: no agent takes snapshots.
+    pub snapshots: Option<Arc<SnapshotRequest>>,
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::definitions::{Known, padded};
 use crate::operator;
 use lockstep_record::command as body;
 
-/// The records of a command that is nothing but records; `None` for a view, a reload and the days.
+/// The records of a command that is nothing but records; `None` for a view, a reload, a snapshot and the days.
 pub fn records(command: &Command, known: &impl Known) -> Result<Option<Vec<Vec<u8>>>, Problem> {
     let record = match command {
         Command::ShowStatus
@@ -30,7 +30,9 @@ pub fn records(command: &Command, known: &impl Known) -> Result<Option<Vec<Vec<u
         | Command::OpenDay
         | Command::OpenDayOf(_)
         | Command::CloseDay
-        | Command::Reload(_) => return Ok(None),
+        | Command::Reload(_)
+        | Command::TakeSnapshot
+        | Command::ShowSnapshot(_) => return Ok(None),
         Command::SetState(set) => return set_state(set, known).map(Some),
         Command::StartAuction(start) => auction::start_auction(start, known)?,
         Command::SetSchedule(set) => auction::set_schedule(set, known)?,

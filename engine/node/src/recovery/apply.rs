@@ -3,8 +3,7 @@
 use crate::fatal::Fatal;
 use crate::journal::{open_fatal, read_fatal};
 use crate::replay::Replayer;
-use crate::stream::StreamSink;
-use crate::streams::DayStreams;
+use crate::stream::{StreamSink, StreamStore};
 use lockstep_core::StateMachine;
 use lockstep_journal::folder::JournalFolder;
 use lockstep_journal::journal::{Journal, OpenError, StartOptions, VerifiedPosition};
@@ -16,20 +15,15 @@ use std::time::{Duration, Instant};
 
 type Opened = Result<Journal<DirectStorage>, OpenError>;
 
-pub(super) struct Replay<'a> {
+pub(super) struct Replay<'a, T> {
     replayer: Replayer,
-    sink: StreamSink<'a, DayStreams>,
+    sink: StreamSink<'a, T>,
     progress: Progress,
     report: fn(&str),
 }
 
-impl<'a> Replay<'a> {
-    pub fn new(
-        replayer: Replayer,
-        streams: &'a mut DayStreams,
-        report: fn(&str),
-        begun: Instant,
-    ) -> Self {
+impl<'a, T: StreamStore> Replay<'a, T> {
+    pub fn new(replayer: Replayer, streams: &'a mut T, report: fn(&str), begun: Instant) -> Self {
         Self {
             replayer,
             sink: StreamSink::new(streams),

@@ -7,12 +7,12 @@ use crate::replay::Replayer;
 use crate::snapshot::{LoadedSnapshot, STREAMS_TAG, Unusable, load};
 use crate::streams::DayStreams;
 use lockstep_core::{Capacity, StateMachine};
-use lockstep_journal::folder::{HardStateLoad, JournalMeta};
+use lockstep_journal::folder::JournalMeta;
 use lockstep_journal::segment::segment_number;
 use lockstep_journal::snapshot::{self, SnapshotError, SnapshotFile};
 use lockstep_journal::storage::Storage;
 use lockstep_journal::stream::StreamMarks;
-use lockstep_journal::{BootId, HeaderBlockError, LogTail};
+use lockstep_journal::{HeaderBlockError, LogTail};
 
 /// What replay begins with.
 #[derive(Debug)]
@@ -31,7 +31,6 @@ pub(super) fn begin<S: Storage>(
     report: &dyn Fn(&str),
 ) -> Result<Begin, Fatal> {
     let first = first_segment(storage)?;
-    let content = streams_are_doubtful(storage, meta);
     let (mut witness_index, mut newer) = (0, None);
     let indices = snapshot::list(storage).map_err(|e| storage_fatal(&e))?;
     for index in indices.into_iter().rev() {
@@ -50,7 +49,7 @@ pub(super) fn begin<S: Storage>(
         }
         let fitting = match opened {
             // Looked at first: it costs little beside loading.
-            Ok(file) => lacking_stream(streams, &file, content)?.map_or(Ok(file), Err),
+            Ok(file) => lacking_stream(streams, &file)?.map_or(Ok(file), Err),
             Err(error) => Err(error.into()),
         };
         let loaded = fitting.and_then(|file| load(&file, Capacity::default()));
@@ -115,16 +114,12 @@ fn newer_format(unusable: &Unusable) -> Option<Unusable> {
 }
 
 /// Row R27, as far as the snapshot's streams can be read; what is damaged shows when it is loaded.
-fn lacking_stream(
-    streams: &DayStreams,
-    file: &SnapshotFile,
-    content: bool,
-) -> Result<Option<Unusable>, Fatal> {
+fn lacking_stream(streams: &DayStreams, file: &SnapshotFile) -> Result<Option<Unusable>, Fatal> {
     let marks = file.section(STREAMS_TAG).and_then(StreamMarks::decode);
     let Some(marks) = marks.filter(|_| file.header().facts.stream_index != 0) else {
         return Ok(None);
     };
-    let lacking = streams.lacking(&marks, content)?;
+    let lacking = streams.lacking(&marks)?;
     let name = || file.name().to_owned();
     Ok(lacking.map(|session| Unusable::StreamFile {
         name: name(),
@@ -136,8 +131,8 @@ fn resume_streams(
     streams: &mut DayStreams,
     loaded: LoadedSnapshot,
 ) -> Result<Result<LoadedSnapshot, Unusable>, Fatal> {
-    if !loaded.machine.day().open {
-        // Nobody can ask for a closed day's messages.
+    if loaded.header.facts.stream_index == 0 {
+        // No day has been opened: nobody was sent anything.
         return Ok(Ok(loaded));
     }
     Ok(match streams.resume(&loaded.streams.marks)? {
@@ -147,14 +142,6 @@ fn resume_streams(
             session,
         }),
     })
-}
-
-/// Stream files are never synced: after a reboot their content is looked at, not only their length.
-fn streams_are_doubtful<S: Storage>(storage: &S, meta: &JournalMeta) -> bool {
-    match (HardStateLoad::read(storage, meta), BootId::current()) {
-        (Ok(load), Ok(boot_id)) => load.state.boot_id != boot_id,
-        _ => true,
-    }
 }
 
 fn first_segment<S: Storage>(storage: &S) -> Result<Option<u64>, Fatal> {

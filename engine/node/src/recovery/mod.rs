@@ -5,15 +5,17 @@
 
 mod apply;
 mod begin;
+mod beside;
 
 use crate::config::Config;
 use crate::fatal::Fatal;
 use crate::journal::{folder_fatal, journal_policy, log_buffer_fatal, storage_fatal};
 use crate::node::{journal_folder, stream_folder};
-use crate::streams::{DayReaders, DayStreams};
+use crate::streams::{DayReaders, DayStreams, StreamLife};
 use apply::Replay;
 use lockstep_core::StateMachine;
-use lockstep_journal::folder::{JournalFolder, JournalMeta, OpenOptions};
+use lockstep_core::inspect::SessionView;
+use lockstep_journal::folder::{HardStateLoad, JournalFolder, JournalMeta, OpenOptions};
 use lockstep_journal::journal::{Journal, StartOptions};
 use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::DirectStorage;
@@ -82,6 +84,10 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     // The lock before anything is touched, the stream files included.
     let folder = JournalFolder::open(storage.clone(), open).map_err(|e| folder_fatal(&e))?;
     let mut streams = DayStreams::new(&stream_folder(config))?;
+    let life = StreamLife::of(config);
+    if HardStateLoad::read(&storage, folder.meta()).is_ok_and(|load| life.wrote_last(&load.state)) {
+        streams.continue_files();
+    }
     let begin = begin::begin(&storage, folder.meta(), &mut streams, &report)?;
     let snapshot_ms = begun.elapsed().as_millis();
     let options = StartOptions {
@@ -91,8 +97,26 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
         from: begin.from,
         witness_index: begin.witness_index,
     };
-    let replay = Replay::new(begin.replayer, &mut streams, report, begun);
-    let (journal, machine) = replay.run(folder, &options, snapshot_ms)?;
+    let (journal, machine) = if streams.is_continuing() {
+        let replay = Replay::new(begin.replayer, &mut streams, report, begun);
+        replay.run(folder, &options, snapshot_ms)?
+    } else {
+        let (mut beside, writer) = beside::pair();
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| writer.run(&mut streams));
+            let replay = Replay::new(begin.replayer, &mut beside, report, begun);
+            let replayed = replay.run(folder, &options, snapshot_ms);
+            drop(beside);
+            match writing.join() {
+                Ok(written) => written.and(replayed),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })?
+    };
+    let sent = |session: SessionView| (session.session.0, session.next_outbound.0 - 1);
+    streams.settle(machine.sessions().map(sent))?;
+    // Failing that, the next start takes longer.
+    let _ = life.begin(journal.buffer.identity().log_buffer_id);
     let reader = streams.readers();
     let (log, finish) = open_log(journal)?;
     Ok(Recovered {

@@ -27,7 +27,12 @@ const PARK: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub struct SnapshotRequest {
     wanted: AtomicU64,
-    taken: AtomicU64,
+    /// Highest ticket that has been dealt with, behind the next two.
+    done: AtomicU64,
+    /// Highest ticket whose snapshot failed.
+    failed: AtomicU64,
+    /// Last batch of the newest snapshot; before `done`.
+    index: AtomicU64,
 }
 
 impl SnapshotRequest {
@@ -36,9 +41,28 @@ impl SnapshotRequest {
         self.wanted.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Whether a snapshot was begun after this ticket was given, and is there.
-    pub fn is_done(&self, ticket: u64) -> bool {
-        self.taken.load(Ordering::Acquire) >= ticket
+    /// What became of the snapshot that was begun after this ticket was given: the index of the last batch in it
+    /// or in a newer one, or that it failed; nothing yet if `None`.
+    pub fn fate(&self, ticket: u64) -> Option<Option<u64>> {
+        if self.done.load(Ordering::Acquire) < ticket {
+            return None;
+        }
+        let failed = self.failed.load(Ordering::Relaxed) >= ticket;
+        Some((!failed).then(|| self.index.load(Ordering::Relaxed)))
+    }
+
+    /// Tickets that nobody has answered yet.
+    fn waiting(&self) -> Option<u64> {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        (wanted > self.done.load(Ordering::Relaxed)).then_some(wanted)
+    }
+
+    fn answer(&self, wanted: u64, taken: Option<u64>) {
+        match taken {
+            Some(index) => self.index.store(index, Ordering::Relaxed),
+            None => self.failed.store(wanted, Ordering::Relaxed),
+        }
+        self.done.store(wanted, Ordering::Release);
     }
 }
 
@@ -107,7 +131,7 @@ impl<S: Storage> SnapshotAgent<S> {
             return Ok(0);
         }
         // Whoever asked before this look at the log gets what it saw, once all of that is applied.
-        let wanted = self.request.wanted.load(Ordering::Acquire);
+        let wanted = self.request.waiting();
         let commit_index = self.buffer.commit_index();
         let applied = shadow.follow(commit_index, BATCHES_MAX)?;
         let caught_up = applied < BATCHES_MAX;
@@ -118,16 +142,16 @@ impl<S: Storage> SnapshotAgent<S> {
         let by_records = self.config.every_records != 0
             && records - self.records_at_last >= self.config.every_records;
         let by_time = self.config.every_seconds != 0 && now.monotonic_ns >= self.next_time_ns;
-        let asked = caught_up && wanted > self.request.taken.load(Ordering::Acquire);
-        if !(by_records || by_time || asked) {
+        let asked = wanted.filter(|_| caught_up);
+        if !(by_records || by_time || asked.is_some()) {
             return Ok(applied);
         }
         self.records_at_last = records;
         let period = self.config.every_seconds.saturating_mul(1_000_000_000);
         self.next_time_ns = now.monotonic_ns.saturating_add(period);
         let saved = index == shadow.last_saved() || self.save();
-        if saved && caught_up {
-            self.request.taken.store(wanted, Ordering::Release);
+        if let Some(wanted) = asked {
+            self.request.answer(wanted, saved.then_some(index));
         }
         Ok(applied + 1)
     }
@@ -166,6 +190,9 @@ impl<S: Storage> Agent for SnapshotAgent<S> {
 
     fn do_work(&mut self, now: Now) -> Result<usize, Fatal> {
         if self.ended {
+            if let Some(wanted) = self.request.waiting() {
+                self.request.answer(wanted, None);
+            }
             return Ok(0);
         }
         match self.work(now) {

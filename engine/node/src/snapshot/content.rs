@@ -1,7 +1,7 @@
 //! What is in a snapshot: the state image's sections, and how far each outbound stream had come.
 
 use lockstep_core::image::{IMAGE_VERSION, ImageHash, ImageSink, LoadError, Section};
-use lockstep_core::{Capacity, StateMachine};
+use lockstep_core::{Capacity, Counted, Part, StateMachine};
 use lockstep_journal::snapshot::{
     self, SnapshotError, SnapshotFacts, SnapshotFile, SnapshotHeader, SnapshotWriter,
 };
@@ -19,7 +19,7 @@ pub const STREAMS_TAG: u32 = 16;
 #[derive(Clone, Default, Debug)]
 pub struct StreamMarkSink {
     pub marks: StreamMarks,
-    /// Index of the batch that opened the day; 0 = none is open.
+    /// Index of the batch that opened the day, or the last one; 0 = none has been opened.
     pub stream_index: u64,
     /// Index of the batch that is being applied.
     pub index: u64,
@@ -37,16 +37,10 @@ impl EventSink for StreamMarkSink {
     }
 
     fn control(&mut self, control: &Control) {
-        match control {
-            Control::DayOpened { session_name, .. } => {
-                self.marks.begin_day(session_name);
-                self.stream_index = self.index;
-            }
-            Control::DayClosed { .. } => {
-                self.marks.end_day();
-                self.stream_index = 0;
-            }
-            _ => {}
+        // A day that is over is still given to who names it, until the next one opens.
+        if let Control::DayOpened { session_name, .. } = control {
+            self.marks.begin_day(session_name);
+            self.stream_index = self.index;
         }
     }
 }
@@ -157,7 +151,7 @@ pub fn load(file: &SnapshotFile, capacity: Capacity) -> Result<LoadedSnapshot, U
         .collect();
     let (machine, hash) = std::thread::scope(|scope| {
         let hash = scope.spawn(|| image_hash(&sections));
-        let machine = StateMachine::load_image(capacity, &sections);
+        let machine = StateMachine::load_image_with(capacity, &sections, both_at_once);
         (machine, hash.join())
     });
     let machine = machine.map_err(|source| Unusable::Image {
@@ -188,6 +182,17 @@ pub fn load(file: &SnapshotFile, capacity: Capacity) -> Result<LoadedSnapshot, U
     })
 }
 
+fn both_at_once(one: Part<'_>, other: Part<'_>) -> (Counted, Counted) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 fn image_hash(sections: &[(Section, &[u8])]) -> [u8; 32] {
     let mut hash = ImageHash::default();
     for (section, bytes) in sections {
@@ -213,7 +218,7 @@ fn contradiction(machine: &StateMachine, header: &SnapshotHeader) -> Option<&'st
             "feature set",
         ),
         (
-            machine.day().open == (facts.stream_index != 0),
+            !machine.day().open || facts.stream_index != 0,
             "trading day",
         ),
     ];
@@ -237,7 +242,9 @@ fn agree(marks: &StreamMarks, machine: &StateMachine) -> bool {
     };
     let day = machine.day();
     let name_is_same = day.session_name == *marks.session_name();
-    all_known && (!day.open || (name_is_same && machine.sessions().all(same)))
+    // Of a log without a day yet, or by a version that kept none of a day that is over.
+    let none_kept = marks.iter().next().is_none() && *marks.session_name() == [0; 10];
+    all_known && ((none_kept && !day.open) || (name_is_same && machine.sessions().all(same)))
 }
 
 /// The newest snapshot that serves, for those who do not need stream files; `report` hears of the others.

@@ -262,7 +262,15 @@ fn what_is_refused_can_be_cut_explicitly() {
     let Err(RecoveryError::Damaged(damage)) = crashed.recover(None) else {
         panic!()
     };
-    let cut = |position, witness| cut_at(&crashed.storage, &crashed.meta, position, witness);
+    let cut = |position, witness| {
+        cut_at(
+            &crashed.storage,
+            &crashed.meta,
+            &LogTail::EMPTY,
+            position,
+            witness,
+        )
+    };
     let before = contents(&crashed.storage);
     let end = crashed.appended[5].0.end();
     let nearest = CutError::NotABoundary {

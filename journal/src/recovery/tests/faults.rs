@@ -3,7 +3,7 @@
 use super::*;
 use crate::storage::{Fault, FaultyStorage};
 use crate::testing::Random;
-use crate::writer::JournalError;
+use crate::writer::{JournalError, WriterOptions};
 
 const FAULTS: [Fault; 8] = [
     Fault::Fail,
@@ -36,12 +36,51 @@ fn script(bench: &mut Bench<FaultyStorage>) -> Result<(), JournalError> {
     Ok(())
 }
 
-fn run(fault: Fault, operation: u64) -> (Bench<FaultyStorage>, u64) {
-    let storage = FaultyStorage::new(MemoryStorage::new(), fault, operation);
-    let mut bench = Bench::with_length(storage, AcknowledgementPolicy::Durable, DATA);
+/// Fewer and longer batches, so that up to four writes are in flight and end in any order. All of them fit into
+/// the log buffer.
+fn deep_script(bench: &mut Bench<FaultyStorage>) -> Result<usize, JournalError> {
+    let (mut random, mut most) = (Random(12), 0);
+    for _ in 0..12u64 {
+        let durable = bench.buffer.durable_position();
+        let done = bench.appended.iter().filter(|(p, _)| p.end() <= durable);
+        let committed = done.count() as u64;
+        let length = 8 * (1 + random.below(9_000)) as usize;
+        bench.append(COMMANDS, &[length], committed);
+        for _ in 0..random.below(6) {
+            bench.writer.do_work()?;
+            bench.preparer.do_work();
+            most = most.max(bench.writer.in_flight_count());
+        }
+    }
+    Ok(most)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Script {
+    Small,
+    Deep,
+}
+
+fn run(script_of: Script, fault: Fault, operation: u64) -> (Bench<FaultyStorage>, u64) {
+    let (memory, data_length) = match script_of {
+        Script::Small => (MemoryStorage::new(), DATA),
+        Script::Deep => (MemoryStorage::new().deferring(7), 256 << 10),
+    };
+    let storage = FaultyStorage::new(memory, fault, operation);
+    let mut bench = Bench::with_length(storage, AcknowledgementPolicy::Durable, data_length);
     let before = bench.storage.operation_count();
     // A failed run ends here; so does a crash.
-    let _ = script(&mut bench);
+    match script_of {
+        Script::Small => drop(script(&mut bench)),
+        Script::Deep => {
+            bench.writer = bench.writer.with_options(WriterOptions { depth: 4 });
+            let most = deep_script(&mut bench);
+            assert!(
+                operation != 0 || most == Ok(4),
+                "the depth is used: {most:?}"
+            );
+        }
+    }
     (bench, before)
 }
 
@@ -57,13 +96,27 @@ fn crash(bench: &mut Bench<FaultyStorage>, storage: MemoryStorage) -> Crashed {
 
 #[test]
 fn a_fault_at_any_operation_never_loses_what_a_witness_proves() {
-    let (bench, before) = run(Fault::Fail, 0);
+    let outcomes = fail_each_operation(Script::Small, 40);
+    assert!(outcomes["kept"] > 100 && outcomes.contains_key("refused"));
+}
+
+#[test]
+fn a_fault_with_four_writes_in_flight_never_loses_what_a_witness_proves() {
+    let outcomes = fail_each_operation(Script::Deep, 15);
+    assert!(outcomes["kept"] > 60, "{outcomes:?}");
+}
+
+fn fail_each_operation(
+    script_of: Script,
+    operations_min: u64,
+) -> std::collections::BTreeMap<&'static str, u64> {
+    let (bench, before) = run(script_of, Fault::Fail, 0);
     let after = bench.storage.operation_count();
-    assert!(after - before > 40, "{before} {after}");
+    assert!(after - before > operations_min, "{before} {after}");
     let mut outcomes = std::collections::BTreeMap::new();
     for operation in before + 1..=after {
         for (turn, fault) in FAULTS.into_iter().enumerate() {
-            let (mut bench, _) = run(fault, operation);
+            let (mut bench, _) = run(script_of, fault, operation);
             let durable = bench.buffer.durable_position();
             let lies = matches!(fault, Fault::Flip | Fault::Misdirect | Fault::Lost);
             let acknowledged = bench
@@ -104,8 +157,8 @@ fn a_fault_at_any_operation_never_loses_what_a_witness_proves() {
             *outcomes.entry(outcome).or_insert(0u64) += 1;
         }
     }
-    println!("{outcomes:?}");
-    assert!(outcomes["kept"] > 100 && outcomes.contains_key("refused"));
+    println!("{script_of:?}: {outcomes:?}");
+    outcomes
 }
 
 /// Recovery itself is interrupted at every operation; the next one ends where it would have ended.

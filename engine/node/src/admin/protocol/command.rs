@@ -47,6 +47,8 @@ pub enum Command {
     RetireInstrument(RetireInstrument),
     SetGrace(SetGrace),
     Reload(Reload),
+    TakeSnapshot,
+    ShowSnapshot(ShowSnapshot),
 }
 
 /// A trading day of another date than the calendar's: an evening session that counts for tomorrow.
@@ -74,11 +76,20 @@ impl Command {
             | Self::ShowBook(_)
             | Self::ShowOrders(_)
             | Self::ShowPositions(_)
-            | Self::ShowStatistics(_) => true,
+            | Self::ShowStatistics(_)
+            | Self::ShowSnapshot(_) => true,
             Self::Reload(reload) => !reload.apply,
             _ => false,
         }
     }
+}
+
+/// What became of a snapshot that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ShowSnapshot {
+    /// Of the answer to `take_snapshot`.
+    pub ticket: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

@@ -35,6 +35,25 @@ pub struct StatusView {
     pub day: DayView,
 }
 
+/// The answer to `take_snapshot` and `show_snapshot`.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SnapshotView {
+    pub ticket: u64,
+    pub state: SnapshotState,
+    /// Of the last batch in it; 0 unless it is taken.
+    pub index: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotState {
+    /// The agent has not caught up yet, or is writing it.
+    Waiting,
+    Taken,
+    /// The node's log says why.
+    Failed,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct DayView {
     pub open: bool,

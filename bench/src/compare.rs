@@ -18,7 +18,7 @@ use thiserror::Error;
 /// Reports of one file at most.
 const REPORTS_MAX: usize = 10_000;
 /// Parts of a report that say how it was measured, not what.
-const NOT_FIGURES: [&str; 12] = [
+const NOT_FIGURES: [&str; 15] = [
     "setting",
     "pace",
     "mix",
@@ -27,6 +27,9 @@ const NOT_FIGURES: [&str; 12] = [
     "bars",
     "intervals",
     "server",
+    "neighbours",
+    "venue_threads",
+    "own_threads",
     "lateness",
     "range",
     "decades",

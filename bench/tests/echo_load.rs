@@ -61,6 +61,7 @@ fn load_options(address: SocketAddr, driver: DriverKind, sessions: usize) -> Loa
         policy: "none".to_owned(),
         server_layout: "echo".to_owned(),
         counters: None,
+        venue_pid: None,
     }
 }
 
@@ -240,4 +241,26 @@ fn what_cannot_work_is_a_typed_error() {
         spoil(&mut options);
         assert!(matches!(run(&options), Err(LoadError::Option { .. })));
     }
+}
+
+#[test]
+fn half_of_the_throughput_is_run_behind_the_rounds() {
+    let venue = EchoServer::start(echo_options(DriverKind::Auto)).expect("echo server");
+    let mut options = load_options(venue.address(), DriverKind::Auto, 2);
+    options.pace = Pace::Window { requests: 2 };
+    options.idle = Idle::Yield;
+    options.warm_up = Duration::ZERO;
+    options.duration = Duration::from_millis(60);
+    let echo = echo_options(DriverKind::Auto);
+    let mut report = against_floor(&options, &echo, 1, &mut |_| Ok(())).expect("both run");
+    assert!(report.half.is_none());
+    report.add_half(&options, 2).expect("it runs");
+    let half = report.half.as_ref().expect("it was asked for");
+    assert_eq!(half.offered_per_s, report.throughput.venue_per_s / 2);
+    assert!(half.offered_per_s > 0 && half.runs.len() == 2, "{report}");
+    let paced = Pace::Rate {
+        per_s: half.offered_per_s,
+    };
+    assert!(half.runs.iter().all(|run| run.pace == paced), "{report}");
+    assert!(report.to_string().contains("half of it"), "{report}");
 }

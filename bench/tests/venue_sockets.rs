@@ -7,7 +7,9 @@ use common::{Durable, Server};
 use lockstep_bench::client::orders::Change;
 use lockstep_bench::client::trader::{Phase, Trader, TraderLimits};
 use lockstep_bench::client::traders::{NewOrder, RequestError, Traders};
-use lockstep_bench::load::run::{LoadOptions, Pace, run as run_load};
+use lockstep_bench::load::beside::run_rounds;
+use lockstep_bench::load::neighbours::NeighbourOptions;
+use lockstep_bench::load::run::{LoadOptions, Pace, run as run_load, run_beside};
 use lockstep_bench::load::schedule::Profile;
 use lockstep_bench::load::stream::{Market, Mix};
 use lockstep_bench::market::lobster::LobsterFiles;
@@ -20,6 +22,7 @@ use lockstep_net::{AnyDriver, DriverKind, Limits, probe};
 use lockstep_record::{Price, SessionId, Side};
 use lockstep_wire::soup::Login;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -347,36 +350,41 @@ fn a_real_file_runs_over_sockets() {
     assert!(report.is_clean() && report.compared.rows >= 950, "{report}");
 }
 
+fn load_options(address: SocketAddr, driver: DriverKind, logins: Vec<Login>) -> LoadOptions {
+    LoadOptions {
+        address,
+        driver,
+        logins,
+        idle_logins: Vec::new(),
+        markets: vec![Market {
+            symbol: SYMBOL,
+            price: 1_000_000,
+            tick: 100,
+            quantity: 100,
+        }],
+        pace: Pace::Rate { per_s: 4_000 },
+        profile: Profile::Even,
+        mix: Mix::default(),
+        seed: 3,
+        warm_up: Duration::from_millis(50),
+        duration: Duration::from_millis(450),
+        in_flight_max: 4_000,
+        resting_max: 50,
+        core: None,
+        idle: Idle::Park,
+        policy: "none".to_owned(),
+        server_layout: "test server".to_owned(),
+        counters: None,
+        venue_pid: None,
+    }
+}
+
 #[test]
 fn the_load_generator_trades_with_a_matching_engine() {
     for kind in drivers() {
         let durable = Durable::new(&USERS, &[SYMBOL]);
         let server = Server::start(&durable, kind);
-        let options = LoadOptions {
-            address: server.address,
-            driver: kind,
-            logins: USERS.map(login).to_vec(),
-            idle_logins: Vec::new(),
-            markets: vec![Market {
-                symbol: SYMBOL,
-                price: 1_000_000,
-                tick: 100,
-                quantity: 100,
-            }],
-            pace: Pace::Rate { per_s: 4_000 },
-            profile: Profile::Even,
-            mix: Mix::default(),
-            seed: 3,
-            warm_up: Duration::from_millis(50),
-            duration: Duration::from_millis(450),
-            in_flight_max: 4_000,
-            resting_max: 50,
-            core: None,
-            idle: Idle::Park,
-            policy: "none".to_owned(),
-            server_layout: "test server".to_owned(),
-            counters: None,
-        };
+        let options = load_options(server.address, kind, USERS.map(login).to_vec());
         let report = run_load(&options).expect("run").report;
         let counts = report.counts;
         assert_eq!((counts.sent, counts.answered), (2_000, 2_000), "{report}");
@@ -405,4 +413,57 @@ fn the_load_generator_trades_with_a_matching_engine() {
             "the same requests, under other numbers"
         );
     }
+}
+
+/// Bad neighbours do what they are for, and the measured session's account is exact all the same.
+#[test]
+fn neighbours_flood_stall_and_are_refused_beside_a_measured_session() {
+    for kind in drivers() {
+        let durable = Durable::new(&USERS, &[SYMBOL]);
+        let server = Server::start(&durable, kind);
+        let [maker, taker, reveal] = USERS.map(login);
+        let mut options = load_options(server.address, kind, vec![maker]);
+        options.pace = Pace::Rate { per_s: 500 };
+        options.idle = Idle::Yield;
+        let neighbours = NeighbourOptions {
+            flooders: vec![taker],
+            flood_window: 64,
+            stalled_readers: vec![reveal],
+            stall_requests: 500,
+            login_floods: 2,
+            wrong_login: Some(Login::new("NOBODY", "WRONG", 0).expect("legal")),
+        };
+        let report = run_rounds(&options, &neighbours, 1).expect("run");
+        let (alone, beside) = (&report.alone[0], &report.beside[0]);
+        for run in [alone, beside] {
+            let counts = run.counts;
+            assert_eq!((counts.sent, counts.answered), (250, 250), "{run}");
+            assert_eq!((counts.refused, counts.out_of_order), (0, 0), "{run}");
+        }
+        assert_eq!(alone.neighbours, None);
+        let counts = beside.neighbours.expect("they were there");
+        assert!(counts.flood_answered_per_s > 500, "{beside}");
+        assert!(counts.stalled_sent > 500, "{beside}");
+        assert!(counts.logins_refused_per_s > 10, "{beside}");
+        assert!(counts.turns > 100, "{beside}");
+        assert!(beside.to_string().contains("that never read"), "{beside}");
+    }
+}
+
+#[test]
+fn neighbours_need_an_open_loop() {
+    let mut options = load_options(
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+        DriverKind::Epoll,
+        vec![login(USERS[0])],
+    );
+    options.pace = Pace::Window { requests: 5 };
+    let neighbours = NeighbourOptions {
+        login_floods: 1,
+        ..NeighbourOptions::default()
+    };
+    let said = run_beside(&options, &neighbours)
+        .expect_err("closed")
+        .to_string();
+    assert!(said.contains("open loop"), "{said}");
 }

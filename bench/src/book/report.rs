@@ -144,9 +144,9 @@ pub struct BookReport {
     pub operations_per_s: u64,
     pub ns_per_operation: f64,
     pub rounds_ns: Vec<u64>,
-    /// The same with each operation announced some operations before its turn.
-    pub announced_operations_per_s: u64,
-    pub announced_ns_per_operation: f64,
+    /// The same with each operation announced some operations before its turn; none without shapes.
+    pub announced_operations_per_s: Option<u64>,
+    pub announced_ns_per_operation: Option<f64>,
     /// The loop over the records without a book.
     pub empty_ns_per_operation: f64,
     pub latency_ns: LatencyNs,
@@ -185,6 +185,7 @@ impl BookReport {
         let operations_per_s = rate(operations, wall_ns);
         let announced_ns = median(measured.announced.iter().map(|run| run.wall_ns));
         let announced_per_s = rate(operations, announced_ns);
+        let announced = measured.announced.first();
         let share = |part: u64, whole: u64| {
             let hundredfold = u128::from(part) * 100;
             hundredfold.checked_div(u128::from(whole)).unwrap_or(0) as u64
@@ -207,8 +208,8 @@ impl BookReport {
             operations_per_s,
             ns_per_operation: each(wall_ns),
             rounds_ns: measured.book.iter().map(|run| run.wall_ns).collect(),
-            announced_operations_per_s: announced_per_s,
-            announced_ns_per_operation: each(announced_ns),
+            announced_operations_per_s: announced.map(|_| announced_per_s),
+            announced_ns_per_operation: announced.map(|_| each(announced_ns)),
             empty_ns_per_operation: each(empty_ns),
             latency_ns: LatencyNs::of(&measured.latency, ticks),
             timer_ns: LatencyNs::of(&[ticks.own_cost()], ticks),
@@ -260,11 +261,12 @@ impl fmt::Display for BookReport {
             rounds.join(" "),
             self.empty_ns_per_operation
         )?;
-        writeln!(
-            f,
-            "announced{:>12} operations/s, {:.2} ns each",
-            self.announced_operations_per_s, self.announced_ns_per_operation
-        )?;
+        if let (Some(rate), Some(ns)) = (
+            self.announced_operations_per_s,
+            self.announced_ns_per_operation,
+        ) {
+            writeln!(f, "announced{rate:>12} operations/s, {ns:.2} ns each")?;
+        }
         writeln!(f, "latency  ns: {}", self.latency_ns)?;
         writeln!(f, "timer    ns: {} (part of every latency)", self.timer_ns)?;
         let allocations = self

@@ -2,6 +2,7 @@
 
 use crate::client::request::symbol;
 use crate::echo::EchoOptions;
+use crate::load::neighbours::{NeighbourOptions, STALL_REQUESTS};
 use crate::load::run::{LoadOptions, Pace};
 use crate::load::schedule::Profile;
 use crate::load::stream::{Market, Mix};
@@ -110,6 +111,8 @@ pub struct OrderArgs {
     /// USER:PASSWORD of a session that only stays logged in; repeatable.
     #[arg(long = "idle-login", value_parser = parse_login)]
     pub idle_logins: Vec<Login>,
+    #[command(flatten)]
+    pub neighbours: NeighbourArgs,
     /// The venue's acknowledgement policy, for the report.
     #[arg(long, default_value = "not stated")]
     pub policy: String,
@@ -122,6 +125,9 @@ pub struct OrderArgs {
     /// Rounds of venue and echo server by turns; 0 measures the venue alone.
     #[arg(long, default_value_t = 0)]
     pub floor_rounds: usize,
+    /// Behind the rounds, so many runs of the venue at half of its median throughput, open loop.
+    #[arg(long, default_value_t = 0, requires = "floor_rounds")]
+    pub half_rounds: usize,
     /// Process of the venue, stopped (SIGSTOP) while the echo server has its turn.
     #[arg(long)]
     pub venue_pid: Option<u32>,
@@ -129,6 +135,29 @@ pub struct OrderArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     pub load: LoadArgs,
+}
+
+/// Who else is at the venue while the sessions are measured. Users are numbered on behind those that send.
+#[derive(Clone, Debug, Args)]
+pub struct NeighbourArgs {
+    /// So many further sessions of the pattern that only stay logged in.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub idle_sessions: u64,
+    /// … that send as fast as the venue takes it.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub flooders: u64,
+    /// Unanswered requests of each of them.
+    #[arg(long, default_value_t = 8_192, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub flood_window: u64,
+    /// … that log in, send and never read.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub stalled_readers: u64,
+    /// Connections at once that log in with a wrong password, again and again.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub login_floods: u64,
+    /// Rounds without and with them by turns; 0 measures once, with them.
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["floor_rounds", "sweep"])]
+    pub beside_rounds: usize,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -211,13 +240,46 @@ pub struct ReplayMarketArgs {
 impl OrderArgs {
     /// The sessions that send.
     pub fn senders(&self) -> Result<Vec<Login>, String> {
-        let (Some(sessions), Some(pattern)) = (self.sessions, &self.pattern) else {
-            return Ok(self.logins.clone());
+        match self.sessions {
+            Some(sessions) => self.patterned(0, sessions),
+            None => Ok(self.logins.clone()),
+        }
+    }
+
+    /// The sessions that only stay logged in.
+    pub fn idle(&self) -> Result<Vec<Login>, String> {
+        let patterned =
+            self.patterned(self.sessions.unwrap_or(0), self.neighbours.idle_sessions)?;
+        Ok([self.idle_logins.as_slice(), &patterned].concat())
+    }
+
+    /// The bad neighbours.
+    pub fn neighbours(&self) -> Result<NeighbourOptions, String> {
+        let args = &self.neighbours;
+        let behind_idle = self.sessions.unwrap_or(0) + args.idle_sessions;
+        let wrong = |user: &str| parse_login(&format!("{user}:WRONG"));
+        Ok(NeighbourOptions {
+            flooders: self.patterned(behind_idle, args.flooders)?,
+            flood_window: args.flood_window as usize,
+            stalled_readers: self.patterned(behind_idle + args.flooders, args.stalled_readers)?,
+            stall_requests: STALL_REQUESTS,
+            login_floods: args.login_floods as usize,
+            wrong_login: Some(wrong("NOBODY")?),
+        })
+    }
+
+    /// `count` sessions of the pattern behind the first `behind`.
+    fn patterned(&self, behind: u64, count: u64) -> Result<Vec<Login>, String> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let Some(pattern) = &self.pattern else {
+            return Err("sessions by their number need --sessions and --login-pattern".to_owned());
         };
-        if !pattern.contains('%') && sessions > 1 {
+        if !pattern.contains('%') && behind + count > 1 {
             return Err("a login pattern for several sessions has a % in USER".to_owned());
         }
-        (1..=sessions)
+        (behind + 1..=behind + count)
             .map(|number| parse_login(&pattern.replacen('%', &number.to_string(), 1)))
             .collect()
     }
@@ -259,6 +321,7 @@ impl LoadArgs {
             policy: String::new(),
             server_layout: String::new(),
             counters: None,
+            venue_pid: None,
         }
     }
 }

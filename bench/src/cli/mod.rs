@@ -7,7 +7,8 @@ mod args;
 mod market;
 
 pub use args::{
-    EchoArgs, FlowArgs, LoadArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol, parse_login,
+    EchoArgs, FlowArgs, LoadArgs, NeighbourArgs, OrderArgs, ReplayMarketArgs, ServerArgs, Symbol,
+    parse_login,
 };
 
 use crate::compare::{CompareArgs, CompareError};
@@ -15,9 +16,10 @@ use crate::echo::EchoError;
 use crate::html::{Page, page};
 use crate::itch::reader::ItchError;
 use crate::jitter::JitterArgs;
-use crate::load::floor::{FloorError, FloorReport, Turn, against_floor, run_floor};
+use crate::load::beside::run_rounds;
+use crate::load::floor::{FloorError, Turn, against_floor, run_floor};
 use crate::load::report::{LoadOutcome, LoadReport};
-use crate::load::run::{LoadError, LoadOptions, run as run_load};
+use crate::load::run::{LoadError, LoadOptions, run as run_load, run_beside};
 use crate::load::sweep::{Range, Step, sweep};
 use crate::market::link::LinkError;
 use crate::market::lobster::LobsterError;
@@ -38,7 +40,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Subcommand)]
 pub enum BenchCommand {
     /// OUCH load on a running venue: open or closed loop, latency from the intended send time.
-    Order(OrderArgs),
+    Order(Box<OrderArgs>),
     /// The same load on an echo server of the same message sizes: the floor.
     Echo(EchoArgs),
     /// Replays LOBSTER and ITCH files through a venue and compares what it answers, event by event.
@@ -188,12 +190,12 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
 
 fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
     let senders = args.senders().map_err(BenchError::Pattern)?;
-    let mut options = args
-        .load
-        .options(args.address, senders, args.idle_logins.clone());
+    let idle = args.idle().map_err(BenchError::Pattern)?;
+    let mut options = args.load.options(args.address, senders, idle);
     options.policy.clone_from(&args.policy);
     options.server_layout.clone_from(&args.server_layout);
     options.counters.clone_from(&args.counters);
+    options.venue_pid = args.venue_pid;
     if args.load.sweep.is_some() && args.floor_rounds > 0 {
         return Err(BenchError::SweepAgainstFloor);
     }
@@ -201,7 +203,12 @@ fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
         let sessions = options.logins.len() + options.idle_logins.len();
         let echo = args.server.options(args.load.driver, sessions);
         let mut turn = |turn| signal_venue(args.venue_pid, turn);
-        let report: FloorReport = against_floor(&options, &echo, args.floor_rounds, &mut turn)?;
+        let mut report = against_floor(&options, &echo, args.floor_rounds, &mut turn)?;
+        if args.half_rounds > 0 {
+            report
+                .add_half(&options, args.half_rounds)
+                .map_err(FloorError::Load)?;
+        }
         write_page(&report, &args.load)?;
         print(&report, args.load.json, out)?;
         return Ok(Verdict::of(report.is_valid()));
@@ -210,7 +217,14 @@ fn order(args: &OrderArgs, out: &mut dyn Write) -> Result<Verdict, BenchError> {
         let mut step = |options: &LoadOptions| Ok(run_load(options)?.report);
         return sweep_to(&options, range, &mut step, &args.load, out);
     }
-    let outcome = run_load(&options)?;
+    let neighbours = args.neighbours().map_err(BenchError::Pattern)?;
+    if args.neighbours.beside_rounds > 0 {
+        let report = run_rounds(&options, &neighbours, args.neighbours.beside_rounds)?;
+        write_page(&report, &args.load)?;
+        print(&report, args.load.json, out)?;
+        return Ok(Verdict::of(report.is_valid()));
+    }
+    let outcome = run_beside(&options, &neighbours)?;
     finish(&outcome, &args.load, out)
 }
 

@@ -3,6 +3,7 @@ use crate::load::run::Pace;
 use crate::measure::thread::Idle;
 use clap::Parser;
 use lockstep_net::DriverKind;
+use lockstep_wire::soup::Login;
 use std::time::Duration;
 
 #[derive(Debug, Parser)]
@@ -82,6 +83,14 @@ fn wrong_options_say_what_is_right() {
             "order --address 127.0.0.1:9000 --login-pattern A%:b",
             "--sessions",
         ),
+        (
+            "order --address 127.0.0.1:9000 --login a:b --beside-rounds 1 --floor-rounds 1",
+            "cannot be used with",
+        ),
+        (
+            "order --address 127.0.0.1:9000 --login a:b --flooders 1001",
+            "0..=1000",
+        ),
         ("jitter --seconds 0", "1..=86400"),
         ("compare a.json", "<AFTER>"),
         ("replay-market", "<FILES>"),
@@ -113,6 +122,35 @@ fn a_login_pattern_names_every_session() {
     assert_eq!(users, ["T1", "T2", "T3"]);
     let line = "order --address 127.0.0.1:9000 --sessions 2 --login-pattern T:secret";
     assert!(senders(line).is_err_and(|error| error.contains('%')));
+}
+
+/// Users are numbered on: senders, idle ones, flooders, those that never read.
+#[test]
+fn neighbours_are_named_by_the_same_pattern() {
+    let line = "order --address 127.0.0.1:9000 --sessions 2 --login-pattern T%:pw --idle-sessions 3 \
+                --flooders 1 --stalled-readers 2 --login-floods 4";
+    let Ok(BenchCommand::Order(args)) = parse(line) else {
+        panic!("{:?}", parse(line));
+    };
+    let names = |logins: &[Login]| -> Vec<String> {
+        let name = |login: &Login| {
+            String::from_utf8_lossy(login.user.as_bytes())
+                .trim()
+                .to_owned()
+        };
+        logins.iter().map(name).collect()
+    };
+    let neighbours = args.neighbours().expect("legal");
+    assert_eq!(names(&args.idle().expect("legal")), ["T3", "T4", "T5"]);
+    assert_eq!(names(&neighbours.flooders), ["T6"]);
+    assert_eq!(names(&neighbours.stalled_readers), ["T7", "T8"]);
+    assert_eq!((neighbours.connections(), neighbours.login_floods), (7, 4));
+    let line = "order --address 127.0.0.1:9000 --login a:b --flooders 1";
+    let Ok(BenchCommand::Order(args)) = parse(line) else {
+        panic!("{:?}", parse(line));
+    };
+    let said = args.neighbours().expect_err("no pattern");
+    assert!(said.contains("--login-pattern"), "{said}");
 }
 
 /// Files of a run, checked for what each must hold; whether the run was quiet enough is not this test's matter.

@@ -73,6 +73,8 @@ struct Session {
     next_number: u64,
     /// What ended it, told when the driver confirms.
     end: Option<SessionEnd>,
+    /// The client does not read, so the venue's silence says nothing.
+    reading_paused: bool,
 }
 
 struct Sessions {
@@ -130,6 +132,7 @@ impl<D: Driver> Client<D> {
             connection: None,
             next_number: 0,
             end: None,
+            reading_paused: false,
         });
         sessions.sessions.len() - 1
     }
@@ -151,6 +154,7 @@ impl<D: Driver> Client<D> {
         entry.connection = Some(connection);
         entry.soup = ClientSession::new(now_ns, timing);
         entry.end = None;
+        entry.reading_paused = false;
         Ok(())
     }
 
@@ -215,6 +219,15 @@ impl<D: Driver> Client<D> {
         }
     }
 
+    /// Reads nothing more from this connection, as a client that hangs.
+    pub fn pause_reading(&mut self, session: usize) {
+        let entry = &mut self.sessions.sessions[session];
+        if let Some(connection) = entry.connection {
+            entry.reading_paused = true;
+            self.driver.pause(connection);
+        }
+    }
+
     /// Drops the connection without a word, as a crash would.
     pub fn cut(&mut self, session: usize) {
         if let Some(connection) = self.sessions.sessions[session].connection {
@@ -251,7 +264,7 @@ impl<D: Driver> Client<D> {
         }
         self.timers_due_ns = now_ns + TIMER_INTERVAL_NS;
         for session in &mut self.sessions.sessions {
-            let Some(connection) = session.connection else {
+            let Some(connection) = session.connection.filter(|_| !session.reading_paused) else {
                 continue;
             };
             match session.soup.poll_timer(now_ns) {

@@ -7,6 +7,7 @@
 
 mod chart;
 
+use crate::load::beside::BesideReport;
 use crate::load::floor::FloorReport;
 use crate::load::report::LoadReport;
 use crate::load::sweep::SweepReport;
@@ -250,8 +251,10 @@ impl Page for FloorReport {
                 .zip(runs)
                 .map(move |(i, run): (usize, _)| (format!("{name} {i}"), run))
         };
+        let half = self.half.as_ref().map_or(&[][..], |half| &half.runs);
         named("venue", self.venue.iter())
             .chain(named("floor", self.floor.iter()))
+            .chain(named("venue at half", half.iter()))
             .collect()
     }
 
@@ -263,6 +266,37 @@ impl Page for FloorReport {
             dots(&format!("{name} p99"), points, Mark::Dots)
         };
         vec![of("venue", &self.venue), of("floor", &self.floor)]
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Page for BesideReport {
+    fn title(&self) -> String {
+        format!("Beside neighbours and alone, {} rounds", self.beside.len())
+    }
+
+    fn runs(&self) -> Vec<(String, &LoadReport)> {
+        let named = |name: &'static str, runs| {
+            (1..)
+                .zip(runs)
+                .map(move |(i, run): (usize, _)| (format!("{name} {i}"), run))
+        };
+        named("beside", self.beside.iter())
+            .chain(named("alone", self.alone.iter()))
+            .collect()
+    }
+
+    fn throughput(&self) -> Vec<Series> {
+        let of = |name: &str, runs: &[LoadReport]| {
+            let points = runs
+                .iter()
+                .map(|run| (run.answered_per_s as f64, run.all.p99 as f64));
+            dots(&format!("{name} p99"), points, Mark::Dots)
+        };
+        vec![of("beside", &self.beside), of("alone", &self.alone)]
     }
 
     fn text(&self) -> String {

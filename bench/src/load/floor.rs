@@ -1,7 +1,7 @@
 //! A venue against the floor: the same load, by the same client, on an echo server, turn about.
 
 use super::report::{LoadOutcome, LoadReport};
-use super::run::{LoadError, LoadOptions, run};
+use super::run::{LoadError, LoadOptions, Pace, run};
 use crate::echo::{EchoError, EchoOptions, EchoServer};
 use crate::measure::thread::describe;
 use serde::Serialize;
@@ -54,19 +54,25 @@ pub struct FloorReport {
     pub p99_9: Against,
     pub venue: Vec<LoadReport>,
     pub floor: Vec<LoadReport>,
+    /// The venue at half of what it sustained, if that was asked for.
+    pub half: Option<HalfReport>,
+}
+
+/// A venue at half of its highest throughput, open loop.
+#[derive(Clone, Debug, Serialize)]
+pub struct HalfReport {
+    pub offered_per_s: u64,
+    /// Medians of the runs.
+    pub p50_ns: u64,
+    pub p99_ns: u64,
+    /// p99 in thousandths of p50.
+    pub spread_per_mille: PerMille,
+    pub runs: Vec<LoadReport>,
 }
 
 impl FloorReport {
     fn new(venue: Vec<LoadReport>, floor: Vec<LoadReport>) -> Self {
-        let against = |pick: fn(&LoadReport) -> u64| {
-            let (venue_ns, floor_ns) = (median(&venue, pick), median(&floor, pick));
-            let ratio_per_mille = venue_ns.saturating_mul(1000) / floor_ns.max(1);
-            Against {
-                venue_ns,
-                floor_ns,
-                ratio_per_mille,
-            }
-        };
+        let against = |pick: fn(&LoadReport) -> u64| against(&venue, &floor, pick);
         let rate = |report: &LoadReport| report.answered_per_s;
         let (venue_per_s, floor_per_s) = (median(&venue, rate), median(&floor, rate));
         Self {
@@ -81,15 +87,43 @@ impl FloorReport {
             p99_9: against(|report| report.all.p99_9),
             venue,
             floor,
+            half: None,
         }
     }
 
     /// Every run was valid.
     pub fn is_valid(&self) -> bool {
+        let half = self.half.iter().flat_map(|half| &half.runs);
         self.venue
             .iter()
             .chain(&self.floor)
+            .chain(half)
             .all(LoadReport::is_valid)
+    }
+
+    /// Runs the venue at half of the throughput that this report found, `rounds` times.
+    pub fn add_half(&mut self, options: &LoadOptions, rounds: usize) -> Result<(), LoadError> {
+        let offered_per_s = (self.throughput.venue_per_s / 2).max(1);
+        let options = LoadOptions {
+            pace: Pace::Rate {
+                per_s: offered_per_s,
+            },
+            ..options.clone()
+        };
+        let mut runs = Vec::new();
+        for _ in 0..rounds.clamp(1, ROUNDS_MAX) {
+            runs.push(run(&options)?.report);
+        }
+        let p50_ns = median(&runs, |report| report.all.p50);
+        let p99_ns = median(&runs, |report| report.all.p99);
+        self.half = Some(HalfReport {
+            offered_per_s,
+            p50_ns,
+            p99_ns,
+            spread_per_mille: p99_ns.saturating_mul(1000) / p50_ns.max(1),
+            runs,
+        });
+        Ok(())
     }
 }
 
@@ -146,15 +180,50 @@ pub fn run_floor(options: &LoadOptions, echo: &EchoOptions) -> Result<LoadOutcom
             server.driver(),
             describe(echo.core, echo.idle)
         ),
+        // The echo server is in this process and has no counters.
+        counters: None,
+        venue_pid: None,
         ..options.clone()
     };
     Ok(run(&options)?)
+}
+
+/// Medians of a latency over two sets of runs.
+pub(super) fn against(
+    venue: &[LoadReport],
+    floor: &[LoadReport],
+    pick: fn(&LoadReport) -> u64,
+) -> Against {
+    let (venue_ns, floor_ns) = (median(venue, pick), median(floor, pick));
+    Against {
+        venue_ns,
+        floor_ns,
+        ratio_per_mille: venue_ns.saturating_mul(1000) / floor_ns.max(1),
+    }
 }
 
 fn median(reports: &[LoadReport], pick: fn(&LoadReport) -> u64) -> u64 {
     let mut values: Vec<u64> = reports.iter().map(pick).collect();
     values.sort_unstable();
     values.get(values.len() / 2).copied().unwrap_or(0)
+}
+
+impl fmt::Display for HalfReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for run in &self.runs {
+            writeln!(f, "--- venue at half of its throughput\n{run}")?;
+        }
+        let us = |ns: u64| format!("{}.{:02}", ns / 1000, ns % 1000 / 10);
+        write!(
+            f,
+            "half of it, {}/s: p50 {} µs, p99 {} µs, {}.{:03} times p50",
+            self.offered_per_s,
+            us(self.p50_ns),
+            us(self.p99_ns),
+            self.spread_per_mille / 1000,
+            self.spread_per_mille % 1000
+        )
+    }
 }
 
 impl fmt::Display for FloorReport {
@@ -198,6 +267,9 @@ impl fmt::Display for FloorReport {
             "{:<28}{venue_per_s:>12}{floor_per_s:>12}{ratio:>9}",
             "answers/s"
         )?;
+        if let Some(half) = &self.half {
+            writeln!(f, "{half}")?;
+        }
         f.write_str(if self.is_valid() {
             "valid"
         } else {

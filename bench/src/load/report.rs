@@ -1,11 +1,13 @@
 //! Figures of a load run, the setting they were measured in, and whether they mean anything.
 
 use super::intervals::IntervalSummary;
+use super::neighbours::NeighbourCounts;
 use super::recorder::{Counts, Recorder};
 use super::run::{LoadOptions, Pace};
 use super::schedule::Profile;
 use super::server::ServerReport;
 use super::stream::{Class, Mix};
+use super::threads::VenueThreads;
 use crate::measure::hash::ResultHash;
 use crate::measure::hgrm::write_hgrm;
 use crate::measure::hlog::write_hlog;
@@ -59,6 +61,12 @@ pub struct LoadReport {
     pub request_hash: ResultHash,
     /// The venue's counters, if they were asked for.
     pub server: Option<ServerReport>,
+    /// Who else was there.
+    pub neighbours: Option<NeighbourCounts>,
+    /// What the venue's threads cost the kernel in the measured span, if its process was named.
+    pub venue_threads: Option<VenueThreads>,
+    /// The same of this process, if the load is pinned.
+    pub own_threads: Option<VenueThreads>,
     /// Of all classes.
     pub curve: Vec<CurvePoint>,
     pub bars: Vec<Bar>,
@@ -71,6 +79,9 @@ pub(super) struct Observed {
     pub fingerprints: Vec<u64>,
     pub stats: DriverStats,
     pub server: Option<ServerReport>,
+    pub neighbours: Option<NeighbourCounts>,
+    pub threads: Option<VenueThreads>,
+    pub own_threads: Option<VenueThreads>,
 }
 
 impl LoadReport {
@@ -94,6 +105,9 @@ impl LoadReport {
             fingerprints,
             stats,
             server,
+            neighbours,
+            threads,
+            own_threads,
         } = observed;
         fingerprints
             .into_iter()
@@ -123,6 +137,9 @@ impl LoadReport {
             invalid: invalid(options.pace, &recorder.counts, &all, &lateness),
             request_hash,
             server,
+            neighbours,
+            venue_threads: threads,
+            own_threads,
             curve,
             bars,
             intervals: recorder.intervals().summaries(),
@@ -248,8 +265,17 @@ impl fmt::Display for LoadReport {
             "{sent} sent, {answered} answered, {} /s · {stalls} stalls · {} driver calls · request hash {}",
             self.answered_per_s, self.driver_enters, self.request_hash
         )?;
+        if let Some(neighbours) = &self.neighbours {
+            writeln!(f, "{neighbours}")?;
+        }
         if let Some(server) = &self.server {
             writeln!(f, "{server}")?;
+        }
+        if let Some(threads) = &self.venue_threads {
+            writeln!(f, "venue's {threads}")?;
+        }
+        if let Some(threads) = &self.own_threads {
+            writeln!(f, "own {threads}")?;
         }
         match self.invalid.as_slice() {
             [] => write!(f, "valid"),

@@ -3,14 +3,17 @@
 //! Open loop: request *i* of a run is due at `start + i / rate`, whatever the venue does. Closed loop:
 //! a session sends when fewer than `window` of its requests are unanswered, and is due when it sends.
 
+use super::entry;
+use super::neighbours::{self, NeighbourOptions, Neighbours};
 use super::recorder::{Ready, Recorder, Span};
 use super::report::{LoadOutcome, LoadReport, Observed};
 use super::schedule::{Profile, Schedule};
 use super::server::{ServerReport, ServerWatch};
 use super::session::Pending;
 use super::stream::{Market, Mix, RequestStream};
+use super::threads::ThreadWatch;
 use crate::client::connection::{Client, SESSIONS_MAX, SendError, SessionEnd};
-use crate::client::request::{REQUEST_LENGTH_MAX, encode_account_query};
+use crate::client::request::REQUEST_LENGTH_MAX;
 use crate::measure::clock::Clock;
 use crate::measure::setting::Setting;
 use crate::measure::thread::{Idle, PinError, describe, pin};
@@ -24,14 +27,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Requests sent before answers are looked at again.
+/// Requests sent before answers are looked at again: in a closed loop …
 const SENDS_PER_TURN_MAX: usize = 32;
+/// … and in an open one that has fallen behind: a turn costs as much for each session that sends as some ten
+/// requests do, so with few requests a turn the generator, not the venue, would set the limit.
+const OPEN_SENDS_PER_TURN_MAX: usize = 256;
 /// How long a run waits for the last answers.
 const DRAIN_NS_MAX: u64 = 5_000_000_000;
-/// How long logins may take.
-const LOGIN_NS_MAX: u64 = 20_000_000_000;
 /// Between the last login and the first request.
 const LEAD_IN_NS: u64 = 2_000_000;
+/// The venue's threads are looked at this long before the measured span.
+const LOOK_AHEAD_NS: u64 = 1_000_000;
 /// Cancels in flight while cleaning up.
 const CLEAN_UP_WINDOW: usize = 256;
 /// Sleep of a parked generator at most.
@@ -79,6 +85,8 @@ pub struct LoadOptions {
     pub server_layout: String,
     /// The venue's counters file, to say beside the figures what it did.
     pub counters: Option<PathBuf>,
+    /// The venue's process, whose threads are looked at before and after the measured span.
+    pub venue_pid: Option<u32>,
 }
 
 /// Why there are no figures.
@@ -100,6 +108,8 @@ pub enum LoadError {
         user: String,
         why: SessionEnd,
     },
+    #[error("neighbour {session} ended: {why:?}; see the venue's log")]
+    NeighbourEnded { session: usize, why: SessionEnd },
     #[error(
         "the venue refused the first request of session {session} (user {user}) with reason {reason:#04x}: \
          is {symbol} one of its instruments, its day open, and the price within its limits?"
@@ -112,6 +122,8 @@ pub enum LoadError {
     },
     #[error("the venue's counters: {0}")]
     Counters(io::Error),
+    #[error("the venue's threads: {0}")]
+    Threads(io::Error),
     #[error("{waiting} of {sessions} sessions were not logged in after 20 s")]
     Login { waiting: usize, sessions: usize },
 }
@@ -175,7 +187,18 @@ impl LoadOptions {
 
 /// Runs the load on the calling thread and reports.
 pub fn run(options: &LoadOptions) -> Result<LoadOutcome, LoadError> {
+    run_beside(options, &NeighbourOptions::default())
+}
+
+/// As `run`, with neighbours of the measured sessions.
+pub fn run_beside(
+    options: &LoadOptions,
+    beside: &NeighbourOptions,
+) -> Result<LoadOutcome, LoadError> {
     options.check()?;
+    if !beside.is_empty() {
+        neighbours::check(options)?;
+    }
     if let Some(core) = options.core {
         pin(core)?;
     }
@@ -186,6 +209,9 @@ pub fn run(options: &LoadOptions) -> Result<LoadOutcome, LoadError> {
     let driver = AnyDriver::new(options.driver, &limits)?;
     let driver_name = driver.kind().name();
     let mut load = Load::log_in(options, driver)?;
+    if !beside.is_empty() {
+        load.neighbours = Some(Neighbours::enter(options, beside)?);
+    }
     let watch = options.counters.as_deref().map(ServerWatch::start);
     let watch = watch.transpose().map_err(LoadError::Counters)?;
     load.run(options)?;
@@ -197,7 +223,7 @@ pub fn run(options: &LoadOptions) -> Result<LoadOutcome, LoadError> {
         options.server_layout
     );
     let setting = Setting::new(driver_name, &options.policy, &layout);
-    Ok(load.finish(options, setting, server))
+    load.finish(options, setting, server)
 }
 
 struct Load {
@@ -207,6 +233,9 @@ struct Load {
     clock: Clock,
     /// Request that was written and could not be sent yet.
     held: Vec<Option<Held>>,
+    neighbours: Option<Neighbours>,
+    threads: ThreadWatch,
+    own_threads: ThreadWatch,
 }
 
 #[derive(Clone, Copy)]
@@ -220,34 +249,10 @@ impl Load {
     fn log_in(options: &LoadOptions, driver: AnyDriver) -> Result<Self, LoadError> {
         let clock = Clock::start();
         let mut client = Client::new(driver, clock);
-        let logins: Vec<_> = options.logins.iter().chain(&options.idle_logins).collect();
+        let logins = [options.logins.as_slice(), &options.idle_logins].concat();
         let mut recorder =
             Recorder::new(logins.len(), options.in_flight_max, nanos(options.duration));
-        for login in &logins {
-            let session = client.add(**login);
-            client.connect(session, options.address)?;
-        }
-        let deadline_ns = clock.now_ns() + LOGIN_NS_MAX;
-        let mut asked = vec![false; logins.len()];
-        loop {
-            client.flush();
-            let work = client.poll(&mut recorder);
-            if let Some((session, why)) = recorder.ended() {
-                let user = user_of(options, session);
-                return Err(LoadError::Ended { session, user, why });
-            }
-            let waiting = ask_numbers(&mut client, &recorder, &mut asked);
-            if waiting == 0 {
-                break;
-            }
-            if clock.now_ns() > deadline_ns {
-                let sessions = logins.len();
-                return Err(LoadError::Login { waiting, sessions });
-            }
-            if work == 0 {
-                client.wait(PARK_MAX);
-            }
-        }
+        entry::enter(&mut client, &mut recorder, &logins, options.address)?;
         let streams = (0..options.logins.len())
             .map(|session| new_stream(options, session, recorder.ready[session]))
             .collect();
@@ -258,6 +263,9 @@ impl Load {
             streams,
             clock,
             held,
+            neighbours: None,
+            threads: ThreadWatch::new(options.venue_pid, options.counters.as_deref()),
+            own_threads: ThreadWatch::new(options.core.map(|_| std::process::id()), None),
         })
     }
 
@@ -270,6 +278,8 @@ impl Load {
             Pace::Rate { per_s } => self.run_open(options, start_ns, per_s)?,
             Pace::Window { requests } => self.run_closed(options, start_ns, requests)?,
         }
+        self.threads.look_after().map_err(LoadError::Threads)?;
+        self.own_threads.look_after().map_err(LoadError::Threads)?;
         self.drain(options)?;
         self.recorder.counts.unanswered = self.recorder.outstanding() as u64;
         let counts = self.recorder.counts;
@@ -319,13 +329,14 @@ impl Load {
         per_s: u64,
     ) -> Result<(), LoadError> {
         let mut schedule = Schedule::new(options.profile, per_s, options.seed);
-        let to_ns = self.recorder.span().to_ns;
+        let Span { from_ns, to_ns } = self.recorder.span();
         let sessions = self.streams.len() as u64;
         loop {
+            self.look_before(from_ns)?;
             let mut sends = 0;
             let mut due_ns = start_ns + schedule.due_ns();
             let mut now_ns = self.clock.now_ns();
-            while due_ns <= now_ns && due_ns < to_ns && sends < SENDS_PER_TURN_MAX {
+            while due_ns <= now_ns && due_ns < to_ns && sends < OPEN_SENDS_PER_TURN_MAX {
                 let session = (schedule.number() % sessions) as usize;
                 if !self.send(session, due_ns, now_ns)? {
                     self.recorder.counts.stalls += 1;
@@ -340,9 +351,23 @@ impl Load {
             if due_ns >= to_ns || now_ns >= to_ns.saturating_add(DRAIN_NS_MAX) {
                 return Ok(());
             }
-            let ahead = Duration::from_nanos(due_ns.saturating_sub(now_ns));
-            self.turn(options, sends, ahead.min(PARK_MAX))?;
+            let ahead_ns = due_ns.saturating_sub(now_ns);
+            self.turn(options, sends, Duration::from_nanos(ahead_ns).min(PARK_MAX))?;
+            if let Some(neighbours) = &mut self.neighbours {
+                neighbours.turn(self.recorder.outstanding(), ahead_ns)?;
+            }
         }
+    }
+
+    /// Counts the venue's threads shortly before the measured span, once: it takes some 0.1 ms.
+    #[inline]
+    fn look_before(&mut self, from_ns: u64) -> Result<(), LoadError> {
+        let is_waiting = self.threads.is_waiting() || self.own_threads.is_waiting();
+        if is_waiting && self.clock.now_ns() + LOOK_AHEAD_NS >= from_ns {
+            self.threads.look_before().map_err(LoadError::Threads)?;
+            self.own_threads.look_before().map_err(LoadError::Threads)?;
+        }
+        Ok(())
     }
 
     fn run_closed(
@@ -354,7 +379,9 @@ impl Load {
         while self.clock.now_ns() < start_ns {
             self.turn(options, 0, PARK_MAX)?;
         }
+        let from_ns = self.recorder.span().from_ns;
         loop {
+            self.look_before(from_ns)?;
             let mut sends = 0;
             for session in 0..self.streams.len() {
                 while self.recorder.in_flight[session].len() < window && sends < SENDS_PER_TURN_MAX
@@ -465,7 +492,8 @@ impl Load {
         options: &LoadOptions,
         setting: Setting,
         server: Option<ServerReport>,
-    ) -> LoadOutcome {
+    ) -> Result<LoadOutcome, LoadError> {
+        let neighbours = self.neighbours.take().map(Neighbours::leave).transpose()?;
         for session in 0..self.client.session_count() {
             self.client.log_out(session);
         }
@@ -480,40 +508,28 @@ impl Load {
                 fingerprints: fingerprints.collect(),
                 stats: *self.client.driver().stats(),
                 server,
+                neighbours,
+                threads: self.threads.finish(),
+                own_threads: self.own_threads.finish(),
             },
         );
-        LoadOutcome {
+        Ok(LoadOutcome {
             report,
             recorder: self.recorder,
-        }
+        })
     }
 }
 
 /// The user of a session, sending or idle.
 fn user_of(options: &LoadOptions, session: usize) -> String {
-    let login = options.logins.iter().chain(&options.idle_logins);
-    let user = login
-        .map(|login| String::from_utf8_lossy(login.user.as_bytes()))
-        .nth(session);
-    user.unwrap_or_default().into_owned()
+    let mut logins = options.logins.iter().chain(&options.idle_logins);
+    logins
+        .nth(session)
+        .map(entry::user_name)
+        .unwrap_or_default()
 }
 
-/// Asks each logged-in session's next number once; returns how many sessions are not ready.
-fn ask_numbers(client: &mut Client<AnyDriver>, recorder: &Recorder, asked: &mut [bool]) -> usize {
-    let mut query = [0; 8];
-    let length = encode_account_query(&mut query);
-    let now_ns = client.clock().now_ns();
-    let mut waiting = 0;
-    for (session, asked) in asked.iter_mut().enumerate() {
-        if recorder.ready[session] == Ready::LoggedIn && !*asked {
-            *asked = client.send(session, &query[..length], now_ns).is_ok();
-        }
-        waiting += usize::from(!matches!(recorder.ready[session], Ready::At(_)));
-    }
-    waiting
-}
-
-fn new_stream(options: &LoadOptions, session: usize, ready: Ready) -> RequestStream {
+pub(super) fn new_stream(options: &LoadOptions, session: usize, ready: Ready) -> RequestStream {
     let market = options.markets[session % options.markets.len()];
     let random = Random::part(options.seed, session as u64);
     let mut stream = RequestStream::new(options.mix, market, options.resting_max, random);

@@ -7,9 +7,10 @@ use lockstep_net::{
     ListenerId,
 };
 use lockstep_record::StreamNumber;
+use lockstep_record::event::LoginRejectReason;
 use lockstep_wire::soup::{
-    FRAME_HEADER_LENGTH, Input, LOGIN_ACCEPTED_FRAME_LENGTH, SERVER_HEARTBEAT, ServerSession,
-    TimerAction, Timing, encode_sequenced_header,
+    FRAME_HEADER_LENGTH, Input, LOGIN_ACCEPTED_FRAME_LENGTH, LOGIN_REJECTED_FRAME_LENGTH,
+    SERVER_HEARTBEAT, ServerSession, TimerAction, Timing, encode_sequenced_header,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -152,12 +153,14 @@ impl Gateway<'_> {
     }
 
     fn log_in(&mut self, out: &mut Connections, id: ConnectionId, user: [u8; 6], number: u64) {
-        let session = self
-            .durable
-            .users
-            .iter()
-            .position(|known| *known == user)
-            .expect("known user");
+        let known = self.durable.users.iter().position(|known| *known == user);
+        let Some(session) = known else {
+            let soup = &mut self.connections.get_mut(&id).expect("live").soup;
+            let mut rejected = [0; LOGIN_REJECTED_FRAME_LENGTH];
+            let length = soup.login_rejected(LoginRejectReason::NotAuthorized, &mut rejected);
+            out.send(id, &rejected[..length.expect("a login is pending")]);
+            return out.close(id, Close::AfterFlush);
+        };
         let next = self.durable.streams[session].len() as u64 + 1;
         let number = if number == 0 { next } else { number };
         assert!(number <= next, "asked for message {number} of {next}");

@@ -17,6 +17,9 @@ use crate::seam::{Close, CloseReason, ConnectionId, DriverStats};
 use crate::slot::{Due, Phase, Slot};
 use crate::socket;
 
+/// Longest send that goes ahead of longer ones of the same flush: the answers to some five requests.
+const SHORT_SEND_BYTES_MAX: usize = 512;
+
 /// The connections of one driver: send, pause, resume, close. Asking anything of a stale or closing
 /// connection is a no-op.
 #[derive(Debug)]
@@ -215,6 +218,11 @@ impl Connections {
         for &index in spare.iter() {
             self.slots[index as usize].attended = false;
         }
+    }
+
+    /// What is queued for the connection takes the kernel long.
+    pub(crate) fn sends_long(&self, index: u32) -> bool {
+        self.slot(index).out.length() > SHORT_SEND_BYTES_MAX
     }
 
     pub(crate) fn needs_flush(&self) -> bool {

@@ -58,6 +58,7 @@
 //! # Unsafe
 //! Denied everywhere but in `memory`, `socket`, `host`, `uring`, `waker` and `epoll::selector`.
 
+mod accepts;
 mod any;
 mod closing;
 mod connections;
@@ -74,6 +75,7 @@ mod probe;
 mod seam;
 mod slot;
 mod socket;
+mod turns;
 mod uring;
 mod waker;
 

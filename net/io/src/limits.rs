@@ -21,8 +21,15 @@ pub struct Limits {
     pub receive_tail_max: u32,
     /// Most bytes one connection may bring in one duty cycle.
     pub receive_turn_bytes: u32,
+    /// The same while a connection that sends little has spoken and this one always has more to bring; then
+    /// such connections also take turns, one a duty cycle.
+    pub short_turn_bytes: u32,
     /// Most kernel events taken in one duty cycle; the rest waits in the kernel's queue, in order.
     pub events_per_poll_max: u32,
+    /// Connections that a listener takes at once; the next ones one each `accept_interval`.
+    pub accept_burst: u32,
+    /// 0: as fast as they come.
+    pub accept_interval: Duration,
     /// How long [`crate::Close::AfterFlush`] waits for the peer before it resets the connection.
     pub close_wait_max: Duration,
 }
@@ -44,7 +51,10 @@ impl Default for Limits {
             send_turn_bytes: 16 * 1024,
             receive_tail_max: 64 * 1024,
             receive_turn_bytes: 2 * 1024,
+            short_turn_bytes: 512,
             events_per_poll_max: 256,
+            accept_burst: 128,
+            accept_interval: Duration::from_millis(4),
             close_wait_max: Duration::from_secs(2),
         }
     }
@@ -85,11 +95,18 @@ impl Limits {
                 BUFFER_BYTES_MAX,
             ),
             (
+                "short_turn_bytes",
+                self.short_turn_bytes,
+                TURN_BYTES_MIN,
+                BUFFER_BYTES_MAX,
+            ),
+            (
                 "events_per_poll_max",
                 self.events_per_poll_max,
                 1,
                 EVENTS_PER_POLL_MAX_MAX,
             ),
+            ("accept_burst", self.accept_burst, 1, u32::MAX),
         ];
         for (what, given, min, max) in bounds {
             if !(min..=max).contains(&given) {
@@ -113,13 +130,15 @@ mod tests {
     fn each_bound_is_checked_and_named() {
         assert!(Limits::default().check().is_ok());
         type Case = (&'static str, fn(&mut Limits));
-        let cases: [Case; 7] = [
+        let cases: [Case; 9] = [
             ("connections_max", |l| l.connections_max = 0),
             ("listeners_max", |l| l.listeners_max = LISTENERS_MAX_MAX + 1),
             ("send_buffer_bytes", |l| l.send_buffer_bytes = 0),
             ("send_turn_bytes", |l| l.send_turn_bytes = 1),
             ("receive_tail_max", |l| l.receive_tail_max = 0),
             ("receive_turn_bytes", |l| l.receive_turn_bytes = u32::MAX),
+            ("short_turn_bytes", |l| l.short_turn_bytes = 63),
+            ("accept_burst", |l| l.accept_burst = 0),
             ("events_per_poll_max", |l| l.events_per_poll_max = 0),
         ];
         for (name, spoil) in cases {

@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use lockstep_net::{
     AnyDriver, Close, CloseReason, ConnectionId, Connections, Driver, DriverKind, Handler, Limits,
@@ -146,6 +147,7 @@ fn main() {
         connections_max: 8,
         send_buffer_bytes: 8 * 1024,
         receive_turn_bytes: 1024,
+        accept_interval: Duration::ZERO,
         ..Limits::default()
     };
     for kind in [DriverKind::Epoll, DriverKind::IoUring] {

@@ -22,6 +22,7 @@ on_both_drivers!(
     resume_offers_what_was_kept_without_new_bytes,
     a_peer_that_never_reads_costs_the_others_nothing,
     a_flood_gets_one_turn_a_poll,
+    floods_make_way_for_who_sends_little,
     the_smallest_bounds_work,
 );
 
@@ -337,6 +338,52 @@ fn a_flood_gets_one_turn_a_poll(kind: DriverKind) {
     writer.join().unwrap();
 }
 
+/// The story: beside one session at line rate another's answers took seven times as long, because each duty
+/// cycle held a whole turn of the first. Now connections that always have more make way for one that asks and
+/// waits: however many there are, between its bytes and their delivery lie four short turns at most, two of each of
+/// two duty cycles.
+fn floods_make_way_for_who_sends_little(kind: DriverKind) {
+    const FLOODS: usize = 3;
+    let mut world = World::new(kind, small_limits());
+    let short = world.driver.connections().limits().short_turn_bytes as usize;
+    let (mut light, light_id) = world.peer();
+    let mut floods: Vec<_> = (0..FLOODS).map(|_| world.peer()).collect();
+    for round in 1..=300_usize {
+        light.write_all(&[1; 50]).unwrap();
+        let mut beside = Vec::new();
+        world.until("the light one's bytes", |world| {
+            let offers = world.recorder.offers.iter();
+            beside.extend(
+                offers
+                    .filter(|(id, _)| *id != light_id)
+                    .map(|(_, length)| *length),
+            );
+            world.recorder.bytes_of(light_id).len() == 50 * round
+        });
+        // Known by then: both what is light and what is busy.
+        if round > 20 {
+            assert!(
+                beside.len() <= 4 && beside.iter().all(|length| *length <= short),
+                "{beside:?}"
+            );
+        }
+        for (stream, _) in &mut floods {
+            stream.set_nonblocking(true).unwrap();
+            // As much as the socket takes: it always has more for us.
+            while stream.write(&[2; 4096]).is_ok_and(|count| count == 4096) {}
+        }
+    }
+    let brought: Vec<_> = floods
+        .iter()
+        .map(|(_, id)| world.recorder.bytes_of(*id).len())
+        .collect();
+    let (least, most) = (brought.iter().min(), brought.iter().max());
+    assert!(
+        *least.unwrap() > 20 * short && *most.unwrap() <= 2 * least.unwrap(),
+        "they take turns: {brought:?}"
+    );
+}
+
 fn the_smallest_bounds_work(kind: DriverKind) {
     let limits = Limits {
         connections_max: 2,
@@ -345,7 +392,10 @@ fn the_smallest_bounds_work(kind: DriverKind) {
         send_turn_bytes: 64,
         receive_tail_max: 1,
         receive_turn_bytes: 64,
+        short_turn_bytes: 64,
         events_per_poll_max: 1,
+        accept_burst: 1,
+        accept_interval: Duration::ZERO,
         close_wait_max: Duration::from_secs(5),
     };
     let mut world = World::new(kind, limits);

@@ -218,7 +218,10 @@ impl Run {
             send_turn_bytes: 1_500,
             receive_tail_max: 64,
             receive_turn_bytes: 700,
+            short_turn_bytes: 100,
             events_per_poll_max: 5,
+            accept_burst: 1,
+            accept_interval: Duration::ZERO,
             close_wait_max: Duration::from_secs(30),
         };
         let mut driver = AnyDriver::new(kind, &limits).unwrap();

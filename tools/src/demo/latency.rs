@@ -123,6 +123,7 @@ pub fn measure(
         policy: policy.to_owned(),
         server_layout: cores.describe().to_owned(),
         counters: None,
+        venue_pid: None,
     };
     // On a thread of its own: pinning is for the measurement only.
     let outcome = std::thread::scope(|scope| scope.spawn(|| run(&options)).join());

@@ -94,14 +94,14 @@ impl<S: StreamSource> Agent for GatewayAgent<S> {
         if !self.listening {
             self.listen_when_ready()?;
         }
-        self.gateway.set_now(now.monotonic_ns);
-        let mut work = self.driver.poll(&mut Callbacks {
+        // Answers leave before requests are taken: whoever waits for one does not wait for what others
+        // send meanwhile.
+        let connections = self.driver.connections();
+        let mut work = self.gateway.do_work(now.monotonic_ns, connections)?;
+        self.driver.flush();
+        work += self.driver.poll(&mut Callbacks {
             gateway: &mut self.gateway,
         });
-        work += self
-            .gateway
-            .do_work(now.monotonic_ns, self.driver.connections())?;
-        self.driver.flush();
         Ok(work)
     }
 

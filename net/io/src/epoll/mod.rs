@@ -12,8 +12,9 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::accepts::Accepts;
 use crate::connections::Connections;
 use crate::delivery::Delivery;
 use crate::error::NetError;
@@ -22,6 +23,7 @@ use crate::limits::Limits;
 use crate::seam::{CloseReason, ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::slot::Phase;
 use crate::socket::{self, Mode, RawAddress};
+use crate::turns::{Turn, Turns};
 use crate::waker::Waker;
 
 use selector::{Event, Selector};
@@ -44,6 +46,13 @@ struct Listener {
     readable: bool,
     /// Out of descriptors or memory: try again after a while.
     stalled: bool,
+    accepts: Accepts,
+}
+
+impl Listener {
+    fn may_accept(&self) -> bool {
+        self.readable && !self.stalled && self.accepts.may_take()
+    }
 }
 
 /// Polls between two looks at deadlines and stalled listeners.
@@ -62,6 +71,7 @@ pub struct EpollDriver {
     inboxes: Inboxes,
     addresses: Box<[RawAddress]>,
     readiness: Box<[Readiness]>,
+    turns: Turns,
     listeners: Vec<Listener>,
     /// Sockets to read in the next poll, each once.
     ready: Vec<u32>,
@@ -90,6 +100,7 @@ impl EpollDriver {
             inboxes: Inboxes::map(limits)?,
             addresses: vec![RawAddress::unset(); count].into_boxed_slice(),
             readiness: vec![Readiness::default(); count].into_boxed_slice(),
+            turns: Turns::new(limits.connections_max),
             listeners: Vec::with_capacity(limits.listeners_max as usize),
             ready: Vec::with_capacity(count),
             spare_ready: Vec::with_capacity(count),
@@ -161,7 +172,7 @@ impl EpollDriver {
     fn accept<H: Handler>(&mut self, handler: &mut H) -> usize {
         let mut work = 0;
         for (index, listener) in self.listeners.iter_mut().enumerate() {
-            if !listener.readable || listener.stalled {
+            if !listener.may_accept() {
                 continue;
             }
             work += 1;
@@ -172,7 +183,10 @@ impl EpollDriver {
                 handler,
             };
             match socket::accept(&listener.socket) {
-                Ok(stream) => delivery.accepted(ListenerId(index as u32), stream),
+                Ok(stream) => {
+                    listener.accepts.taken(Instant::now());
+                    delivery.accepted(ListenerId(index as u32), stream);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.readable = false;
                 }
@@ -187,8 +201,14 @@ impl EpollDriver {
 
     /// One turn for each readable socket.
     fn read_ready<H: Handler>(&mut self, handler: &mut H) -> usize {
+        self.turns.begin_cycle();
+        let mut count = 0;
+        while let Some(index) = self.turns.next() {
+            count += 1;
+            self.read(handler, index);
+        }
         let mut ready = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare_ready));
-        let count = ready.len();
+        count += ready.len();
         for index in ready.drain(..) {
             self.readiness[index as usize].queued = false;
             self.read(handler, index);
@@ -203,9 +223,17 @@ impl EpollDriver {
         if !slot.wants_bytes() || !self.readiness[index as usize].readable {
             return;
         }
-        let (Some(range), Some(stream)) = (inboxes.arm(index), &slot.stream) else {
+        let turn = self.turns.ask(index);
+        if turn == Turn::Later {
+            return;
+        }
+        let (Some(mut range), Some(stream)) = (inboxes.arm(index), &slot.stream) else {
             return;
         };
+        if turn == Turn::Short {
+            let short = connections.limits().short_turn_bytes as usize;
+            range.end = range.end.min(range.start + short);
+        }
         let room = range.len();
         let result = (&*stream).read(inboxes.armed(index, range));
         let mut delivery = Delivery {
@@ -221,6 +249,7 @@ impl EpollDriver {
             }
             Ok(count) => {
                 readiness.readable = count == room || readiness.ended;
+                self.turns.received(index, count, count < room);
                 delivery.received(index, count);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => readiness.readable = false,
@@ -335,15 +364,15 @@ impl EpollDriver {
         .cut_overdue_closes();
         for listener in &mut self.listeners {
             listener.stalled = false;
+            if !listener.accepts.may_take() {
+                listener.accepts.refill(Instant::now());
+            }
         }
     }
 
     fn has_work(&self) -> bool {
-        let accepts = self
-            .listeners
-            .iter()
-            .any(|listener| listener.readable && !listener.stalled);
-        accepts || !self.ready.is_empty() || self.connections.has_due()
+        let accepts = self.listeners.iter().any(Listener::may_accept);
+        accepts || !self.ready.is_empty() || self.turns.has_waiting() || self.connections.has_due()
     }
 }
 
@@ -357,7 +386,8 @@ impl Driver for EpollDriver {
         address: SocketAddr,
         backlog: u32,
     ) -> Result<(ListenerId, SocketAddr), NetError> {
-        let max = self.connections.limits().listeners_max;
+        let limits = *self.connections.limits();
+        let max = limits.listeners_max;
         if self.listeners.len() >= max as usize {
             return Err(NetError::ListenersFull { max });
         }
@@ -371,6 +401,7 @@ impl Driver for EpollDriver {
             socket,
             readable: false,
             stalled: false,
+            accepts: Accepts::new(limits.accept_burst, limits.accept_interval, Instant::now()),
         });
         Ok((ListenerId(index), bound))
     }
@@ -426,6 +457,14 @@ impl Driver for EpollDriver {
         }
         let mut attention = std::mem::take(&mut self.attention);
         self.connections.take_attention(&mut attention);
+        // As the io_uring driver: who is sent little does not wait for who is sent much.
+        attention.retain(|&index| {
+            let is_long = self.connections.sends_long(index);
+            if !is_long {
+                self.drive(index);
+            }
+            is_long
+        });
         for index in attention.drain(..) {
             self.drive(index);
         }

@@ -3,7 +3,8 @@
 //! Every operation is single-shot and goes straight between the socket and the connection's own memory:
 //! one receive armed behind the kept bytes, one send in flight from the out buffer, one accept per
 //! listener. That is what bounds a duty cycle: per connection one turn in and one turn out, per listener
-//! one connection, whatever a peer does; and a paused connection is simply not armed again.
+//! one connection, whatever a peer does; and a paused connection is simply not armed again. Connections that
+//! always have more to bring make way for others (`turns`).
 //! `docs/decisions/0005-…` says why not multishot receives with provided buffers.
 //!
 //! It must never free or reuse a slot's memory while an operation may use it: a slot is finished only
@@ -17,8 +18,9 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::accepts::Accepts;
 use crate::connections::Connections;
 use crate::delivery::Delivery;
 use crate::error::NetError;
@@ -28,6 +30,7 @@ use crate::probe;
 use crate::seam::{ConnectionId, Driver, DriverStats, Handler, ListenerId};
 use crate::slot::Phase;
 use crate::socket::{self, Mode, RawAddress};
+use crate::turns::{Turn, Turns};
 use crate::waker::Waker;
 
 use operation::{Kind, Outstanding, operations_max};
@@ -39,6 +42,7 @@ struct Listener {
     accepting: bool,
     /// Out of descriptors or memory: try again when something was freed, or after a while.
     stalled: bool,
+    accepts: Accepts,
 }
 
 /// Polls between two looks at deadlines and stalled listeners.
@@ -68,6 +72,7 @@ pub struct UringDriver {
     ring: Ring,
     memory: ManuallyDrop<Memory>,
     outstanding: Box<[Outstanding]>,
+    turns: Turns,
     listeners: Vec<Listener>,
     attention: Vec<u32>,
     due: Vec<u32>,
@@ -102,6 +107,7 @@ impl UringDriver {
             ring,
             memory: ManuallyDrop::new(memory),
             outstanding: vec![Outstanding::default(); count].into_boxed_slice(),
+            turns: Turns::new(limits.connections_max),
             listeners: Vec::with_capacity(limits.listeners_max as usize),
             attention: Vec::with_capacity(count),
             due: Vec::with_capacity(count),
@@ -176,9 +182,17 @@ impl UringDriver {
         if outstanding.receiving || !self.memory.connections.slot(index).wants_bytes() {
             return;
         }
-        let Some(range) = self.memory.inboxes.arm(index) else {
+        let turn = self.turns.ask(index);
+        if turn == Turn::Later {
+            return;
+        }
+        let Some(mut range) = self.memory.inboxes.arm(index) else {
             return;
         };
+        if turn == Turn::Short {
+            let short = self.memory.connections.limits().short_turn_bytes as usize;
+            range.end = range.end.min(range.start + short);
+        }
         let (pointer, length) = (self.memory.inboxes.pointer(index, &range), range.len());
         let socket = self.socket_of(index);
         self.outstanding[index as usize].receiving = true;
@@ -246,6 +260,10 @@ impl UringDriver {
             }
             Kind::Receive => {
                 outstanding.drained = !Ring::socket_has_more(flags);
+                if result > 0 {
+                    let emptied = outstanding.drained;
+                    self.turns.received(index, result as usize, emptied);
+                }
                 complete_receive(&mut delivery, index, result);
             }
             Kind::Send => complete_send(&mut delivery, index, result),
@@ -269,8 +287,11 @@ impl UringDriver {
             handler,
         }
         .cut_overdue_closes();
-        for index in 0..self.listeners.len() {
-            self.listeners[index].stalled = false;
+        for listener in &mut self.listeners {
+            listener.stalled = false;
+            if !listener.accepts.may_take() {
+                listener.accepts.refill(Instant::now());
+            }
         }
         self.rearm_listeners();
     }
@@ -278,18 +299,30 @@ impl UringDriver {
     fn rearm_listeners(&mut self) {
         for index in 0..self.listeners.len() {
             let listener = &self.listeners[index];
-            if !listener.accepting && !listener.stalled {
+            if !listener.accepting && !listener.stalled && listener.accepts.may_take() {
                 self.arm_listener(index as u32);
             }
         }
     }
 
     fn drive_attention(&mut self) {
+        self.turns.begin_cycle();
+        while let Some(index) = self.turns.next() {
+            self.drive(index);
+        }
         if !self.memory.connections.needs_flush() {
             return;
         }
         let mut attention = std::mem::take(&mut self.attention);
         self.memory.connections.take_attention(&mut attention);
+        // The kernel sends in this order: who is sent little does not wait for who is sent much.
+        attention.retain(|&index| {
+            let is_long = self.memory.connections.sends_long(index);
+            if !is_long {
+                self.drive(index);
+            }
+            is_long
+        });
         for index in attention.drain(..) {
             self.drive(index);
         }
@@ -307,6 +340,7 @@ fn complete_accept<H: Handler>(
     if result >= 0 {
         // SAFETY: the kernel just installed this descriptor for our accept.
         let stream = unsafe { socket::adopt(result) };
+        listener.accepts.taken(Instant::now());
         return delivery.accepted(id, stream);
     }
     delivery.connections.stats.accept_errors += 1;
@@ -336,7 +370,8 @@ impl Driver for UringDriver {
         address: SocketAddr,
         backlog: u32,
     ) -> Result<(ListenerId, SocketAddr), NetError> {
-        let max = self.memory.connections.limits().listeners_max;
+        let limits = *self.memory.connections.limits();
+        let max = limits.listeners_max;
         if self.listeners.len() >= max as usize {
             return Err(NetError::ListenersFull { max });
         }
@@ -347,6 +382,7 @@ impl Driver for UringDriver {
             socket,
             accepting: false,
             stalled: false,
+            accepts: Accepts::new(limits.accept_burst, limits.accept_interval, Instant::now()),
         });
         self.arm_listener(id.0);
         Ok((id, bound))

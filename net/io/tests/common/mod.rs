@@ -187,7 +187,10 @@ pub fn small_limits() -> Limits {
         send_turn_bytes: 4 * 1024,
         receive_tail_max: 16 * 1024,
         receive_turn_bytes: 2 * 1024,
+        short_turn_bytes: 512,
         events_per_poll_max: 16,
+        accept_burst: 1,
+        accept_interval: Duration::ZERO,
         close_wait_max: Duration::from_secs(5),
     }
 }

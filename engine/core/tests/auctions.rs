@@ -56,6 +56,26 @@ fn outcome(driver: &mut Driver) -> (u64, u64, u64, char) {
     (price, quantity, outcome.imbalance, side)
 }
 
+/// The naive venue looked for what was due before each record. With one record a batch that is before each
+/// batch, as it must be; with several it ended a call of no length before the orders behind it in its batch,
+/// which still take part.
+#[test]
+fn what_a_record_makes_due_at_once_waits_for_the_next_batch() {
+    let mut driver = called(0, &[(100, 1_010_000)], &[(150, 1_000_000)]);
+    let late_bid = limit(1, 2, b'B', 50, 1_000_000);
+    let said = lines(&driver.tell(&[start_auction(1, b'O', 0, 0), late_bid]));
+    assert_eq!(said[0], "-: 1 is O");
+    assert!(
+        !said.iter().any(|line| line.contains("uncrossed")),
+        "{said:?}"
+    );
+    let due = driver.machine.next_deadline();
+    assert_eq!(due, Some(Timestamp(driver.timestamp)));
+    let said = lines(&driver.tell(&[]));
+    let uncrossed = "-: 1 uncrossed 150 @1000000 O".to_string();
+    assert!(said.contains(&uncrossed), "{said:?}");
+}
+
 #[test]
 fn the_most_shares_trade() {
     let bids = [(100, 1_010_000), (50, 1_000_000)];

@@ -7,18 +7,15 @@
 
 mod common;
 
-use common::flow::{Mix, Step, allocated, step};
-use common::oracle::Oracle;
-use common::oracle::fault::{FAULTS, Fault};
-use common::*;
-use lockstep_record::Side;
-use lockstep_record::event::Control;
+use common::flow::{Mix, Step, step};
+use common::oracle::fault::{BATCH_FAULTS, FAULTS, Fault};
+use common::pair::{BOUNDS, Done, Pair};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 const STREAM_LENGTH: usize = 400;
-/// Open orders and price levels; a stream has one of these, so that each bound is reached by some.
-const BOUNDS: [(u32, u32); 2] = [(28, 40), (200, 15)];
+/// Most records of a batch.
+const BATCH_MAX: usize = 16;
 
 fn operations() -> usize {
     let name = "LOCKSTEP_OPERATIONS";
@@ -29,185 +26,8 @@ fn operations() -> usize {
     })
 }
 
-struct Pair {
-    driver: Driver,
-    oracle: Oracle,
-    /// Auctions that traded, and orders that a collar stopped.
-    uncrossed: usize,
-    stopped: usize,
-}
-
-impl Pair {
-    /// `allocation` 7 and above: price-time.
-    fn new(fault: Fault, (orders_max, levels_max): (u32, u32), allocation: u16) -> Self {
-        let mut pair = Self {
-            driver: Driver::default(),
-            oracle: Oracle::new(fault),
-            uncrossed: 0,
-            stopped: 0,
-        };
-        for mut command in small_venue() {
-            if let Request::SetBounds(bounds) = &mut command.request {
-                (bounds.open_orders_max, bounds.price_levels_max) = (orders_max, levels_max);
-            }
-            if matches!(command.request, Request::DefineInstrument(_)) {
-                command = allocated(command, allocation.min(7));
-            }
-            pair.tell(&command).unwrap();
-        }
-        if orders_max == BOUNDS[0].0 {
-            pair.tell(&risk_bounds(4, 8, 2)).unwrap();
-            let grace = lockstep_record::command::SetGrace { grace: 2_000_000 };
-            pair.tell(&operator(grace)).unwrap();
-            let mut leaves = define_session(3, 2, &USERS[2]);
-            if let Request::DefineSession(body) = &mut leaves.request {
-                body.cancel_on_disconnect = 1;
-            }
-            pair.tell(&leaves).unwrap();
-        }
-        pair
-    }
-
-    /// Returns how many events it had, and how many of them triggered a stop.
-    fn tell(&mut self, command: &Command) -> Result<(usize, usize), String> {
-        let said = self.driver.tell(std::slice::from_ref(command));
-        let wanted = self.oracle.tell(self.driver.timestamp, command);
-        if said != wanted {
-            return Err(difference(command, &said, &wanted));
-        }
-        for said in &said {
-            let collar = lockstep_record::event::CancelReason::MarketCollar;
-            match said {
-                Said::Control(Control::Uncrossed { .. }) => self.uncrossed += 1,
-                Said::Event { what, .. } => match what {
-                    What::Canceled(canceled) if canceled.reason == collar => self.stopped += 1,
-                    _ => {}
-                },
-                _ => {}
-            }
-        }
-        let triggered = said.iter().filter(|said| {
-            let Said::Event { what, .. } = said else {
-                return false;
-            };
-            matches!(what, What::PriorityUpdate(_))
-        });
-        Ok((said.len(), triggered.count()))
-    }
-
-    fn compare_books(&self) -> Result<(), String> {
-        let machine = &self.driver.machine;
-        let view = |p: lockstep_core::inspect::PositionView| {
-            let shares = [p.bought, p.sold, p.open_buy, p.open_sell].map(i128::from);
-            let [bought, sold, bids, asks] = shares;
-            (
-                (p.firm.0, p.instrument.0),
-                [p.net, bought, sold, bids, asks],
-            )
-        };
-        let positions: Vec<_> = machine.positions().map(view).collect();
-        let wanted = self.oracle.positions();
-        if positions != wanted {
-            return Err(format!("machine: {positions:?}\noracle: {wanted:?}"));
-        }
-        for instrument in 1..=3u32 {
-            let id = lockstep_record::InstrumentId(instrument);
-            self.compare_phase(id)?;
-            for side in [Side::Buy, Side::Sell] {
-                let view = |o: lockstep_core::inspect::OrderView| {
-                    let (number, channel) = (o.user_ref.number, o.user_ref.index);
-                    (
-                        o.session.0,
-                        number,
-                        channel,
-                        o.price.0,
-                        (o.open, o.shown),
-                        o.executed,
-                        o.reference.0,
-                    )
-                };
-                let orders: Vec<_> = machine.book_orders(id, side).map(view).collect();
-                let wanted = self.oracle.side(instrument, side == Side::Buy);
-                if orders != wanted {
-                    return Err(format!(
-                        "{id} {side:?}\nmachine: {orders:?}\noracle: {wanted:?}"
-                    ));
-                }
-                let depth: u64 = machine.depth(id, side).map(|level| level.quantity).sum();
-                let displayed = machine
-                    .book_orders(id, side)
-                    .filter(|order| order.display != b'N' && order.cross_type == b'N')
-                    .filter(|order| order.price.0 < 2_000_000_000);
-                let open: u64 = displayed.map(|order| u64::from(order.shown)).sum();
-                if depth != open {
-                    return Err(format!("{id} {side:?}: depth {depth}, orders {open}"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Pair {
-    /// State, a day's prices, what an auction would do, and what happens next by itself.
-    fn compare_phase(&self, id: lockstep_record::InstrumentId) -> Result<(), String> {
-        let machine = &self.driver.machine;
-        let view = machine.instruments().find(|view| view.instrument == id);
-        let state = view.map(|view| view.state as u8);
-        if state != self.oracle.state(id.0) {
-            return Err(format!("{id}: {state:?}, {:?}", self.oracle.state(id.0)));
-        }
-        let Some(state) = state else { return Ok(()) };
-        let (prices, wanted) = (machine.statistics(id), self.oracle.prices(id.0));
-        if prices != wanted {
-            return Err(format!("{id}\nmachine: {prices:?}\noracle: {wanted:?}"));
-        }
-        let outcome = machine.auction(id).and_then(|auction| auction.outcome);
-        let outcome = outcome.map(|o| (o.price.0, o.quantity, o.imbalance, o.imbalance_side));
-        let accumulates = b"POVL".contains(&state);
-        let wanted = self.oracle.outcome(id.0, state).filter(|_| accumulates);
-        if outcome != wanted {
-            return Err(format!("{id} auction: {outcome:?}, oracle {wanted:?}"));
-        }
-        let (next, wanted) = (machine.next_deadline(), self.oracle.next_deadline());
-        if next.map(|time| time.0) != wanted {
-            return Err(format!("next deadline {next:?}, oracle {wanted:?}"));
-        }
-        Ok(())
-    }
-}
-
-/// The first line on which they differ, with what came before it.
-fn difference(command: &Command, said: &[Said], wanted: &[Said]) -> String {
-    let same = said
-        .iter()
-        .zip(wanted)
-        .take_while(|(said, wanted)| said == wanted)
-        .count();
-    let before: Vec<String> = said[..same].iter().map(ToString::to_string).collect();
-    let (said, wanted) = (said.get(same), wanted.get(same));
-    format!("{command:?}\nboth: {before:#?}\nmachine: {said:?}\noracle: {wanted:?}")
-}
-
-/// What a stream did, so that a test can demand that it did something.
-#[derive(Default, Debug)]
-struct Done {
-    commands: usize,
-    events: usize,
-    live_max: usize,
-    uncrossed: usize,
-    stopped: usize,
-    reloads: usize,
-    /// Stops that were triggered, and of these the second and later ones of one record.
-    triggered: usize,
-    chained: usize,
-    /// Prices at which more than one order gave its share.
-    rounds: usize,
-    /// Prices that pegged orders took when the quote changed.
-    pegged: usize,
-}
-
-fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
+/// Plays the steps in batches of the sizes, over and over.
+fn run(steps: &[Step], sizes: &[usize], mix: Mix, fault: Fault) -> Result<Done, String> {
     let bounds = BOUNDS[usize::from(steps[0].pick % 2)];
     let allocation = match mix {
         Mix::All => steps[1].pick % 14,
@@ -215,39 +35,42 @@ fn run(steps: &[Step], mix: Mix, fault: Fault) -> Result<Done, String> {
         Mix::Stops | Mix::Auctions | Mix::Pegs => 7,
     };
     let mut pair = Pair::new(fault, bounds, allocation);
-    let mut done = Done::default();
-    for (at, step) in steps.iter().enumerate() {
-        if step.twist == 399 && step.what < 600 {
-            let said = pair.driver.term_start();
-            let wanted = pair.oracle.term_start(pair.driver.timestamp);
-            if said != wanted {
-                return Err(format!("term start: {said:?}, {wanted:?}"));
-            }
+    let mut sizes = sizes.iter().cycle();
+    let (mut at, mut compared) = (0, 0);
+    while at < steps.len() {
+        let size = (*sizes.next().unwrap()).min(steps.len() - at);
+        let batch = &steps[at..at + size];
+        for step in batch {
+            between_batches(&mut pair, step)?;
         }
-        if step.twist % 16 == 15 {
-            // Time passes, so that orders expire.
-            pair.driver.timestamp += u64::from(step.pick) * 100_000;
+        pair.begin_batch();
+        for step in batch {
+            let command = step.command_of(&pair.oracle, mix);
+            pair.add(&command);
         }
-        if step.twist % 64 == 9 {
-            // A snapshot's image is taken and the stream goes on with the state that is loaded from it.
-            pair.driver.reload()?;
-            done.reloads += 1;
-        }
-        let command = step.command_of(&pair.oracle, mix);
-        let (events, triggered) = pair.tell(&command)?;
-        done.events += events;
-        done.triggered += triggered;
-        done.chained += triggered.saturating_sub(1);
-        done.live_max = done.live_max.max(pair.oracle.live());
-        done.commands += 1;
-        if at % 8 == 0 || at + 1 == steps.len() {
+        pair.end_batch()?;
+        at += size;
+        if at / 8 != compared || at == steps.len() {
+            compared = at / 8;
             pair.compare_books()?;
         }
     }
-    (done.uncrossed, done.stopped) = (pair.uncrossed, pair.stopped);
-    done.rounds = pair.oracle.rounds;
-    done.pegged = pair.oracle.pegged;
-    Ok(done)
+    Ok(pair.done)
+}
+
+/// Sometimes a new leader begins, time passes or the machine goes on from its image.
+fn between_batches(pair: &mut Pair, step: &Step) -> Result<(), String> {
+    if step.twist == 399 && step.what < 600 {
+        pair.term_start()?;
+    }
+    if step.twist % 16 == 15 {
+        // Orders expire.
+        pair.driver.timestamp += u64::from(step.pick) * 100_000;
+    }
+    if step.twist % 64 == 9 {
+        pair.reload()?;
+    }
+    Ok(())
 }
 
 fn runner(cases: u32, seed: &[u8; 32]) -> TestRunner {
@@ -290,18 +113,8 @@ fn compare(mix: Mix) {
     let steps = proptest::collection::vec(step(), STREAM_LENGTH);
     let done = std::cell::RefCell::new(Done::default());
     let outcome = runner(cases, b"lockstep differential stream 001").run(&steps, |steps| {
-        let one = run(&steps, mix, Fault::None).map_err(TestCaseError::fail)?;
-        let mut done = done.borrow_mut();
-        done.commands += one.commands;
-        done.events += one.events;
-        done.live_max = done.live_max.max(one.live_max);
-        done.uncrossed += one.uncrossed;
-        done.stopped += one.stopped;
-        done.reloads += one.reloads;
-        done.triggered += one.triggered;
-        done.chained += one.chained;
-        done.rounds += one.rounds;
-        done.pegged += one.pegged;
+        let one = run(&steps, &[1], mix, Fault::None).map_err(TestCaseError::fail)?;
+        done.borrow_mut().add(&one);
         Ok(())
     });
     if let Err(error) = outcome {
@@ -362,7 +175,7 @@ fn each_planted_fault_is_seen() {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"lockstep differential stream 002");
         let outcome = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
-            run(&steps, Mix::All, fault)
+            run(&steps, &[1], Mix::All, fault)
                 .map(|_| ())
                 .map_err(TestCaseError::fail)
         });
@@ -371,6 +184,70 @@ fn each_planted_fault_is_seen() {
             "{fault:?} was not seen"
         );
     }
+}
+
+/// Records of one batch share its time, and what they make due at that time waits for the next batch. The
+/// comparison above has one record in each batch, and so says nothing of what lies between two: here the
+/// streams come as a sequencer gives them, and what is said is compared record by record.
+#[test]
+fn a_batch_of_many_records_says_what_the_naive_venue_says() {
+    let mut total = Done::default();
+    for mix in [Mix::All, Mix::Stops, Mix::Auctions, Mix::Shares, Mix::Pegs] {
+        let share = if mix == Mix::All { 1 } else { 4 };
+        let cases = operations().div_ceil(STREAM_LENGTH * share) as u32;
+        let done = std::cell::RefCell::new(Done::default());
+        let outcome = runner(cases, b"lockstep differential stream 003").run(
+            &batched(BATCH_MAX),
+            |(steps, sizes)| {
+                let one = run(&steps, &sizes, mix, Fault::None).map_err(TestCaseError::fail)?;
+                done.borrow_mut().add(&one);
+                Ok(())
+            },
+        );
+        if let Err(error) = outcome {
+            panic!("{mix:?}: {error}");
+        }
+        let done = done.into_inner();
+        println!("{mix:?} in batches: {done:?}");
+        assert!(done.events * 3 > done.commands, "{mix:?} says little");
+        total.add(&done);
+    }
+    assert!(total.commands >= operations());
+    assert!(
+        total.before_due * 4_000 > total.commands,
+        "hardly a record came while something was due"
+    );
+}
+
+/// Faults of which a batch of one record shows nothing.
+#[test]
+fn each_planted_fault_between_a_batch_s_records_is_seen() {
+    for fault in BATCH_FAULTS {
+        let fails = |longest: usize| {
+            let config = Config {
+                cases: 60,
+                failure_persistence: None,
+                max_shrink_iters: 0,
+                ..Config::default()
+            };
+            let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"lockstep differential stream 004");
+            let outcome =
+                TestRunner::new_with_rng(config, rng).run(&batched(longest), |(steps, sizes)| {
+                    run(&steps, &sizes, Mix::All, fault)
+                        .map(|_| ())
+                        .map_err(TestCaseError::fail)
+                });
+            matches!(outcome, Err(TestError::Fail(..)))
+        };
+        assert!(fails(BATCH_MAX), "{fault:?} was not seen");
+        assert!(!fails(1), "{fault:?} is no fault of a batch");
+    }
+}
+
+/// Steps, and sizes of batches up to `longest`.
+fn batched(longest: usize) -> impl Strategy<Value = (Vec<Step>, Vec<usize>)> {
+    let sizes = proptest::collection::vec(1..=longest, 8);
+    (proptest::collection::vec(step(), STREAM_LENGTH), sizes)
 }
 
 proptest! {

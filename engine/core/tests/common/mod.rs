@@ -6,6 +6,7 @@ pub mod flow;
 mod flow_protection;
 pub mod options;
 pub mod oracle;
+pub mod pair;
 pub mod scenario;
 pub mod script;
 
@@ -241,6 +242,29 @@ impl EventSink for Recorder {
     }
 }
 
+/// Keeps what is said at a batch's begin and, apart, because of each of its records.
+struct ByRecord(Vec<Recorder>);
+
+impl ByRecord {
+    fn now(&mut self) -> &mut Recorder {
+        self.0.last_mut().unwrap()
+    }
+}
+
+impl EventSink for ByRecord {
+    fn record(&mut self, _sequence: Sequence, _record: &Record<'_>) {
+        self.0.push(Recorder::default());
+    }
+
+    fn deliver(&mut self, to: &Delivery, event: Event<'_>) {
+        self.now().deliver(to, event);
+    }
+
+    fn control(&mut self, control: &Control) {
+        self.now().control(control);
+    }
+}
+
 /// An image in memory, by section.
 #[derive(Default, PartialEq, Eq)]
 pub struct SavedImage(pub Vec<(Section, Vec<u8>)>);
@@ -314,6 +338,21 @@ impl Driver {
         let said = self.try_apply(BatchKind::Commands, &records).unwrap();
         self.machine.check_invariants().unwrap();
         said
+    }
+
+    /// The same; returns what is said at the batch's begin and then because of each command.
+    pub fn tell_each(&mut self, commands: &[Command]) -> Result<Vec<Vec<Said>>, String> {
+        let mut records = Records::default();
+        for command in commands {
+            command.write(&mut records);
+        }
+        let batch = self.batch(BatchKind::Commands, records.count);
+        let mut said = ByRecord(vec![Recorder::default()]);
+        let applied = records.with(|bytes| self.machine.apply(&batch, bytes, &mut said));
+        applied.map_err(|error| error.to_string())?;
+        let whole = self.machine.check_invariants();
+        whole.map_err(|error| error.to_string())?;
+        Ok(said.0.into_iter().map(|said| said.0).collect())
     }
 
     /// Goes on with a machine loaded from this one's image, which must be written again byte by byte.

@@ -136,6 +136,10 @@ pub enum Fault {
     CollarIgnored,
     /// A day's prices go on with the last day's.
     PricesGoOn,
+    /// What falls due is done before each record, not only before a batch's first.
+    DueBetweenRecords,
+    /// Pegs are moved and tripped sessions' orders pulled when the batch ends.
+    SettledWithTheBatch,
 }
 
 pub const FAULTS: [Fault; 66] = [
@@ -206,3 +210,6 @@ pub const FAULTS: [Fault; 66] = [
     Fault::CollarIgnored,
     Fault::PricesGoOn,
 ];
+
+/// Mistakes that show only where a batch has several records.
+pub const BATCH_FAULTS: [Fault; 2] = [Fault::DueBetweenRecords, Fault::SettledWithTheBatch];

@@ -183,11 +183,28 @@ impl Oracle {
         }
     }
 
-    /// Applies one command at a time of the log; returns what it says.
+    /// One command as a batch of its own; returns what it says.
     pub fn tell(&mut self, now: u64, command: &Command) -> Vec<Said> {
+        let mut said = self.begin_batch(now);
+        said.extend(self.tell_next(command));
+        said.extend(self.end_batch());
+        said
+    }
+
+    /// A batch begins: what is due by its time comes before its first record.
+    pub fn begin_batch(&mut self, now: u64) -> Vec<Said> {
         self.now = now;
         self.expire();
         self.finish();
+        std::mem::take(&mut self.said)
+    }
+
+    /// The batch's next record.
+    pub fn tell_next(&mut self, command: &Command) -> Vec<Said> {
+        if self.fault == Fault::DueBetweenRecords {
+            self.expire();
+            self.finish();
+        }
         self.protection.risk.over_rate = false;
         let options = read(&command.parts);
         if command.session == 0 {
@@ -197,7 +214,17 @@ impl Oracle {
         } else if self.is_current(command) {
             self.request(command.session, &command.request, &options);
         }
-        self.finish();
+        if self.fault != Fault::SettledWithTheBatch {
+            self.finish();
+        }
+        std::mem::take(&mut self.said)
+    }
+
+    /// A batch ends: nothing follows from that.
+    pub fn end_batch(&mut self) -> Vec<Said> {
+        if self.fault == Fault::SettledWithTheBatch {
+            self.finish();
+        }
         std::mem::take(&mut self.said)
     }
 

@@ -4,6 +4,7 @@
 //! (`consensus`, `clock`, `sequencer`, `gateway`); sockets, files, threads and clocks stay in thin shells.
 
 pub mod admin;
+mod affinity;
 pub mod agent;
 pub mod auth;
 pub mod clock;

@@ -2,6 +2,7 @@
 
 use crate::admin::submit::Submitter;
 use crate::admin::{AdminServer, Office, desk};
+use crate::affinity;
 use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
@@ -97,6 +98,7 @@ impl Node {
     pub fn start(config: &Config, options: &NodeOptions) -> Result<Self, Fatal> {
         let begun = Instant::now();
         let recovered = recovery::recover(config, options.report)?;
+        keep_helpers_off_pinned_cores(config);
         let counters = Counters::create(&counters_file(config)).map_err(|e| {
             Fatal::new(
                 ExitCode::Io,
@@ -166,6 +168,22 @@ fn join(threads: Vec<JoinHandle<()>>, stop: &Stop) {
             let what = "a thread panicked; this is a bug, report it";
             stop.fail(Fatal::new(ExitCode::Setup, what));
         }
+    }
+}
+
+/// Before any helper thread is started: they and this thread inherit what is left.
+fn keep_helpers_off_pinned_cores(config: &Config) {
+    let pinned: Vec<u32> = config.threads.iter().filter_map(|t| t.core).collect();
+    if pinned.is_empty() {
+        return;
+    }
+    match affinity::keep_off(&pinned) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            ?pinned,
+            "no core is left for helper threads: they interrupt the agents on theirs"
+        ),
+        Err(error) => tracing::warn!(%error, "helper threads may run on the agents' cores"),
     }
 }
 

@@ -39,14 +39,15 @@ fn script(bench: &mut Bench<FaultyStorage>) -> Result<(), JournalError> {
 /// Fewer and longer batches, so that up to four writes are in flight and end in any order. All of them fit into
 /// the log buffer.
 fn deep_script(bench: &mut Bench<FaultyStorage>) -> Result<usize, JournalError> {
-    let (mut random, mut most) = (Random(12), 0);
+    let (mut random, mut most) = (Random(3), 0);
     for _ in 0..12u64 {
         let durable = bench.buffer.durable_position();
         let done = bench.appended.iter().filter(|(p, _)| p.end() <= durable);
         let committed = done.count() as u64;
-        let length = 8 * (1 + random.below(9_000)) as usize;
+        // Long enough to be written while another write is in flight.
+        let length = 8 * (8_400 + random.below(1_000)) as usize;
         bench.append(COMMANDS, &[length], committed);
-        for _ in 0..random.below(6) {
+        for _ in 0..random.below(2) {
             bench.writer.do_work()?;
             bench.preparer.do_work();
             most = most.max(bench.writer.in_flight_count());
@@ -64,7 +65,7 @@ enum Script {
 fn run(script_of: Script, fault: Fault, operation: u64) -> (Bench<FaultyStorage>, u64) {
     let (memory, data_length) = match script_of {
         Script::Small => (MemoryStorage::new(), DATA),
-        Script::Deep => (MemoryStorage::new().deferring(7), 256 << 10),
+        Script::Deep => (MemoryStorage::new().deferring(7), 512 << 10),
     };
     let storage = FaultyStorage::new(memory, fault, operation);
     let mut bench = Bench::with_length(storage, AcknowledgementPolicy::Durable, data_length);
@@ -102,7 +103,7 @@ fn a_fault_at_any_operation_never_loses_what_a_witness_proves() {
 
 #[test]
 fn a_fault_with_four_writes_in_flight_never_loses_what_a_witness_proves() {
-    let outcomes = fail_each_operation(Script::Deep, 15);
+    let outcomes = fail_each_operation(Script::Deep, 12);
     assert!(outcomes["kept"] > 60, "{outcomes:?}");
 }
 

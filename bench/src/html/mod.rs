@@ -246,31 +246,41 @@ impl Page for FloorReport {
     }
 
     fn runs(&self) -> Vec<(String, &LoadReport)> {
-        let named = |name: &'static str, runs| {
-            (1..)
-                .zip(runs)
-                .map(move |(i, run): (usize, _)| (format!("{name} {i}"), run))
-        };
         let half = self.half.as_ref().map_or(&[][..], |half| &half.runs);
-        named("venue", self.venue.iter())
-            .chain(named("floor", self.floor.iter()))
-            .chain(named("venue at half", half.iter()))
+        named("venue", &self.venue)
+            .chain(named("floor", &self.floor))
+            .chain(named("venue at half", half))
             .collect()
     }
 
     fn throughput(&self) -> Vec<Series> {
-        let of = |name: &str, runs: &[LoadReport]| {
-            let points = runs
-                .iter()
-                .map(|run| (run.answered_per_s as f64, run.all.p99 as f64));
-            dots(&format!("{name} p99"), points, Mark::Dots)
-        };
-        vec![of("venue", &self.venue), of("floor", &self.floor)]
+        vec![
+            p99_by_rate("venue", &self.venue),
+            p99_by_rate("floor", &self.floor),
+        ]
     }
 
     fn text(&self) -> String {
         self.to_string()
     }
+}
+
+/// The runs of one side, numbered from 1.
+fn named<'a>(
+    name: &'static str,
+    runs: &'a [LoadReport],
+) -> impl Iterator<Item = (String, &'a LoadReport)> {
+    (1..)
+        .zip(runs)
+        .map(move |(i, run): (usize, _)| (format!("{name} {i}"), run))
+}
+
+/// p99 over what was answered a second, a dot for each run of one side.
+fn p99_by_rate(name: &str, runs: &[LoadReport]) -> Series {
+    let points = runs
+        .iter()
+        .map(|run| (run.answered_per_s as f64, run.all.p99 as f64));
+    dots(&format!("{name} p99"), points, Mark::Dots)
 }
 
 impl Page for BesideReport {
@@ -279,24 +289,16 @@ impl Page for BesideReport {
     }
 
     fn runs(&self) -> Vec<(String, &LoadReport)> {
-        let named = |name: &'static str, runs| {
-            (1..)
-                .zip(runs)
-                .map(move |(i, run): (usize, _)| (format!("{name} {i}"), run))
-        };
-        named("beside", self.beside.iter())
-            .chain(named("alone", self.alone.iter()))
+        named("beside", &self.beside)
+            .chain(named("alone", &self.alone))
             .collect()
     }
 
     fn throughput(&self) -> Vec<Series> {
-        let of = |name: &str, runs: &[LoadReport]| {
-            let points = runs
-                .iter()
-                .map(|run| (run.answered_per_s as f64, run.all.p99 as f64));
-            dots(&format!("{name} p99"), points, Mark::Dots)
-        };
-        vec![of("beside", &self.beside), of("alone", &self.alone)]
+        vec![
+            p99_by_rate("beside", &self.beside),
+            p99_by_rate("alone", &self.alone),
+        ]
     }
 
     fn text(&self) -> String {

@@ -50,8 +50,8 @@ const UNKNOWN: Known = Known {
 };
 
 /// Operations between two steps of one.
-const STEP: usize = 4;
-const RING: usize = 16;
+pub(crate) const STEP: usize = 4;
+pub(crate) const RING: usize = 16;
 
 /// The operations that have been announced and whose turn has not come.
 #[derive(Clone, Debug)]

@@ -130,7 +130,7 @@ pub fn run(arguments: &JournalArgs) -> Result<JournalReport, JournalBenchError> 
         driver: String::new(),
         journal_memory: String::new(),
         raw_memory_bytes: RING_LENGTH,
-        raw_huge_bytes: huge_bytes(raw.buffer.as_ptr().addr()),
+        raw_huge_bytes: huge_bytes(&raw.buffer),
         stream: Vec::new(),
         single: Vec::new(),
     };
@@ -196,21 +196,22 @@ fn rate(bytes: u64, begun: Instant) -> u64 {
     (u128::from(bytes) * 1_000_000_000 / ns) as u64
 }
 
-/// Bytes in huge pages of the mapping that `address` lies in, as the kernel says; 0 where it does not.
-fn huge_bytes(address: usize) -> u64 {
+/// Bytes in huge pages of the mappings that hold `memory`, as the kernel says; 0 where it does not.
+fn huge_bytes(memory: &[u8]) -> u64 {
+    let (from, to) = (memory.as_ptr().addr(), memory.as_ptr_range().end.addr());
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    let mut here = false;
+    let (mut here, mut kib) = (false, 0);
     for line in smaps.lines() {
         let mut words = line.split_whitespace();
         let (name, value) = (words.next().unwrap_or_default(), words.next());
         if let Some((begin, end)) = name.split_once('-') {
             let bound = |text| usize::from_str_radix(text, 16).unwrap_or(0);
-            here = (bound(begin)..bound(end)).contains(&address);
+            here = bound(begin) < to && bound(end) > from;
         } else if here && name == "AnonHugePages:" {
-            return value.and_then(|kib| kib.parse().ok()).unwrap_or(0) << 10;
+            kib += value.and_then(|kib| kib.parse().ok()).unwrap_or(0);
         }
     }
-    0
+    kib << 10
 }
 
 /// A zero-filled file and a direct, synchronous handle of it; removed at the end.

@@ -1,8 +1,8 @@
 //! Memory: limits, huge pages, swap, shared memory, what walks the pages behind our back.
 
-use super::Plan;
 use super::finding::Finding;
 use super::host::{Host, chosen};
+use super::{Plan, kernel};
 
 pub fn examine(host: &Host, plan: &Plan, findings: &mut Vec<Finding>) {
     findings.push(lock_limit(host, plan));
@@ -89,26 +89,20 @@ fn log_buffer_pages(host: &Host) -> Finding {
     const COST: &str = "long journal writes take up to twice as long from small pages";
     let release = host.text("/proc/sys/kernel/osrelease").unwrap_or_default();
     let text = host.text(FILE);
-    match (text.as_deref().and_then(chosen), version(&release)) {
+    match (text.as_deref().and_then(chosen), kernel::numbers(&release)) {
         (None, _) | (_, None) => Finding::unknown(NAME, "the host does not say"),
         (Some("deny"), _) => Finding::warn(
             NAME,
             format!("memory files are denied huge pages: {COST}"),
             format!("echo never > {FILE} (or advise)"),
         ),
-        (Some(_), Some(version)) if version < (6, 1) => Finding::warn(
+        (Some(_), Some(numbers)) if numbers < (6, 1) => Finding::warn(
             NAME,
             format!("a kernel before 6.1 does not collapse pages of memory files: {COST}"),
             "a kernel of 6.1 or later",
         ),
         (Some(mode), _) => Finding::pass(NAME, format!("{mode}; collapsed at start all the same")),
     }
-}
-
-/// Major and minor number of a kernel's release.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn swap(host: &Host) -> Finding {

@@ -77,6 +77,11 @@ fn huge_pages(host: &Host) -> Finding {
             "always: the kernel compacts and collapses pages under running threads",
             format!("echo madvise > {FILE}"),
         ),
+        Some("never") => Finding::warn(
+            NAME,
+            "never: the state machine's tables lie in pages of 4 KiB, and most accesses walk the page tables",
+            format!("echo madvise > {FILE}"),
+        ),
         Some(mode) => Finding::pass(NAME, mode),
         None => Finding::unknown(NAME, "the host does not say"),
     }
@@ -251,6 +256,14 @@ mod tests {
             ),
         ]);
         assert_eq!(huge_pages(&host).status, Status::Warn);
+        for (mode, status) in [
+            ("always [madvise] never", Status::Pass),
+            ("always madvise [never]", Status::Warn),
+        ] {
+            let file = "/sys/kernel/mm/transparent_hugepage/enabled";
+            let (_folder, host) = fake(&[(file, mode)]);
+            assert_eq!(huge_pages(&host).status, status);
+        }
         assert_eq!(swap(&host).status, Status::Warn);
         assert_eq!(page_walkers(&host).status, Status::Warn);
         assert_eq!(shared_memory(&host, &plan()).status, Status::Fail);

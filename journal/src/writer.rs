@@ -19,7 +19,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Longest single write.
-pub const WRITE_LENGTH_MAX: u64 = 1 << 20;
+pub const WRITE_LENGTH_MAX: u64 = 4 << 20;
 /// Segments kept prepared beyond the one being written.
 pub const SEGMENTS_AHEAD: u64 = 1;
 

@@ -5,6 +5,7 @@
 //! only what the venue answers. It must never reach into the engine's memory or files to make a figure
 //! or a comparison come out.
 
+mod bed;
 pub mod book;
 pub mod cli;
 pub mod client;
@@ -16,6 +17,7 @@ pub mod html;
 pub mod itch;
 pub mod jitter;
 pub mod journal;
+pub mod layout;
 pub mod load;
 pub mod local;
 pub mod market;

@@ -6,17 +6,16 @@
 //! on the other core; a loop there that touches no memory, which shows what the host makes of two busy cores; the
 //! node's snapshot agent, which follows the log and takes one snapshot after another.
 
-mod bed;
 mod report;
 mod stalls;
 mod taker;
 
+use crate::bed::{Bed, BedError};
 use crate::engine::EngineArgs;
 use crate::engine::stream::{Stream, make};
 use crate::measure::latency::Latency;
 use crate::measure::thread::{PinError, pin};
 use crate::measure::ticks::Ticks;
-use bed::Bed;
 use clap::Args;
 use lockstep_core::ApplyError;
 use lockstep_node::fatal::Fatal;
@@ -62,8 +61,8 @@ pub enum SnapshotsBenchError {
     Stream(#[from] ApplyError),
     #[error("{0}")]
     Node(#[from] Fatal),
-    #[error("configuration: {0}")]
-    Config(String),
+    #[error(transparent)]
+    Bed(#[from] BedError),
     #[error(transparent)]
     Pin(#[from] PinError),
     #[error(transparent)]
@@ -122,12 +121,13 @@ fn measure(
 ) -> Result<SnapshotsReport, SnapshotsBenchError> {
     // Threads begin where their maker runs: first the helpers' core.
     arguments.snapshot_core.map(pin).transpose()?;
-    let (mut bed, mut taker) = Bed::create(directory)?;
+    let (mut bed, follower) = Bed::create(directory)?;
+    let mut taker = Taker::new(follower);
     arguments.core.map(pin).transpose()?;
     let ticks = Ticks::calibrate();
     for at in 0..stream.filling {
         bed.pass(stream.records.range(at, 1))?;
-        bed.hear();
+        bed.ends.hear();
     }
     let mut at = stream.filling;
     let mut rounds = ARMS.map(|_| Vec::new());
@@ -148,7 +148,7 @@ fn measure(
         }
     }
     let report = report::report(arguments, &rounds, &taker);
-    bed.finish()?;
+    bed.works.finish()?;
     Ok(report)
 }
 
@@ -160,9 +160,28 @@ fn timed(
     ticks: &Ticks,
 ) -> Result<Round, Fatal> {
     let look = stalls::Look::begin(arguments.core);
-    let latency = bed.timed(stream, range, ticks)?;
+    let latency = one_at_a_time(bed, stream, range, ticks)?;
     let stalls = look.end();
     Ok(Round { latency, stalls })
+}
+
+#[inline(never)]
+fn one_at_a_time(
+    bed: &mut Bed,
+    stream: &Stream,
+    range: Range<usize>,
+    ticks: &Ticks,
+) -> Result<Latency, Fatal> {
+    let mut latency = Latency::new();
+    for at in range {
+        let record = stream.records.range(at, 1);
+        let begin = ticks.begin();
+        bed.pass(record)?;
+        let taken = ticks.end().saturating_sub(begin);
+        latency.record(ticks.ns(taken));
+        bed.ends.hear();
+    }
+    Ok(latency)
 }
 
 fn spin_until(over: &AtomicBool) -> Result<(), SnapshotsBenchError> {

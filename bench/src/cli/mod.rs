@@ -65,6 +65,8 @@ pub enum BenchCommand {
     Journal(crate::journal::JournalArgs),
     /// Latency from ring to ring, with and without a snapshot being taken on another core
     Snapshots(crate::snapshots::SnapshotsArgs),
+    /// Latency from ring to ring with everything on one core, and with the gateway on another
+    Layout(crate::layout::LayoutArgs),
 }
 
 /// What a run ended with.
@@ -107,6 +109,8 @@ pub enum BenchError {
     Journal(#[from] crate::journal::JournalBenchError),
     #[error(transparent)]
     Snapshots(#[from] crate::snapshots::SnapshotsBenchError),
+    #[error(transparent)]
+    Layout(#[from] crate::layout::LayoutBenchError),
     #[error(transparent)]
     Local(#[from] ApplyError),
     #[error(transparent)]
@@ -183,6 +187,10 @@ pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, Be
         }
         BenchCommand::Snapshots(args) => {
             print(&crate::snapshots::run(args)?, args.json, out)?;
+            Ok(Verdict::Good)
+        }
+        BenchCommand::Layout(args) => {
+            print(&crate::layout::run(args)?, args.json, out)?;
             Ok(Verdict::Good)
         }
     }

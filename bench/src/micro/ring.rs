@@ -241,6 +241,17 @@ fn hand_off(row: &mut Row, here: Place, there: Place) -> Result<(), RingBenchErr
     Ok(())
 }
 
+/// One hand-off between two cores (or unpinned threads), picoseconds, over `count` of them.
+pub(crate) fn hand_off_ps(
+    here: Option<usize>,
+    there: Option<usize>,
+    count: u64,
+) -> Result<u64, RingBenchError> {
+    let mut row = Row::new("frame to the other core", count);
+    hand_off(&mut row, Place { core: here }, Place { core: there })?;
+    Ok(row.median_ps)
+}
+
 /// As many frames as one side can write and the other read.
 fn stream(row: &mut Row, here: Place, there: Place) -> Result<(), RingBenchError> {
     let (mut producer, mut consumer) = pair()?;

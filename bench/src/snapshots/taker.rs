@@ -1,10 +1,11 @@
 //! The node's snapshot agent, on a thread that is not the node's.
 
 use super::SnapshotsBenchError;
+use crate::bed::Follower;
 use lockstep_journal::snapshot;
 use lockstep_journal::storage::{DirectStorage, Storage, StorageError};
 use lockstep_node::agent::{Agent, Now};
-use lockstep_node::counters::{Counter, CounterId, Counters};
+use lockstep_node::counters::Counter;
 use lockstep_node::snapshot::SnapshotAgent;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +25,15 @@ pub(super) struct Taker {
 }
 
 impl Taker {
-    pub fn new(
-        agent: SnapshotAgent<DirectStorage>,
-        storage: DirectStorage,
-        counters: &Counters,
-    ) -> Self {
+    pub fn new(follower: Follower) -> Self {
+        let Follower {
+            agent,
+            storage,
+            newest,
+        } = follower;
         Self {
             agent,
-            newest: counters.counter(CounterId::SnapshotIndex),
+            newest,
             last: 0,
             storage,
             begun: Instant::now(),

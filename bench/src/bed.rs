@@ -1,17 +1,13 @@
-//! A node's agents, fused on one thread between two rings, without gateway and sockets.
+//! A node's agents between two rings, without gateway and sockets: the bed that benches measure on.
 
-use super::SnapshotsBenchError;
-use super::taker::Taker;
-use crate::engine::stream::Stream;
-use crate::measure::latency::Latency;
-use crate::measure::ticks::Ticks;
 use lockstep_journal::LogBuffer;
+use lockstep_journal::storage::DirectStorage;
 use lockstep_node::admin::desk;
 use lockstep_node::agent::{Agent, Now};
 use lockstep_node::clock::{BatchClock, SystemClock};
 use lockstep_node::config::{AcknowledgePolicy, Config, SnapshotConfig};
 use lockstep_node::consensus::Solo;
-use lockstep_node::counters::Counters;
+use lockstep_node::counters::{Counter, CounterId, Counters};
 use lockstep_node::engine::EngineAgent;
 use lockstep_node::fatal::Fatal;
 use lockstep_node::journal::{JournalAgent, start_preparer};
@@ -24,21 +20,48 @@ use lockstep_node::sink::EgressSink;
 use lockstep_node::snapshot::SnapshotAgent;
 use lockstep_node::status::{Applied, Status};
 use lockstep_record::{Term, Timestamp};
-use std::ops::Range;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use thiserror::Error;
+
+/// What takes a bed's snapshots, and where they are.
+pub(crate) struct Follower {
+    pub agent: SnapshotAgent<DirectStorage>,
+    pub storage: DirectStorage,
+    /// Index of the newest snapshot.
+    pub newest: Counter,
+}
 
 const RING_BYTES: usize = 1 << 20;
 const SPILL_BYTES: usize = 64 << 20;
 /// Records after which the next snapshot is due.
 const RECORDS_BETWEEN: u64 = 10_000;
 
-pub(super) struct Bed {
+#[derive(Debug, Error)]
+pub enum BedError {
+    #[error("{0}")]
+    Node(#[from] Fatal),
+    #[error("configuration: {0}")]
+    Config(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("a thread of the bench panicked")]
+    Thread,
+}
+
+/// Where a gateway would be: records go in, what is said comes out.
+pub(crate) struct Ends {
     ingress: Producer,
     egress: Consumer,
+    status: Arc<Status>,
+}
+
+/// Sequencer, consensus, journal and engine. They belong to the thread that first runs them.
+pub(crate) struct Works {
     agents: Vec<Box<dyn Agent>>,
     engine: EngineAgent,
     begun: Instant,
@@ -48,16 +71,22 @@ pub(super) struct Bed {
     done: Arc<AtomicBool>,
 }
 
-fn config(directory: &Path) -> Result<Config, SnapshotsBenchError> {
+pub(crate) struct Bed {
+    pub ends: Ends,
+    pub works: Works,
+}
+
+fn config(directory: &Path) -> Result<Config, BedError> {
     let text = format!(
         "[data]\ndirectory = {directory:?}\n[network]\nlisten = \"127.0.0.1:0\"\n\
          [acknowledge]\npolicy = \"local\"\n[day]\nopening = \"operator\"\n"
     );
-    Config::parse(&text).map_err(SnapshotsBenchError::Config)
+    Config::parse(&text).map_err(BedError::Config)
 }
 
 impl Bed {
-    pub fn create(directory: &Path) -> Result<(Self, Taker), SnapshotsBenchError> {
+    /// In a new folder `directory`; with the agent that would take its snapshots, which nobody need drive.
+    pub fn create(directory: &Path) -> Result<(Self, Follower), BedError> {
         let config = config(directory)?;
         format_journal(&config)?;
         let Recovered {
@@ -106,7 +135,7 @@ impl Bed {
             log.engine_reader,
             Arc::clone(&buffer),
             EgressSink::new(egress_in, SPILL_BYTES).with_fates(fates),
-            status,
+            Arc::clone(&status),
             inquiries,
             &counters,
         );
@@ -126,15 +155,22 @@ impl Bed {
             Arc::default(),
             &counters,
         );
-        let taker = Taker::new(agent, storage, &counters);
+        let follower = Follower {
+            agent,
+            storage,
+            newest: counters.counter(CounterId::SnapshotIndex),
+        };
         let agents: Vec<Box<dyn Agent>> = vec![
             Box::new(SequencerAgent::new(sequencer)),
             Box::new(consensus),
             Box::new(journal),
         ];
-        let bed = Self {
+        let ends = Ends {
             ingress,
             egress: outputs.remove(0),
+            status: Arc::clone(&status),
+        };
+        let works = Works {
             agents,
             engine,
             begun: Instant::now(),
@@ -143,12 +179,55 @@ impl Bed {
             preparer: Some(preparer),
             done,
         };
-        Ok((bed, taker))
+        Ok((Self { ends, works }, follower))
     }
 
+    /// One record from ring to ring, everything on this thread.
+    #[inline(always)]
+    pub fn pass(&mut self, record: &[u8]) -> Result<(), Fatal> {
+        while !self.ends.push(record) {
+            self.works.cycle()?;
+        }
+        while !self.works.cycle()? {}
+        Ok(())
+    }
+}
+
+impl Ends {
+    /// False while the ring is full.
+    #[inline(always)]
+    pub fn push(&mut self, record: &[u8]) -> bool {
+        self.ingress.push(0, record)
+    }
+
+    /// Something was said that has not been taken.
+    #[inline(always)]
+    pub fn has_answer(&mut self) -> bool {
+        self.egress.peek().is_some()
+    }
+
+    /// Records that have been applied.
+    pub fn applied(&self) -> u64 {
+        self.status.applied_sequence().0
+    }
+
+    /// Takes what was said: a full ring would hold everything back. Returns messages and their bytes.
+    pub fn hear(&mut self) -> (u64, u64) {
+        let (mut messages, mut bytes) = (0, 0);
+        while let Some(frame) = self.egress.peek() {
+            messages += 1;
+            bytes += frame.payload.len() as u64;
+            self.egress.advance();
+        }
+        self.egress.publish();
+        (messages, bytes)
+    }
+}
+
+impl Works {
     /// One duty cycle of all; whether a batch was applied.
     #[inline(always)]
-    fn cycle(&mut self) -> Result<bool, Fatal> {
+    pub fn cycle(&mut self) -> Result<bool, Fatal> {
         let now = Now {
             monotonic_ns: self.begun.elapsed().as_nanos() as u64,
         };
@@ -158,51 +237,14 @@ impl Bed {
         Ok(self.engine.do_work(now)? != 0)
     }
 
-    /// One record from ring to ring.
-    #[inline(always)]
-    pub fn pass(&mut self, record: &[u8]) -> Result<(), Fatal> {
-        while !self.ingress.push(0, record) {
-            self.cycle()?;
-        }
-        while !self.cycle()? {}
-        Ok(())
-    }
-
-    #[inline(never)]
-    pub fn timed(
-        &mut self,
-        stream: &Stream,
-        range: Range<usize>,
-        ticks: &Ticks,
-    ) -> Result<Latency, Fatal> {
-        let mut latency = Latency::new();
-        for at in range {
-            let record = stream.records.range(at, 1);
-            let begin = ticks.begin();
-            self.pass(record)?;
-            let taken = ticks.end().saturating_sub(begin);
-            latency.record(ticks.ns(taken));
-            self.hear();
-        }
-        Ok(latency)
-    }
-
-    /// Takes what was said: a full ring would hold everything back.
-    pub fn hear(&mut self) {
-        while self.egress.peek().is_some() {
-            self.egress.advance();
-        }
-        self.egress.publish();
-    }
-
     /// Everything on disk, nothing left in memory's file system.
-    pub fn finish(mut self) -> Result<(), SnapshotsBenchError> {
+    pub fn finish(mut self) -> Result<(), BedError> {
         while self.buffer.durable_position() != self.buffer.published_position() {
             self.cycle()?;
         }
         self.done.store(true, Ordering::Release);
         if let Some(thread) = self.preparer.take() {
-            thread.join().map_err(|_| SnapshotsBenchError::Thread)?;
+            thread.join().map_err(|_| BedError::Thread)?;
         }
         self.finish.orderly()?;
         Ok(())

@@ -193,7 +193,7 @@ fn measure(
                 signals,
                 cores: (here, there),
                 said: [(0, 0); 2],
-                is_heard: Vec::new(),
+                answers: Vec::new(),
             }
             .run(),
             // It says itself why it has none.
@@ -215,7 +215,8 @@ struct Rounds<'a> {
     cores: (Option<usize>, Option<usize>),
     /// Messages and bytes that were said, fused and split.
     said: [(u64, u64); 2],
-    is_heard: Vec<bool>,
+    /// Messages that each record of the last fused round brought.
+    answers: Vec<u64>,
 }
 
 impl Rounds<'_> {
@@ -241,11 +242,10 @@ impl Rounds<'_> {
         Ok(report)
     }
 
-    /// Which records of the range said anything is noted in `is_heard`.
     #[inline(never)]
     fn fused_round(&mut self, range: Range<usize>) -> Result<Latency, Fatal> {
         let mut latency = Latency::new();
-        self.is_heard.clear();
+        self.answers.clear();
         for at in range {
             let record = self.stream.records.range(at, 1);
             let begin = self.ticks.begin();
@@ -255,8 +255,9 @@ impl Rounds<'_> {
             if is_heard {
                 latency.record(self.ticks.ns(taken));
             }
-            self.is_heard.push(is_heard);
-            add(&mut self.said[0], self.fused.ends.hear());
+            let said = self.fused.ends.hear();
+            self.answers.push(said.0);
+            add(&mut self.said[0], said);
         }
         Ok(latency)
     }
@@ -265,26 +266,44 @@ impl Rounds<'_> {
     #[inline(never)]
     fn split_round(&mut self, range: Range<usize>) -> Result<Latency, LayoutBenchError> {
         let mut latency = Latency::new();
+        let before = self.split.applied();
+        let mut pushed = 0;
         self.signals.running.store(true, Ordering::Release);
-        for (at, is_heard) in range.zip(std::mem::take(&mut self.is_heard)) {
+        for (at, answers) in range.zip(std::mem::take(&mut self.answers)) {
             let record = self.stream.records.range(at, 1);
-            let before = self.split.applied();
             let begin = self.ticks.begin();
             while !self.split.push(record) {
                 self.wait_for_other()?;
             }
-            if is_heard {
+            pushed += 1;
+            if answers > 0 {
                 while !self.split.has_answer() {
                     self.wait_for_other()?;
                 }
                 let taken = self.ticks.end().saturating_sub(begin);
                 latency.record(self.ticks.ns(taken));
+            } else {
+                // Only here: a gateway does not look at the engine's status, and who does takes its line away.
+                while self.split.applied() < before + pushed {
+                    self.wait_for_other()?;
+                }
             }
-            while self.split.applied() == before {
-                self.wait_for_other()?;
+            // All of them, or the next record's time would end with an answer to this one.
+            let mut heard = 0;
+            while heard < answers {
+                if !self.split.has_answer() {
+                    self.wait_for_other()?;
+                    continue;
+                }
+                let said = self.split.hear();
+                heard += said.0;
+                add(&mut self.said[1], said);
             }
-            add(&mut self.said[1], self.split.hear());
         }
+        while self.split.applied() < before + pushed {
+            self.wait_for_other()?;
+        }
+        add(&mut self.said[1], self.split.hear());
         self.signals.running.store(false, Ordering::Release);
         Ok(latency)
     }

@@ -3,7 +3,7 @@
 //! Helpers (segments, passwords, operator, housekeeping, keeper) wake some hundred times a second. The kernel
 //! puts them where it likes, and on an agent's core each takes the spinning thread's place for tens of
 //! microseconds. A thread inherits the cores of the one that starts it, so it is enough to ask once, before
-//! any is started; agents pin themselves.
+//! any is started; agents pin themselves, and take the nice value that the layout gives them.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -59,9 +59,36 @@ fn mask() -> io::Result<libc::cpu_set_t> {
     }
 }
 
+/// Gives the calling thread, and no other, a nice value.
+pub fn set_nice(nice: i32) -> io::Result<()> {
+    // SAFETY: who 0 of PRIO_PROCESS is the calling thread on Linux; no memory is passed.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lowering needs no privilege. Another thread keeps its own.
+    #[test]
+    fn a_nice_value_is_the_threads_own() {
+        let nice = || {
+            // SAFETY: as in `set_nice`.
+            unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+        };
+        let before = nice();
+        let set = std::thread::spawn(move || {
+            set_nice((before + 3).min(19)).expect("one's own may be lowered");
+            nice()
+        });
+        assert_eq!(set.join().expect("no panic"), (before + 3).min(19));
+        assert_eq!(nice(), before);
+    }
 
     /// On two cores the thread that zero-fills segments was moved to the spinning agents' core and preempted
     /// it 500 times a second.

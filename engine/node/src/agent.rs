@@ -3,6 +3,7 @@
 //! An agent has one role and no thread of its own. A layout maps agents onto threads with an idle
 //! strategy; the simulator drives the same agents by hand.
 
+use crate::affinity;
 use crate::config::{Idle, ThreadConfig};
 use crate::fatal::Fatal;
 use std::sync::Arc;
@@ -133,6 +134,11 @@ pub fn run_thread(config: &ThreadConfig, plans: Vec<StagePlan>, stop: &Arc<Stop>
             core,
             "this thread could not be pinned; it runs where the kernel puts it"
         );
+    }
+    if let Some(nice) = config.nice
+        && let Err(error) = affinity::set_nice(nice)
+    {
+        tracing::warn!(nice, %error, "this thread keeps the process's nice value");
     }
     if let Err(fatal) = run_stages(config.idle, plans, stop, start) {
         stop.fail(fatal);

@@ -25,6 +25,7 @@ pub mod node;
 pub mod operator;
 pub mod recovery;
 pub mod replay;
+mod residence;
 pub mod ring;
 pub mod sequencer;
 pub mod signals;

@@ -24,7 +24,7 @@ use crate::sink::{EgressSink, FRAME_MAX};
 use crate::snapshot::{SnapshotAgent, SnapshotRequest};
 use crate::status::{Applied, FinalState, Status};
 use crate::stream::StreamAgent;
-use crate::{operator, ring, signals};
+use crate::{operator, residence, ring, signals};
 use lockstep_core::StateMachine;
 use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
@@ -99,6 +99,10 @@ impl Node {
         let begun = Instant::now();
         let recovered = recovery::recover(config, options.report)?;
         keep_helpers_off_pinned_cores(config);
+        if config.memory.lock {
+            residence::lock()
+                .map_err(|e| Fatal::new(ExitCode::Setup, format!("memory.lock: {e}")))?;
+        }
         let counters = Counters::create(&counters_file(config)).map_err(|e| {
             Fatal::new(
                 ExitCode::Io,

@@ -1,4 +1,4 @@
-//! `[[thread]]`: which thread runs which agents.
+//! `[[thread]]`: which thread runs which agents; `[memory]`.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,17 @@ pub struct ThreadConfig {
     #[serde(default)]
     pub core: Option<u32>,
     pub idle: Idle,
+    /// Nice value, -20 to 19; absent: the process's.
+    #[serde(default)]
+    pub nice: Option<i32>,
     pub agents: Vec<AgentName>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// Keep in memory what was touched: nothing of the node is swapped out.
+    pub lock: bool,
 }
 
 /// Adds what is left out: one thread for all agents, and one for the agent `snapshot` if it is `wanted`.
@@ -52,6 +62,7 @@ pub(super) fn complete(threads: &mut Vec<ThreadConfig>, wanted: bool) {
         threads.push(ThreadConfig {
             core: None,
             idle: Idle::Backoff,
+            nice: None,
             agents: AgentName::ALL.to_vec(),
         });
     }
@@ -60,6 +71,7 @@ pub(super) fn complete(threads: &mut Vec<ThreadConfig>, wanted: bool) {
         threads.push(ThreadConfig {
             core: None,
             idle: Idle::Park,
+            nice: None,
             agents: vec![AgentName::Snapshot],
         });
     }
@@ -87,6 +99,12 @@ pub(super) fn check(threads: &[ThreadConfig]) -> Result<(), String> {
         );
     }
     for (i, thread) in threads.iter().enumerate() {
+        if let Some(nice) = thread.nice.filter(|nice| !(-20..=19).contains(nice)) {
+            let number = i + 1;
+            return Err(format!(
+                "[[thread]] {number}: nice = {nice}: must be -20 to 19"
+            ));
+        }
         let clash = threads[..i]
             .iter()
             .any(|t| t.core.is_some() && t.core == thread.core);

@@ -19,7 +19,7 @@ pub use instrument::{
     AllocationConfig, CollarActionConfig, InstrumentConfig, ScheduleConfig, TickBandConfig,
     allocation_of,
 };
-pub use layout::{AgentName, Idle, ThreadConfig};
+pub use layout::{AgentName, Idle, MemoryConfig, ThreadConfig};
 pub use network::{DriverChoice, NetworkConfig};
 pub use participant::{FirmConfig, SelfTradeModeConfig, SessionConfig};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub struct Config {
     pub admin: AdminConfig,
     #[serde(default)]
     pub logins: LoginsConfig,
+    #[serde(default)]
+    pub memory: MemoryConfig,
     /// Threads and the agents they run. Empty: one thread, all agents, `backoff`.
     #[serde(default, rename = "thread")]
     pub threads: Vec<ThreadConfig>,

@@ -75,6 +75,12 @@ fn wrong_entries_are_named() {
         ),
         (
             &format!(
+                "{SMALL}\n[[thread]]\nidle = \"spin\"\nnice = -21\nagents = [\"gateway\", \"sequencer\", \"consensus\", \"journal\", \"engine\", \"stream\"]"
+            ),
+            "nice = -21: must be -20 to 19",
+        ),
+        (
+            &format!(
                 "{SMALL}\n[[session]]\nid = 1\nuser = \"A\"\nfirm = \"X\"\npassword_argon2id = \"\""
             ),
             "firm \"X\" is not defined",

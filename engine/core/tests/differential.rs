@@ -268,11 +268,13 @@ proptest! {
     }
 
     /// In a venue with room for many orders all of a batch's records are looked at long before their turn, in
-    /// a smaller one the two next: whatever stands there and whatever comes between, both say the same.
+    /// a smaller one the two next: whatever stands there, or is said to stand behind the batch, and whatever comes between,
+    /// both say the same.
     #[test]
     fn looking_ahead_changes_nothing(
         steps in proptest::collection::vec(step(), 400),
         sizes in proptest::collection::vec(1..60usize, 8),
+        coming in proptest::collection::vec(any::<u8>(), 0..2000),
     ) {
         let levels_max = BOUNDS[usize::from(steps[0].pick % 2)].1;
         let allocation = steps[0].pick % 14;
@@ -285,6 +287,7 @@ proptest! {
             commands.push(command);
         }
         let (mut far, mut near) = (pair(1 << 17), pair((1 << 17) - 1));
+        far.driver.coming = coming;
         let mut rest = &commands[..];
         let mut events = 0;
         for size in sizes.iter().cycle() {

@@ -2,8 +2,8 @@
 //!
 //! *Stream*: batches of one size as fast as they go, appended, published, written, durable. *One at a time*: the
 //! next batch only when the last one is durable. The raw side writes the same bytes with `pwrite` (O_DIRECT and
-//! O_DSYNC, one thread per write in flight) into a file that was zero-filled before, as segments are. Rounds of
-//! both take turns.
+//! O_DSYNC, one thread per write in flight) into a file that was zero-filled before, as segments are, from memory
+//! of which it is said how much lies in huge pages, as it is of the log buffer. Rounds of both take turns.
 
 use crate::measure::setting::Setting;
 use crate::measure::thread::{PinError, pin};
@@ -110,6 +110,11 @@ pub struct SingleRow {
 pub struct JournalReport {
     pub setting: Setting,
     pub driver: String,
+    /// What pages the log buffer lies in.
+    pub journal_memory: String,
+    /// Bytes of the raw writes' memory, and how many of them lie in huge pages.
+    pub raw_memory_bytes: u64,
+    pub raw_huge_bytes: u64,
     pub stream: Vec<StreamRow>,
     pub single: Vec<SingleRow>,
 }
@@ -123,6 +128,9 @@ pub fn run(arguments: &JournalArgs) -> Result<JournalReport, JournalBenchError> 
     let mut report = JournalReport {
         setting: Setting::new("none", "durable", &layout),
         driver: String::new(),
+        journal_memory: String::new(),
+        raw_memory_bytes: RING_LENGTH,
+        raw_huge_bytes: huge_bytes(&raw.buffer),
         stream: Vec::new(),
         single: Vec::new(),
     };
@@ -134,6 +142,7 @@ pub fn run(arguments: &JournalArgs) -> Result<JournalReport, JournalBenchError> 
                 let mut bed = Bed::create(arguments, depth)?;
                 journals.push(bed.stream(size, arguments)?);
                 report.driver = bed.writer.driver().unwrap_or("none").to_owned();
+                report.journal_memory = bed.buffer.memory().to_string();
             }
             report
                 .stream
@@ -185,6 +194,24 @@ fn quantile(values: &mut [u64], percent: usize) -> u64 {
 fn rate(bytes: u64, begun: Instant) -> u64 {
     let ns = begun.elapsed().as_nanos().max(1);
     (u128::from(bytes) * 1_000_000_000 / ns) as u64
+}
+
+/// Bytes in huge pages of the mappings that hold `memory`, as the kernel says; 0 where it does not.
+fn huge_bytes(memory: &[u8]) -> u64 {
+    let (from, to) = (memory.as_ptr().addr(), memory.as_ptr_range().end.addr());
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let (mut here, mut kib) = (false, 0);
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        let (name, value) = (words.next().unwrap_or_default(), words.next());
+        if let Some((begin, end)) = name.split_once('-') {
+            let bound = |text| usize::from_str_radix(text, 16).unwrap_or(0);
+            here = bound(begin) < to && bound(end) > from;
+        } else if here && name == "AnonHugePages:" {
+            kib += value.and_then(|kib| kib.parse().ok()).unwrap_or(0);
+        }
+    }
+    kib << 10
 }
 
 /// A zero-filled file and a direct, synchronous handle of it; removed at the end.
@@ -435,7 +462,14 @@ impl Drop for Bed {
 impl fmt::Display for JournalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.setting)?;
-        writeln!(f, "journal written by {}", self.driver)?;
+        writeln!(
+            f,
+            "journal written by {} from {}; raw writes from {} MiB, {} of them in huge pages",
+            self.driver,
+            self.journal_memory,
+            self.raw_memory_bytes >> 20,
+            self.raw_huge_bytes >> 20
+        )?;
         write!(
             f,
             "{:>9} {:>5} {:>12} {:>12} {:>6}",

@@ -6,6 +6,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Takes an exclusive `flock` without waiting; `false` if another open file holds it.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed; flock touches no memory.
@@ -21,11 +23,13 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Reserves `length` bytes of real space, so that no later store or write finds none.
-pub fn reserve(file: &File, length: u64) -> io::Result<()> {
+/// Reserves `length` bytes of real space from `offset`, so that no later store or write finds none. Bytes that
+/// are there stay.
+pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
     let length = libc::off_t::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is touched.
-    let result = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) };
+    let result = unsafe { libc::posix_fallocate(file.as_raw_fd(), offset, length) };
     if result == 0 {
         Ok(())
     } else {
@@ -44,6 +48,54 @@ pub fn file_system_magic(file: &File) -> io::Result<u64> {
     // SAFETY: fstatfs returned success, so it filled the whole structure.
     let status = unsafe { status.assume_init() };
     Ok(status.f_type as u64)
+}
+
+/// Memory that is mapped for a moment.
+struct Reservation {
+    address: *mut libc::c_void,
+    length: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `collapse`, which hands the address to nobody.
+        unsafe { libc::munmap(self.address, self.length) };
+    }
+}
+
+/// Moves the bytes of a memory file into huge pages, whatever the host's setting for such files (unless it
+/// denies it). `offset` and `length` are multiples of a huge page; each of them must have a page already.
+pub fn collapse(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let reserved = reserve_addresses(length + HUGE_PAGE)?;
+    let skip = reserved.address.cast::<u8>().align_offset(HUGE_PAGE);
+    let at = reserved.address.wrapping_byte_add(skip);
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_SHARED | libc::MAP_FIXED,
+    );
+    // SAFETY: the range lies in the reservation above, which nothing else uses, and is unmapped with it.
+    let mapped = unsafe { libc::mmap(at, length, protection, flags, file.as_raw_fd(), offset) };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the range mapped above; the advice moves its bytes to other pages and changes none.
+    match unsafe { libc::madvise(mapped, length, libc::MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn reserve_addresses(length: usize) -> io::Result<Reservation> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a fresh anonymous mapping without access; touches no existing memory.
+    let address =
+        unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Reservation { address, length })
 }
 
 /// One write from memory that may change meanwhile, as a ring's does; the kernel copies or transfers it.

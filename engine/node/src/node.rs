@@ -7,7 +7,7 @@ use crate::agent::{Agent, MakeAgent, StagePlan, Stop, run_thread};
 use crate::auth::{Passwords, Verifier, credentials};
 use crate::clock::{BatchClock, SystemClock, WallClock};
 use crate::config::{AgentName, Config, DriverChoice, Idle, ThreadConfig};
-use crate::consensus::{LogEnd, Solo};
+use crate::consensus::Solo;
 use crate::counters::Counters;
 use crate::definitions;
 use crate::engine::EngineAgent;
@@ -19,7 +19,7 @@ use crate::keeper::{self, KeeperWork};
 use crate::log::ConsensusAgent;
 use crate::operator::Schedule;
 use crate::recovery::{self, Recovered};
-use crate::sequencer::{BatchBounds, LogTail, Sequencer, SequencerAgent};
+use crate::sequencer::{BatchBounds, Sequencer, SequencerAgent};
 use crate::sink::{EgressSink, FRAME_MAX};
 use crate::snapshot::{SnapshotAgent, SnapshotRequest};
 use crate::status::{Applied, FinalState, Status};
@@ -30,7 +30,7 @@ use lockstep_journal::folder::{self, FormatOptions};
 use lockstep_journal::storage::DirectStorage;
 use lockstep_journal::writer::WriterOptions;
 use lockstep_net::{DriverKind, Limits, Waker};
-use lockstep_record::{LogIndex, Sequence, Term, Timestamp};
+use lockstep_record::{Sequence, Term, Timestamp};
 use lockstep_wire::soup::Timing;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -322,10 +322,7 @@ impl<'a> Assembly<'a> {
         let ready = Sequence(machine.last_sequence().0 + records.len() as u64);
         let next_numbers = next_numbers(config, &machine);
         let buffer = Arc::clone(&log.buffer);
-        let committed = LogEnd {
-            index: LogIndex(log.tail.index),
-            position: log.tail.position.0,
-        };
+        let (committed, tail) = (log.end(), log.next());
 
         let policy = config.acknowledge.policy;
         let writer = log.writer.with_options(WriterOptions {
@@ -361,11 +358,6 @@ impl<'a> Assembly<'a> {
             Arc::clone(&self.flush_wanted),
             counters,
         );
-        let tail = LogTail {
-            term: Term(log.term),
-            next_index: LogIndex(log.tail.index + 1),
-            next_sequence: Sequence(log.tail.next_sequence),
-        };
         let bounds = BatchBounds {
             records_max: config.journal.batch_records_max,
             // The journal's segments may be shorter than the configuration would make them now.

@@ -160,8 +160,12 @@ impl Appender {
         if end > open.limit {
             return Err(BatchFull);
         }
-        self.zero_up_to(end);
         self.writer.copy(open.end, record);
+        if end > self.zeroed {
+            let to = end.block_ceil();
+            self.writer.zero(end, to);
+            self.zeroed = to;
+        }
         open.end = end;
         open.record_count += 1;
         self.open = Some(open);

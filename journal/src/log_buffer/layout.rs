@@ -1,6 +1,6 @@
 //! Byte offsets of a log buffer's header block (docs/journal-format.md, "Log buffer").
 
-use crate::bytes::{get_array, get_u64, put};
+use crate::bytes::{get_array, get_u32, get_u64, put};
 use crate::header_block::{self, HeaderBlockError};
 use crate::position::BLOCK_LENGTH;
 use crate::{BootId, ClusterId, JournalId, LogBufferId, LogPosition};
@@ -21,6 +21,19 @@ pub const FREED_POSITION: usize = 640;
 const CONSUMERS: usize = 768;
 /// Two cache lines: the processor fetches them in pairs.
 const COUNTER_STRIDE: usize = 128;
+
+/// What the processor and the disk take as one piece where the memory allows it.
+pub const HUGE_PAGE_LENGTH: u64 = 2 << 20;
+
+/// Where the ring begins in the file, bytes: in a huge page of its own if it is as long as one, so that a long
+/// write is a few pieces of memory and not one a page. What lies between the header block and it is a hole.
+pub const fn ring_offset(ring_length: u64) -> u64 {
+    if ring_length < HUGE_PAGE_LENGTH {
+        BLOCK_LENGTH
+    } else {
+        HUGE_PAGE_LENGTH
+    }
+}
 
 /// Value of a consumer slot that nobody uses: it holds nothing back.
 pub const NO_CONSUMER: u64 = u64::MAX;
@@ -43,6 +56,8 @@ pub struct Identity {
     /// End of the log when it was initialised.
     pub base_position: LogPosition,
     pub process: u32,
+    /// Where the ring begins in the file, bytes; see [`ring_offset`].
+    pub ring_offset: u32,
 }
 
 impl Identity {
@@ -61,6 +76,7 @@ impl Identity {
         put(&mut bytes, 88, &self.segment_data_length.to_le_bytes());
         put(&mut bytes, 96, &self.base_position.0.to_le_bytes());
         put(&mut bytes, 104, &self.process.to_le_bytes());
+        put(&mut bytes, 108, &self.ring_offset.to_le_bytes());
         header_block::finish(&mut bytes);
         bytes
     }
@@ -76,7 +92,8 @@ impl Identity {
             ring_length: get_u64(bytes, 80),
             segment_data_length: get_u64(bytes, 88),
             base_position: LogPosition(get_u64(bytes, 96)),
-            process: crate::bytes::get_u32(bytes, 104),
+            process: get_u32(bytes, 104),
+            ring_offset: get_u32(bytes, 108),
         })
     }
 }

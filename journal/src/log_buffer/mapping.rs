@@ -10,7 +10,7 @@
 
 use super::layout::{
     self, COMMIT_INDEX, COMMIT_POSITION, CONSUMERS_MAX, DURABLE_POSITION, FREED_POSITION,
-    IDENTITY_LENGTH, NO_CONSUMER, PUBLISHED_INDEX, PUBLISHED_POSITION,
+    HUGE_PAGE_LENGTH, IDENTITY_LENGTH, Identity, NO_CONSUMER, PUBLISHED_INDEX, PUBLISHED_POSITION,
 };
 use crate::batch::BATCH_HEADER_LENGTH;
 use crate::position::BLOCK_LENGTH;
@@ -41,11 +41,12 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `file`, whose length is header plus ring. Locks the memory if the limits allow it.
-    pub fn new(file: &File, ring_length: u64) -> io::Result<Self> {
+    /// Maps `file`, which is long enough for both. Locks the memory if the limits allow it.
+    pub fn new(file: &File, identity: &Identity) -> io::Result<Self> {
+        let (ring_length, offset) = (identity.ring_length, identity.ring_offset as usize);
         let ring_bytes = usize::try_from(ring_length).map_err(|_| io::ErrorKind::InvalidInput)?;
         let header = map_shared(ptr::null_mut(), file, 0, HEADER_LENGTH)?;
-        let ring = match map_twice(file, ring_bytes) {
+        let ring = match map_twice(file, offset, ring_bytes) {
             Ok(ring) => ring,
             Err(error) => {
                 unmap(header, HEADER_LENGTH);
@@ -175,20 +176,40 @@ fn map_shared(at: *mut u8, file: &File, offset: usize, length: usize) -> io::Res
 }
 
 /// Reserves twice the length of address space, then maps the ring's bytes into both halves.
-fn map_twice(file: &File, length: usize) -> io::Result<NonNull<u8>> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a fresh anonymous mapping without access; touches no existing memory.
-    let address = unsafe { libc::mmap(ptr::null_mut(), 2 * length, libc::PROT_NONE, flags, -1, 0) };
-    let reserved = checked(address)?;
+fn map_twice(file: &File, offset: usize, length: usize) -> io::Result<NonNull<u8>> {
+    let reserved = reserve_aligned(2 * length)?;
     // SAFETY: half of the reservation above, in bounds.
     let second = unsafe { reserved.as_ptr().add(length) };
     for half in [reserved.as_ptr(), second] {
-        if let Err(error) = map_shared(half, file, HEADER_LENGTH, length) {
+        if let Err(error) = map_shared(half, file, offset, length) {
             unmap(reserved, 2 * length);
             return Err(error);
         }
     }
     Ok(reserved)
+}
+
+/// Address space without access, from a multiple of a huge page: the file's huge pages are mapped as such.
+fn reserve_aligned(length: usize) -> io::Result<NonNull<u8>> {
+    let (huge, flags) = (
+        HUGE_PAGE_LENGTH as usize,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+    );
+    let (whole, none) = (length + huge, libc::PROT_NONE);
+    // SAFETY: a fresh anonymous mapping without access; touches no existing memory.
+    let address = unsafe { libc::mmap(ptr::null_mut(), whole, none, flags, -1, 0) };
+    let reserved = checked(address)?;
+    let skip = reserved.as_ptr().align_offset(huge);
+    // SAFETY: at most a huge page into the reservation.
+    let begin = unsafe { reserved.add(skip) };
+    // SAFETY: the end of what is kept: at most the end of the reservation.
+    let end = unsafe { begin.add(length) };
+    for (unused, length) in [(reserved, skip), (end, huge - skip)] {
+        if length > 0 {
+            unmap(unused, length);
+        }
+    }
+    Ok(begin)
 }
 
 fn checked(address: *mut libc::c_void) -> io::Result<NonNull<u8>> {

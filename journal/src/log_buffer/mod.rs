@@ -9,6 +9,7 @@ mod error;
 mod layout;
 mod mapping;
 mod observed;
+mod pages;
 mod previous;
 mod reader;
 
@@ -16,6 +17,7 @@ pub use appender::{Appender, BatchFull, Full, Published, SealFields};
 pub use error::LogBufferError;
 pub use layout::{CONSUMERS_MAX, Identity};
 pub use observed::ObservedLogBuffer;
+pub use pages::RingMemory;
 pub use previous::{LogBufferImage, PreviousLogBuffer};
 pub use reader::LogBufferReader;
 
@@ -47,6 +49,7 @@ pub struct LogBuffer {
     mapping: Arc<Mapping>,
     identity: Identity,
     tail: LogTail,
+    memory: RingMemory,
     path: PathBuf,
     appender_taken: AtomicBool,
     consumers_taken: AtomicUsize,
@@ -76,11 +79,9 @@ impl LogBuffer {
         let (file, path) = previous.into_file();
         // Nothing of the old length may be mapped when it changes: the earlier mapping is gone by now.
         let failed = |operation, source| LogBufferError::io(operation, &path, &source);
-        let length = BLOCK_LENGTH + options.ring_length;
-        file.set_len(length)
+        let offset = layout::ring_offset(options.ring_length);
+        file.set_len(offset + options.ring_length)
             .map_err(|error| failed("resize", error))?;
-        crate::os::reserve(&file, length).map_err(|error| failed("reserve", error))?;
-        let mut mapping = Mapping::new(&file, options.ring_length).map_err(|e| failed("map", e))?;
         let identity = Identity {
             cluster_id: options.cluster_id,
             journal_id: options.journal_id,
@@ -90,12 +91,16 @@ impl LogBuffer {
             segment_data_length: options.segment_data_length,
             base_position: tail.position,
             process: std::process::id(),
+            ring_offset: offset as u32,
         };
+        let memory = pages::reserve(&file, &identity).map_err(|error| failed("reserve", error))?;
+        let mut mapping = Mapping::new(&file, &identity).map_err(|e| failed("map", e))?;
         mapping.initialise(&identity.encode(), tail, prefix);
         Ok(Arc::new(Self {
             mapping: Arc::new(mapping),
             identity,
             tail: *tail,
+            memory,
             path,
             appender_taken: AtomicBool::new(false),
             consumers_taken: AtomicUsize::new(0),
@@ -114,6 +119,11 @@ impl LogBuffer {
     /// Whether the ring is locked in memory; if not, raise the limit `memlock` (`ulimit -l`).
     pub fn memory_locked(&self) -> bool {
         self.mapping.memory_locked()
+    }
+
+    /// What pages the ring lies in.
+    pub fn memory(&self) -> RingMemory {
+        self.memory
     }
 
     /// The sequencer's handle; one for the life of this value, after all readers are taken.

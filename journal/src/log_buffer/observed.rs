@@ -111,7 +111,7 @@ impl ObservedLogBuffer {
             let ring_at = ((end - 1) % ring as u64) as usize + 1;
             let length = COPY_LENGTH.min(ring_at).min((end - first) as usize);
             let begin = self.skip + ring_at - length;
-            let offset = BLOCK_LENGTH + (ring_at - length) as u64;
+            let offset = u64::from(self.identity.ring_offset) + (ring_at - length) as u64;
             file.read_exact_at(&mut self.bytes[begin..begin + length], offset)?;
             end -= length as u64;
         }

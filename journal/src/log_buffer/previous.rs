@@ -1,6 +1,6 @@
 //! A log buffer as an earlier process left it: what recovery looks at before it is initialised anew.
 
-use super::layout::{CONSUMERS_MAX, IDENTITY_LENGTH, Identity};
+use super::layout::{CONSUMERS_MAX, IDENTITY_LENGTH, Identity, ring_offset};
 use super::mapping::Mapping;
 use super::{COMMIT_INDEX, DURABLE_POSITION, LogBufferError, PUBLISHED_POSITION};
 use crate::header_block::HeaderBlockError;
@@ -39,15 +39,14 @@ impl<'a> LogBufferImage<'a> {
     /// Of a log buffer's whole file, for tests that damage it.
     pub(crate) fn of_file(file: &'a [u8]) -> Result<Self, HeaderBlockError> {
         let counter = |offset| crate::bytes::get_u64(file, offset);
+        let identity = Identity::decode(&file[..IDENTITY_LENGTH])?;
+        let identity = check(identity, file.len() as u64)?;
         Ok(Self {
-            identity: check(
-                Identity::decode(&file[..IDENTITY_LENGTH])?,
-                file.len() as u64,
-            )?,
+            identity,
             published_position: LogPosition(counter(PUBLISHED_POSITION)),
             durable_position: LogPosition(counter(DURABLE_POSITION)),
             commit_index: counter(COMMIT_INDEX),
-            ring: &file[BLOCK_LENGTH as usize..],
+            ring: &file[identity.ring_offset as usize..],
         })
     }
 }
@@ -117,7 +116,7 @@ impl PreviousLogBuffer {
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
             empty => {
-                let mapped = Mapping::new(&self.file, identity.ring_length);
+                let mapped = Mapping::new(&self.file, &identity);
                 empty.insert(mapped.map_err(|e| LogBufferError::io("map", &self.path, &e))?)
             }
         };
@@ -152,9 +151,10 @@ impl PreviousLogBuffer {
 }
 
 pub(super) fn check(identity: Identity, file_length: u64) -> Result<Identity, HeaderBlockError> {
-    let ring = identity.ring_length;
+    let (ring, offset) = (identity.ring_length, u64::from(identity.ring_offset));
     let bounded = (RING_LENGTH_MIN..=RING_LENGTH_MAX).contains(&ring) && ring.is_power_of_two();
-    if bounded && file_length >= BLOCK_LENGTH + ring {
+    let placed = offset == ring_offset(ring);
+    if bounded && placed && file_length >= offset + ring {
         Ok(identity)
     } else {
         Err(HeaderBlockError::Malformed)

@@ -384,3 +384,76 @@ fn threads_pass_batches_through_many_laps() {
         "several laps"
     );
 }
+
+/// Bytes of this process's mappings of `path` that are mapped as huge pages.
+fn huge_bytes(path: &Path) -> u64 {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut ours, mut kib) = (false, 0);
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("ShmemPmdMapped:") if ours => {
+                kib += words.next().unwrap().parse::<u64>().unwrap();
+            }
+            Some(word) if !word.ends_with(':') => ours = line.ends_with(path.to_str().unwrap()),
+            _ => {}
+        }
+    }
+    kib << 10
+}
+
+/// A megabyte from pages of 4 KiB is 256 pieces for the disk: long writes took twice as long as those from
+/// other memory. Both halves of the doubled ring are in huge pages now, a later life keeps them, and what the
+/// ring holds is there for whoever comes after a kill.
+#[test]
+fn a_ring_in_shared_memory_lies_in_huge_pages() {
+    let shm = Path::new("/dev/shm");
+    let Ok(folder) = tempfile::tempdir_in(shm) else {
+        println!("SKIP no /dev/shm to write to");
+        return;
+    };
+    let options = LogBufferOptions {
+        ring_length: 4 << 20,
+        ..options(&folder)
+    };
+    for life in 0..3u8 {
+        let buffer = LogBuffer::create(&options, &LogTail::EMPTY, &[]).unwrap();
+        if let RingMemory::SmallPages { code } = buffer.memory() {
+            assert_ne!(code, 0, "long enough for huge pages");
+            println!("SKIP this kernel: {}", buffer.memory());
+            return;
+        }
+        assert_eq!(huge_bytes(&options.path), 2 * options.ring_length);
+        let mut appender = buffer.appender(Lineage([3; 16])).unwrap();
+        let last = (0..100)
+            .map(|_| append(&mut appender, &[life; 60_000]))
+            .find(|published| published.end().0 > 3 << 20)
+            .unwrap();
+        drop((appender, buffer));
+        let mut previous = PreviousLogBuffer::open(&options.path).unwrap().unwrap();
+        let image = previous.image().unwrap();
+        assert_eq!(image.published_position, last.end());
+        let at = last.position.0 as usize;
+        let batch = BatchView::verified(&image.ring[at..], last.position).unwrap();
+        assert_eq!(batch.body(), [life; 60_000]);
+    }
+}
+
+#[test]
+fn a_ring_on_a_disk_or_shorter_than_a_huge_page_does_without() {
+    let folder = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+    let short = LogBuffer::create(&options(&folder), &LogTail::EMPTY, &[]).unwrap();
+    assert_eq!(short.memory(), RingMemory::SmallPages { code: 0 });
+    assert_eq!(short.identity().ring_offset, 4096);
+    drop(short);
+    let options = LogBufferOptions {
+        ring_length: 4 << 20,
+        ..options(&folder)
+    };
+    let long = LogBuffer::create(&options, &LogTail::EMPTY, &[]).unwrap();
+    assert_eq!(u64::from(long.identity().ring_offset), 2 << 20);
+    let mut appender = long.appender(Lineage([3; 16])).unwrap();
+    append(&mut appender, &[7; 60_000]);
+    let said = long.memory().to_string();
+    assert!(said.contains("huge"), "{said}");
+}

@@ -296,7 +296,10 @@ impl StorageFile for DirectFile {
     }
 
     fn reserve(&self, length: u64) -> Result<(), StorageError> {
-        self.check("reserve space for", crate::os::reserve(&self.file, length))
+        self.check(
+            "reserve space for",
+            crate::os::reserve(&self.file, 0, length),
+        )
     }
 
     fn sync(&self) -> Result<(), StorageError> {

@@ -21,19 +21,21 @@ fn version(host: &Host) -> Finding {
     let Some(release) = host.text("/proc/sys/kernel/osrelease") else {
         return Finding::unknown("kernel", "no /proc/sys/kernel/osrelease");
     };
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next().and_then(|n| n.parse::<u32>().ok());
-    match (next(), next()) {
-        (Some(major), Some(minor)) if (major, minor) >= KERNEL_MIN => {
-            Finding::pass("kernel", release)
-        }
-        (Some(_), Some(_)) => Finding::warn(
+    match numbers(&release) {
+        Some(numbers) if numbers >= KERNEL_MIN => Finding::pass("kernel", release),
+        Some(_) => Finding::warn(
             "kernel",
             format!("{release}: io_uring lacks deferred task work, so the epoll driver will run"),
             format!("install Linux {}.{} or newer", KERNEL_MIN.0, KERNEL_MIN.1),
         ),
-        _ => Finding::unknown("kernel", release),
+        None => Finding::unknown("kernel", release),
     }
+}
+
+/// Major and minor number of a kernel's release.
+pub(super) fn numbers(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn io_uring() -> Finding {

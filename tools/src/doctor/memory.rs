@@ -1,14 +1,15 @@
 //! Memory: limits, huge pages, swap, shared memory, what walks the pages behind our back.
 
-use super::Plan;
 use super::finding::Finding;
 use super::host::{Host, chosen};
+use super::{Plan, kernel};
 
 pub fn examine(host: &Host, plan: &Plan, findings: &mut Vec<Finding>) {
     findings.push(lock_limit(host, plan));
     findings.push(priority_limit(host));
     findings.push(open_files(host, plan));
     findings.push(huge_pages(host));
+    findings.push(log_buffer_pages(host));
     findings.push(swap(host));
     findings.push(page_walkers(host));
     findings.push(shared_memory(host, plan));
@@ -83,6 +84,29 @@ fn huge_pages(host: &Host) -> Finding {
         ),
         Some(mode) => Finding::pass(NAME, mode),
         None => Finding::unknown(NAME, "the host does not say"),
+    }
+}
+
+/// The node moves its log buffer into huge pages by itself; what forbids it?
+fn log_buffer_pages(host: &Host) -> Finding {
+    const NAME: &str = "log buffer pages";
+    const FILE: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+    const COST: &str = "long journal writes take up to twice as long from small pages";
+    let release = host.text("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let text = host.text(FILE);
+    match (text.as_deref().and_then(chosen), kernel::numbers(&release)) {
+        (None, _) | (_, None) => Finding::unknown(NAME, "the host does not say"),
+        (Some("deny"), _) => Finding::warn(
+            NAME,
+            format!("memory files are denied huge pages: {COST}"),
+            format!("echo never > {FILE} (or advise)"),
+        ),
+        (Some(_), Some(numbers)) if numbers < (6, 1) => Finding::warn(
+            NAME,
+            format!("a kernel before 6.1 does not collapse pages of memory files: {COST}"),
+            "a kernel of 6.1 or later",
+        ),
+        (Some(mode), _) => Finding::pass(NAME, format!("{mode}; collapsed at start all the same")),
     }
 }
 
@@ -196,6 +220,25 @@ mod tests {
         assert_eq!(open_files(&host, &plan()).status, Status::Pass);
         assert_eq!(lock_limit(&host, &plan()).status, Status::Pass);
         assert_eq!(priority_limit(&host).status, Status::Pass);
+    }
+
+    #[test]
+    fn what_keeps_the_log_buffer_out_of_huge_pages_is_named() {
+        let of = |mode: &str, release: &str| {
+            let (_folder, host) = fake(&[
+                ("/sys/kernel/mm/transparent_hugepage/shmem_enabled", mode),
+                ("/proc/sys/kernel/osrelease", release),
+            ]);
+            log_buffer_pages(&host).status
+        };
+        let never = "always within_size advise [never] deny force\n";
+        assert_eq!(of(never, "6.18.44-fc\n"), Status::Pass);
+        assert_eq!(of(never, "6.1.0\n"), Status::Pass);
+        assert_eq!(of(never, "5.15.0-97-generic\n"), Status::Warn);
+        let deny = "always within_size advise never [deny] force\n";
+        assert_eq!(of(deny, "6.18.44\n"), Status::Warn);
+        assert_eq!(of("", "6.18.44\n"), Status::Unknown);
+        assert_eq!(of(never, ""), Status::Unknown);
     }
 
     #[test]

@@ -8,9 +8,11 @@ mod begin;
 mod beside;
 
 use crate::config::Config;
+use crate::consensus::LogEnd;
 use crate::fatal::Fatal;
 use crate::journal::{folder_fatal, journal_policy, log_buffer_fatal, storage_fatal};
 use crate::node::{journal_folder, stream_folder};
+use crate::sequencer;
 use crate::streams::{DayReaders, DayStreams, StreamLife};
 use apply::Replay;
 use lockstep_core::StateMachine;
@@ -21,6 +23,7 @@ use lockstep_journal::segment::SegmentPreparer;
 use lockstep_journal::storage::DirectStorage;
 use lockstep_journal::writer::JournalWriter;
 use lockstep_journal::{Appender, LogBuffer, LogBufferReader, LogTail};
+use lockstep_record::{LogIndex, Sequence, Term};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,10 +53,30 @@ pub struct OpenLog {
     pub meta: JournalMeta,
 }
 
+impl OpenLog {
+    /// End of what recovery has found: committed, for this node alone decides.
+    pub fn end(&self) -> LogEnd {
+        LogEnd {
+            index: LogIndex(self.tail.index),
+            position: self.tail.position.0,
+        }
+    }
+
+    /// What the sequencer's first batch continues.
+    pub fn next(&self) -> sequencer::LogTail {
+        sequencer::LogTail {
+            term: Term(self.term),
+            next_index: LogIndex(self.tail.index + 1),
+            next_sequence: Sequence(self.tail.next_sequence),
+        }
+    }
+}
+
 /// What is left to do when everything has stopped in order. Holds the journal's lock until then.
 #[derive(Debug)]
 pub struct Finish {
     journal: Journal<DirectStorage>,
+    life: StreamLife,
 }
 
 impl Finish {
@@ -63,6 +86,9 @@ impl Finish {
         self.journal
             .stopped(commit_index)
             .map_err(|e| storage_fatal(&e))?;
+        let folder = &self.journal.folder;
+        // Failing that, the next start takes longer.
+        let _ = self.life.end(folder.storage(), folder.meta(), commit_index);
         // Only memory is wasted if that fails; the next start takes it over.
         let _ = std::fs::remove_file(self.journal.buffer.path());
         Ok(())
@@ -85,7 +111,8 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     let folder = JournalFolder::open(storage.clone(), open).map_err(|e| folder_fatal(&e))?;
     let mut streams = DayStreams::new(&stream_folder(config))?;
     let life = StreamLife::of(config);
-    if HardStateLoad::read(&storage, folder.meta()).is_ok_and(|load| life.wrote_last(&load.state)) {
+    let wrote_last = |load: HardStateLoad| life.wrote_last(&load.state, &storage, folder.meta());
+    if HardStateLoad::read(&storage, folder.meta()).is_ok_and(wrote_last) {
         streams.continue_files();
     }
     let begin = begin::begin(&storage, folder.meta(), &mut streams, &report)?;
@@ -118,7 +145,8 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     // Failing that, the next start takes longer.
     let _ = life.begin(journal.buffer.identity().log_buffer_id);
     let reader = streams.readers();
-    let (log, finish) = open_log(journal)?;
+    let (log, finish) = open_log(journal, life)?;
+    report(&described(&log.buffer));
     Ok(Recovered {
         machine,
         log,
@@ -128,8 +156,21 @@ pub fn recover(config: &Config, report: fn(&str)) -> Result<Recovered, Fatal> {
     })
 }
 
+fn described(buffer: &LogBuffer) -> String {
+    let locked = if buffer.memory_locked() {
+        "locked"
+    } else {
+        "not locked (`ulimit -l` is too low)"
+    };
+    let (mib, memory) = (buffer.identity().ring_length >> 20, buffer.memory());
+    format!("log buffer: {mib} MiB, {locked}, in {memory}")
+}
+
 /// Begins a term that no earlier run has had, and hands out the log's ends.
-fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fatal> {
+fn open_log(
+    mut journal: Journal<DirectStorage>,
+    life: StreamLife,
+) -> Result<(OpenLog, Finish), Fatal> {
     let tail = journal.recovery.tail;
     // Synced before it is spoken of: no two runs ever seal batches in one term.
     let term = journal.begin_term().map_err(|e| storage_fatal(&e))?;
@@ -150,7 +191,7 @@ fn open_log(mut journal: Journal<DirectStorage>) -> Result<(OpenLog, Finish), Fa
         storage: journal.folder.storage().clone(),
         meta: *journal.folder.meta(),
     };
-    Ok((log, Finish { journal }))
+    Ok((log, Finish { journal, life }))
 }
 
 #[cfg(test)]

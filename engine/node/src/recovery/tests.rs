@@ -153,6 +153,10 @@ impl Venue {
 impl Life {
     /// One batch, applied, written and committed.
     fn batch(&mut self, records: &[Vec<u8>]) {
+        self.seal(BatchKind::Commands, records);
+    }
+
+    fn seal(&mut self, kind: BatchKind, records: &[Vec<u8>]) {
         let log = &mut self.recovered.log;
         let tail = *log.appender.tail();
         let length: usize = records.iter().map(Vec::len).sum();
@@ -161,7 +165,7 @@ impl Life {
             log.appender.push(record).unwrap();
         }
         let seal = SealFields {
-            kind: BatchKind::Commands as u8,
+            kind: kind as u8,
             term: log.term,
             index: tail.index + 1,
             first_sequence: tail.next_sequence,
@@ -238,6 +242,18 @@ impl Life {
             };
             self.batch(&[client(&order, epoch)]);
         }
+    }
+
+    /// An orderly stop: a clean-stop batch, everything written, and said so. The state hash and its place.
+    fn stop(mut self) -> ([u8; 32], u64) {
+        self.seal(BatchKind::CleanStop, &[]);
+        StreamStore::flush(&mut self.recovered.streams).unwrap();
+        let machine = &self.recovered.machine;
+        let end = (machine.state_hash(), machine.last_sequence().0);
+        let Recovered { log, finish, .. } = self.recovered;
+        drop(log);
+        finish.orderly().unwrap();
+        end
     }
 
     /// As a kill would: nothing is said, files are as they are. The state hash and its place.
@@ -508,6 +524,69 @@ fn stream_files_of_the_life_before_are_continued_in_the_same_boot_only() {
         std::fs::remove_file(scene.venue.folder.path().join("streams.life")).unwrap();
         scene.assert_recovers();
     }
+}
+
+/// An orderly stop was followed by the slower start: all stream files behind the snapshot were made again, though
+/// they were whole. They are continued now if the log still ends where that stop was, and only then.
+#[test]
+fn stream_files_are_continued_after_an_orderly_stop() {
+    let scene = Scene::new();
+    let end = scene.venue.start().stop();
+    let stream = scene.venue.stream_path("1.stream");
+    let good = std::fs::read(&stream).unwrap();
+    let mut marked = good.clone();
+    let last = marked.len() - 1;
+    marked[last] ^= 1;
+    let stopped = scene.venue.folder.path().join("stopped");
+    let journal = journal_folder(&scene.venue.config);
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let _ = std::fs::remove_dir_all(to);
+        std::fs::create_dir(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    copy(&journal, &stopped);
+    let life = scene.venue.folder.path().join("streams.life");
+    let said = std::fs::read(&life).unwrap();
+    // Continued: what is in the files is not looked at, and what they lack is made.
+    std::fs::write(&stream, &marked).unwrap();
+    assert_eq!(scene.venue.start().stop().1, end.1);
+    assert_eq!(std::fs::read(&stream).unwrap(), marked);
+    std::fs::write(&stream, &good[..good.len() - 100]).unwrap();
+    assert_eq!(scene.venue.start().stop().1, end.1);
+    assert_eq!(std::fs::read(&stream).unwrap(), good);
+    // Not after a restart of the machine.
+    std::fs::write(&stream, &marked).unwrap();
+    scene.venue.reboot();
+    assert_eq!(scene.venue.start().stop().1, end.1);
+    assert_eq!(std::fs::read(&stream).unwrap(), good);
+    // Nor with a journal of another time, also if it ended behind as many batches: only its last one differs.
+    for other in [false, true] {
+        copy(&stopped, &journal);
+        std::fs::write(&life, &said).unwrap();
+        if other {
+            let text = String::from_utf8(said.clone()).unwrap();
+            let at = text.find("crc32c:").unwrap() + "crc32c:".len();
+            let first = if text.as_bytes()[at] == b'0' {
+                "1"
+            } else {
+                "0"
+            };
+            let changed = format!("{}{first}{}", &text[..at], &text[at + 1..]);
+            std::fs::write(&life, changed).unwrap();
+        }
+        std::fs::write(&stream, &marked).unwrap();
+        assert_eq!(scene.venue.start().kill(), end);
+        let expected = if other { &good } else { &marked };
+        assert_eq!(&std::fs::read(&stream).unwrap(), expected, "{other}");
+    }
+    // Nor where the start before was killed in its replay: the hard state is its own by then.
+    std::fs::write(&life, &said).unwrap();
+    std::fs::write(&stream, &marked).unwrap();
+    assert_eq!(scene.venue.start().kill(), end);
+    assert_eq!(std::fs::read(&stream).unwrap(), good);
 }
 
 /// The disk lost the log's end, and the stream files have what followed from it: it goes from them as well,

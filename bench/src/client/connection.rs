@@ -19,8 +19,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use thiserror::Error;
 
-/// How often timers are looked at, ns: far below the heartbeat interval, rare enough to cost nothing.
+/// How often each timer is looked at, ns: far below the heartbeat interval, rare enough to cost nothing.
 const TIMER_INTERVAL_NS: u64 = 50_000_000;
+/// Sessions whose timers are looked at in one step: a thousand heartbeats at once would hold up whoever is measured.
+const TIMER_SCAN: usize = 8;
 /// Sessions of one client at most: what one driver holds.
 pub const SESSIONS_MAX: usize = 10_000;
 
@@ -93,6 +95,8 @@ pub struct Client<D> {
     driver: D,
     sessions: Sessions,
     timers_due_ns: u64,
+    /// Session whose timers come next.
+    timer_session: usize,
 }
 
 impl<D: Driver> Client<D> {
@@ -106,6 +110,7 @@ impl<D: Driver> Client<D> {
                 timing: ClientTiming::default(),
             },
             timers_due_ns: 0,
+            timer_session: 0,
         }
     }
 
@@ -262,8 +267,13 @@ impl<D: Driver> Client<D> {
         if now_ns < self.timers_due_ns {
             return 0;
         }
-        self.timers_due_ns = now_ns + TIMER_INTERVAL_NS;
-        for session in &mut self.sessions.sessions {
+        let sessions = &mut self.sessions.sessions;
+        let steps = sessions.len().div_ceil(TIMER_SCAN).max(1) as u64;
+        self.timers_due_ns = now_ns + TIMER_INTERVAL_NS / steps;
+        let from = self.timer_session;
+        let to = (from + TIMER_SCAN).min(sessions.len());
+        self.timer_session = if to < sessions.len() { to } else { 0 };
+        for session in &mut sessions[from..to] {
             let Some(connection) = session.connection.filter(|_| !session.reading_paused) else {
                 continue;
             };

@@ -7,7 +7,7 @@
 //! schedule  when requests are due
 //! entry     sessions on their way in
 //! run       the loop: due times, sending, answers
-//! neighbours  sessions beside the measured ones that behave badly
+//! idle      sessions beside that only stay logged in      neighbours  … that behave badly
 //! intervals latency over time
 //! server    the venue's counters beside      threads  what its threads cost the kernel
 //! report    figures, their setting, and whether they are valid
@@ -22,6 +22,7 @@
 pub mod beside;
 mod entry;
 pub mod floor;
+mod idle;
 pub mod intervals;
 pub mod neighbours;
 pub mod recorder;

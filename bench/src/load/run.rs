@@ -4,6 +4,7 @@
 //! a session sends when fewer than `window` of its requests are unanswered, and is due when it sends.
 
 use super::entry;
+use super::idle::IdleSessions;
 use super::neighbours::{self, NeighbourOptions, Neighbours};
 use super::recorder::{Ready, Recorder, Span};
 use super::report::{LoadOutcome, LoadReport, Observed};
@@ -203,12 +204,15 @@ pub fn run_beside(
         pin(core)?;
     }
     let limits = Limits {
-        connections_max: (options.logins.len() + options.idle_logins.len()).max(1) as u32,
+        connections_max: options.logins.len().max(1) as u32,
         ..Limits::default()
     };
     let driver = AnyDriver::new(options.driver, &limits)?;
     let driver_name = driver.kind().name();
     let mut load = Load::log_in(options, driver)?;
+    if !options.idle_logins.is_empty() {
+        load.idle = Some(IdleSessions::enter(options)?);
+    }
     if !beside.is_empty() {
         load.neighbours = Some(Neighbours::enter(options, beside)?);
     }
@@ -233,6 +237,7 @@ struct Load {
     clock: Clock,
     /// Request that was written and could not be sent yet.
     held: Vec<Option<Held>>,
+    idle: Option<IdleSessions>,
     neighbours: Option<Neighbours>,
     threads: ThreadWatch,
     own_threads: ThreadWatch,
@@ -249,10 +254,10 @@ impl Load {
     fn log_in(options: &LoadOptions, driver: AnyDriver) -> Result<Self, LoadError> {
         let clock = Clock::start();
         let mut client = Client::new(driver, clock);
-        let logins = [options.logins.as_slice(), &options.idle_logins].concat();
+        let logins = &options.logins;
         let mut recorder =
             Recorder::new(logins.len(), options.in_flight_max, nanos(options.duration));
-        entry::enter(&mut client, &mut recorder, &logins, options.address)?;
+        entry::enter(&mut client, &mut recorder, logins, options.address)?;
         let streams = (0..options.logins.len())
             .map(|session| new_stream(options, session, recorder.ready[session]))
             .collect();
@@ -263,6 +268,7 @@ impl Load {
             streams,
             clock,
             held,
+            idle: None,
             neighbours: None,
             threads: ThreadWatch::new(options.venue_pid, options.counters.as_deref()),
             own_threads: ThreadWatch::new(options.core.map(|_| std::process::id()), None),
@@ -353,9 +359,7 @@ impl Load {
             }
             let ahead_ns = due_ns.saturating_sub(now_ns);
             self.turn(options, sends, Duration::from_nanos(ahead_ns).min(PARK_MAX))?;
-            if let Some(neighbours) = &mut self.neighbours {
-                neighbours.turn(self.recorder.outstanding(), ahead_ns)?;
-            }
+            self.turn_of_others(options, ahead_ns)?;
         }
     }
 
@@ -401,7 +405,21 @@ impl Load {
                 return Ok(());
             }
             self.turn(options, sends, PARK_MAX)?;
+            self.turn_of_others(options, 0)?;
         }
+    }
+
+    /// A turn for those who are beside, if the next request is due in `ahead_ns` or later.
+    #[inline]
+    fn turn_of_others(&mut self, options: &LoadOptions, ahead_ns: u64) -> Result<(), LoadError> {
+        let outstanding = self.recorder.outstanding();
+        if let Some(idle) = &mut self.idle {
+            idle.turn(options, self.clock.now_ns(), outstanding, ahead_ns)?;
+        }
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.turn(outstanding, ahead_ns)?;
+        }
+        Ok(())
     }
 
     /// Waits for the answers that are still due.
@@ -494,6 +512,9 @@ impl Load {
         server: Option<ServerReport>,
     ) -> Result<LoadOutcome, LoadError> {
         let neighbours = self.neighbours.take().map(Neighbours::leave).transpose()?;
+        if let Some(idle) = self.idle.take() {
+            idle.leave();
+        }
         for session in 0..self.client.session_count() {
             self.client.log_out(session);
         }
@@ -520,13 +541,10 @@ impl Load {
     }
 }
 
-/// The user of a session, sending or idle.
+/// The user of a session that sends.
 fn user_of(options: &LoadOptions, session: usize) -> String {
-    let mut logins = options.logins.iter().chain(&options.idle_logins);
-    logins
-        .nth(session)
-        .map(entry::user_name)
-        .unwrap_or_default()
+    let login = options.logins.get(session);
+    login.map(entry::user_name).unwrap_or_default()
 }
 
 pub(super) fn new_stream(options: &LoadOptions, session: usize, ready: Ready) -> RequestStream {

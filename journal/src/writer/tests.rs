@@ -170,6 +170,38 @@ fn a_missing_next_segment_stalls_and_a_failed_one_is_fatal() {
     );
 }
 
+/// The story: at 20,000 orders a second each answer waited some 20 µs for the submission of the write after its own.
+#[test]
+fn answers_go_before_a_short_write_and_not_before_a_long_one() {
+    let mut bench = Bench::with_length(
+        MemoryStorage::new(),
+        AcknowledgementPolicy::Durable,
+        4 << 20,
+    );
+    for (length, cycles) in [(64, HELD_CYCLES), (2 * HELD_LENGTH_MAX as usize, 0)] {
+        bench.append(1, &[64], 0);
+        bench.drain().unwrap();
+        for _ in 0..HELD_CYCLES {
+            bench.writer.do_work().unwrap();
+        }
+        bench.append(1, &[64], 0);
+        bench.writer.do_work().unwrap();
+        let (before, first) = (
+            bench.writer.counts().writes,
+            bench.buffer.published_position(),
+        );
+        bench.append(1, &[length], 0);
+        for _ in 0..cycles {
+            bench.writer.do_work().unwrap();
+            assert_eq!(bench.buffer.durable_position(), first, "told at once");
+            assert_eq!(bench.writer.counts().writes, before, "held back");
+        }
+        bench.writer.do_work().unwrap();
+        assert_eq!(bench.buffer.durable_position(), first);
+        assert_eq!(bench.writer.counts().writes, before + 1);
+    }
+}
+
 #[test]
 fn no_write_leaves_its_segment_or_its_bound() {
     let mut bench = Bench::with_length(

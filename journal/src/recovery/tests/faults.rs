@@ -28,7 +28,8 @@ fn script(bench: &mut Bench<FaultyStorage>) -> Result<(), JournalError> {
             .filter(|(p, _)| p.end() <= durable)
             .count();
         bench.append(COMMANDS, &records, committed as u64);
-        for _ in 0..random.below(4) {
+        // A short write is held back for some duty cycles.
+        for _ in 0..random.below(9) {
             bench.writer.do_work()?;
             bench.preparer.do_work();
         }

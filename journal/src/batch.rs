@@ -315,6 +315,7 @@ pub struct BatchView<'a> {
     pub header: BatchHeader,
     pub position: LogPosition,
     bytes: &'a [u8],
+    behind: &'a [u8],
 }
 
 impl<'a> BatchView<'a> {
@@ -326,11 +327,7 @@ impl<'a> BatchView<'a> {
         if header.length() > available {
             return Err(BatchError::Short { available });
         }
-        let view = Self {
-            header,
-            position,
-            bytes: &bytes[..header.length() as usize],
-        };
+        let view = Self::in_segment(header, bytes, position);
         header.verify_body(view.body())?;
         Ok(view)
     }
@@ -343,19 +340,17 @@ impl<'a> BatchView<'a> {
         if header.length() > available {
             return Err(BatchError::Short { available });
         }
-        Ok(Self::new(
-            header,
-            &bytes[..header.length() as usize],
-            position,
-        ))
+        Ok(Self::in_segment(header, bytes, position))
     }
 
-    /// `bytes` are exactly the batch that `header` was decoded from.
-    pub(crate) fn new(header: BatchHeader, bytes: &'a [u8], position: LogPosition) -> Self {
+    /// `bytes` begin with the batch that `header` was decoded from, whole, and go on with what lies behind it.
+    pub(crate) fn in_segment(header: BatchHeader, bytes: &'a [u8], position: LogPosition) -> Self {
+        let (bytes, behind) = bytes.split_at(header.length() as usize);
         Self {
             header,
             position,
             bytes,
+            behind,
         }
     }
 
@@ -365,7 +360,15 @@ impl<'a> BatchView<'a> {
             header: BatchHeader::parse(bytes),
             position,
             bytes,
+            behind: &[],
         }
+    }
+
+    /// Where the records of the next batch are if there is one behind this in its segment: not checked, and
+    /// good for looking ahead only.
+    #[inline(always)]
+    pub fn coming(&self) -> &'a [u8] {
+        self.behind.get(BATCH_HEADER_LENGTH..).unwrap_or(&[])
     }
 
     /// The records, without gaps; 8-aligned where the log is.

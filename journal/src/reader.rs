@@ -129,8 +129,8 @@ impl<S: Storage> JournalReader<S> {
             return self.ended().map(|()| None);
         };
         self.tail = LogTail::after(&header, position);
-        let bytes = &self.source.log(position)?[..header.length() as usize];
-        Ok(Some(BatchView::new(header, bytes, position)))
+        let bytes = self.source.log(position)?;
+        Ok(Some(BatchView::in_segment(header, bytes, position)))
     }
 
     /// The next batch's header, without moving on.

@@ -60,14 +60,17 @@ const UNKNOWN: Known = Known {
 pub(crate) struct Ahead<'a> {
     /// What has not been looked at.
     rest: &'a [u8],
+    /// What will be looked at then: of the batch behind.
+    coming: &'a [u8],
     ring: [Known; RING],
     looked: usize,
 }
 
 impl<'a> Ahead<'a> {
-    pub fn new(records: &'a [u8]) -> Self {
+    pub fn new(records: &'a [u8], coming: &'a [u8]) -> Self {
         Self {
             rest: records,
+            coming,
             ring: [UNKNOWN; RING],
             looked: 0,
         }
@@ -80,7 +83,10 @@ impl<'a> Ahead<'a> {
         self.looked = now.wrapping_add(1);
         self.ring[now % RING] = match glance(&mut self.rest) {
             Some(glance) => machine.warm_named(&glance),
-            None => UNKNOWN,
+            None => {
+                self.rest = core::mem::take(&mut self.coming);
+                UNKNOWN
+            }
         };
         machine.warm_found(&mut self.ring[now.wrapping_sub(STEP) % RING]);
         machine.warm_around(&mut self.ring[now.wrapping_sub(2 * STEP) % RING]);

@@ -67,6 +67,10 @@ impl StateMachine {
         self.begin_instruments_day(out);
         for id in (1..self.instruments.id_end()).map(InstrumentId) {
             self.touch(id);
+            if self.stops.first_triggered(id.0).is_some() {
+                // Its instrument began to trade between the days, when nothing acts.
+                self.touched.add(id.0);
+            }
         }
         Done::Yes
     }

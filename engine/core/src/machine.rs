@@ -154,6 +154,18 @@ impl StateMachine {
         records: &[u8],
         sink: &mut S,
     ) -> Result<(), ApplyError> {
+        self.apply_before(batch, records, &[], sink)
+    }
+
+    /// As [`Self::apply`], told what comes behind the batch by who has it, as a replay does: `coming` is asked
+    /// of memory while the last records are applied. It may be anything at all, and changes nothing.
+    pub fn apply_before<S: EventSink>(
+        &mut self,
+        batch: &BatchInfo,
+        records: &[u8],
+        coming: &[u8],
+        sink: &mut S,
+    ) -> Result<(), ApplyError> {
         if self.stopped {
             return Err(ApplyError::Stopped);
         }
@@ -179,7 +191,7 @@ impl StateMachine {
         // Alone, a record has nothing to be looked at beside.
         let looks = batch.record_count > 1;
         let far = looks && self.bounds.open_orders_max >= ahead::ORDERS_MIN;
-        let mut far = far.then(|| Ahead::new(records));
+        let mut far = far.then(|| Ahead::new(records, coming));
         let mut near = Near::new(records);
         if let Some(ahead) = &mut far {
             (0..ahead::DISTANCE).for_each(|_| ahead.step(self));

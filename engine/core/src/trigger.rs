@@ -400,7 +400,7 @@ impl StateMachine {
         if !triggered && trigger.is_reached(waiting.side, place.last_price) {
             return Err(wrong("a stop waits that the last trade reached"));
         }
-        if triggered && place.state == TradingState::Trading {
+        if triggered && place.state == TradingState::Trading && self.day.open {
             return Err(wrong("a triggered stop has not acted"));
         }
         let extension = self.extensions.get(index);

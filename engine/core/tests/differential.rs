@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 const STREAM_LENGTH: usize = 400;
-/// Most records of a batch.
-const BATCH_MAX: usize = 16;
+/// Most records of a batch: several times what the machine looks ahead.
+const BATCH_MAX: usize = 80;
 
 fn operations() -> usize {
     let name = "LOCKSTEP_OPERATIONS";
@@ -217,6 +217,11 @@ fn a_batch_of_many_records_says_what_the_naive_venue_says() {
         total.before_due * 4_000 > total.commands,
         "hardly a record came while something was due"
     );
+    assert!(
+        total.opened_inside * 20_000 > total.commands,
+        "hardly a day opened in the middle of a batch"
+    );
+    assert!(total.in_long_batches * 4 > total.commands);
 }
 
 /// Faults of which a batch of one record shows nothing.
@@ -244,9 +249,10 @@ fn each_planted_fault_between_a_batch_s_records_is_seen() {
     }
 }
 
-/// Steps, and sizes of batches up to `longest`.
+/// Steps, and sizes of batches up to `longest`, short ones more often.
 fn batched(longest: usize) -> impl Strategy<Value = (Vec<Step>, Vec<usize>)> {
-    let sizes = proptest::collection::vec(1..=longest, 8);
+    let size = prop_oneof![3 => 1..=longest.min(16), 1 => 1..=longest];
+    let sizes = proptest::collection::vec(size, 8);
     (proptest::collection::vec(step(), STREAM_LENGTH), sizes)
 }
 
@@ -268,11 +274,13 @@ proptest! {
     }
 
     /// In a venue with room for many orders all of a batch's records are looked at long before their turn, in
-    /// a smaller one the two next: whatever stands there and whatever comes between, both say the same.
+    /// a smaller one the two next: whatever stands there, or is said to stand behind the batch, and whatever comes between,
+    /// both say the same.
     #[test]
     fn looking_ahead_changes_nothing(
         steps in proptest::collection::vec(step(), 400),
         sizes in proptest::collection::vec(1..60usize, 8),
+        coming in proptest::collection::vec(any::<u8>(), 0..2000),
     ) {
         let levels_max = BOUNDS[usize::from(steps[0].pick % 2)].1;
         let allocation = steps[0].pick % 14;
@@ -285,6 +293,7 @@ proptest! {
             commands.push(command);
         }
         let (mut far, mut near) = (pair(1 << 17), pair((1 << 17) - 1));
+        far.driver.coming = coming;
         let mut rest = &commands[..];
         let mut events = 0;
         for size in sizes.iter().cycle() {

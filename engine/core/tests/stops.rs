@@ -74,6 +74,36 @@ fn stops_expire_end_with_the_day_or_outlive_it() {
     assert_eq!(lines(&said)[4], "1: active #3 @9000 Y ref 7");
 }
 
+/// The closing auction of a day triggered a stop that outlives it, and an operator let the instrument trade
+/// again before the next day: the stop had not acted when that day opened, and would not have before another
+/// trade triggered another stop.
+#[test]
+fn a_stop_that_the_last_close_triggered_acts_when_the_day_opens() {
+    let mut driver = venue();
+    let mut waits = enter(1, b'S', 5, 9_000);
+    waits.time_in_force = b'6';
+    let close = |side, session| {
+        let mut body = enter(1, side, 7, 10_000);
+        body.cross_type = b'C';
+        command(session, 1, body)
+    };
+    driver.tell(&[
+        command(1, 1, waits)
+            .option(PartTag::STOP_PRICE, 10_000u64.to_le_bytes())
+            .option(PartTag::EXPIRE_DATE_TIME, 1_000_000u64.to_le_bytes()),
+        close(b'B', 2),
+        close(b'S', 3),
+        set_state(1, b'L'),
+    ]);
+    let said = driver.tell(&[close_day()]);
+    assert_eq!(lines(&said)[0], "2: executed #1 7 @10000 C match 1");
+    // Between the days nothing acts.
+    let said = driver.tell(&[set_state(1, b'T')]);
+    assert_eq!(lines(&said), ["-: 1 is T"]);
+    let said = driver.tell(&[open_day(20_250_102)]);
+    assert_eq!(lines(&said).last().unwrap(), "1: active #1 @9000 Y ref 4");
+}
+
 #[test]
 fn a_lost_connection_cancels_waiting_stops() {
     let mut driver = venue();

@@ -55,7 +55,7 @@ impl Replayer {
         self.check_digest(&batch.header)?;
         let info = batch_info(&batch.header)?;
         self.machine
-            .apply(&info, batch.body(), sink)
+            .apply_before(&info, batch.body(), batch.coming(), sink)
             .map_err(|e| apply_fatal(&e))?;
         let slot = (batch.header.index as usize) % DIGESTS_MAX;
         self.digests[slot] = (batch.header.index, self.machine.digest());

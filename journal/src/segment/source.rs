@@ -4,6 +4,7 @@ use super::{segment_name, segment_number};
 use crate::LogPosition;
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{Storage, StorageBytes, StorageError};
+use crate::writer::SEGMENTS_AHEAD;
 
 /// The bytes of one segment after another. Keeps at most one mapped, so that resident memory is bounded
 /// by a segment however long the journal is.
@@ -50,10 +51,22 @@ impl<S: Storage> SegmentSource<S> {
             self.mapped = None;
             match self.storage.map(&segment_name(number)) {
                 Err(StorageError::NotFound { .. }) => return Ok(None),
-                other => self.mapped = Some((number, other?)),
+                other => {
+                    let bytes = other?;
+                    if self.is_full(number)? {
+                        bytes.prefer_huge_pages();
+                    }
+                    self.mapped = Some((number, bytes));
+                }
             }
         }
         Ok(self.mapped.as_ref().map(|(_, bytes)| &bytes[..]))
+    }
+
+    /// Nobody writes to it any more: segments are prepared only so far ahead of the one that is written.
+    fn is_full(&self, number: u64) -> Result<bool, StorageError> {
+        let last = self.numbers()?.last().copied().unwrap_or(0);
+        Ok(number + SEGMENTS_AHEAD < last)
     }
 
     /// The log's bytes from `position` to the end of its segment; fewer, or none, if the file is shorter

@@ -50,6 +50,7 @@ impl SnapshotFile {
     ) -> Result<Self, SnapshotError> {
         let name = snapshot_name(index);
         let bytes = storage.map(&name)?;
+        bytes.prefer_huge_pages();
         let header = Self::check(&name, &bytes, index, cluster_id)?;
         Ok(Self {
             name,

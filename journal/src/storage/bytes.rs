@@ -32,6 +32,16 @@ impl StorageBytes {
         Ok(Self(Source::Mapped(map)))
     }
 
+    /// For files that are read as a whole and that nobody writes: pages that are not in memory yet come in huge ones,
+    /// which are read in one go and mapped by one fault. Not where a writer follows: its direct writes would have
+    /// to drop what was read ahead of it.
+    pub(crate) fn prefer_huge_pages(&self) {
+        if let Source::Mapped(map) = &self.0 {
+            // Advice only.
+            let _ = map.advise(Advice::HugePage);
+        }
+    }
+
     /// A copy in memory, aligned as a mapping would be for records.
     pub(super) fn copy_of(bytes: &[u8]) -> Self {
         let mut words = vec![0u64; bytes.len().div_ceil(8)];

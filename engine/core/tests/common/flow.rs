@@ -348,8 +348,8 @@ impl Step {
     fn operate(&self) -> Command {
         let instrument = u32::from(self.side % 4);
         match self.pick % 48 {
-            0..=3 => set_state(instrument, b"TTTTTTHC"[usize::from(self.side)]),
-            4 => close_day(),
+            0..=2 => set_state(instrument, b"TTTTTTHC"[usize::from(self.side)]),
+            3..=4 => close_day(),
             5..=28 => {
                 let date = 20_250_101 + u32::from(self.quantity) * 7 + u32::from(self.price);
                 let seed = u64::from(self.twist_value).to_le_bytes();

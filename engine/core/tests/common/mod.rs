@@ -291,6 +291,8 @@ pub struct Driver {
     pub machine: StateMachine,
     pub timestamp: u64,
     pub index: u64,
+    /// What is said to lie behind each batch: anything at all.
+    pub coming: Vec<u8>,
 }
 
 impl Default for Driver {
@@ -299,6 +301,7 @@ impl Default for Driver {
             machine: StateMachine::new(Capacity::default()),
             timestamp: 0,
             index: 0,
+            coming: Vec::new(),
         }
     }
 }
@@ -325,7 +328,10 @@ impl Driver {
     ) -> Result<Vec<Said>, ApplyError> {
         let batch = self.batch(kind, records.count);
         let mut said = Recorder::default();
-        records.with(|bytes| self.machine.apply(&batch, bytes, &mut said))?;
+        records.with(|bytes| {
+            self.machine
+                .apply_before(&batch, bytes, &self.coming, &mut said)
+        })?;
         Ok(said.0)
     }
 
@@ -348,7 +354,10 @@ impl Driver {
         }
         let batch = self.batch(BatchKind::Commands, records.count);
         let mut said = ByRecord(vec![Recorder::default()]);
-        let applied = records.with(|bytes| self.machine.apply(&batch, bytes, &mut said));
+        let applied = records.with(|bytes| {
+            self.machine
+                .apply_before(&batch, bytes, &self.coming, &mut said)
+        });
         applied.map_err(|error| error.to_string())?;
         let whole = self.machine.check_invariants();
         whole.map_err(|error| error.to_string())?;

@@ -9,6 +9,9 @@ use lockstep_core::inspect;
 /// Open orders and price levels; a stream has one of these, so that each bound is reached by some.
 pub const BOUNDS: [(u32, u32); 2] = [(28, 40), (200, 15)];
 
+/// At least as many records as the machine looks ahead.
+const LOOK_AHEAD: usize = 16;
+
 /// What a stream did, so that a test can demand that it did something.
 #[derive(Default, Debug)]
 pub struct Done {
@@ -28,6 +31,10 @@ pub struct Done {
     pub pegged: usize,
     /// Records that came while something was due that their own batch had made due.
     pub before_due: usize,
+    /// Days that opened with records of the same batch before and behind.
+    pub opened_inside: usize,
+    /// Records of the batches that were longer than any step of the machine's look ahead.
+    pub in_long_batches: usize,
 }
 
 impl Done {
@@ -43,6 +50,8 @@ impl Done {
         self.rounds += one.rounds;
         self.pegged += one.pegged;
         self.before_due += one.before_due;
+        self.opened_inside += one.opened_inside;
+        self.in_long_batches += one.in_long_batches;
     }
 
     /// What the machine said because of one record, or of a batch's time.
@@ -148,8 +157,14 @@ impl Pair {
                 return Err(difference(&whose, said, wanted));
             }
             self.done.count(said);
+            let opened = |said: &Said| matches!(said, Said::Control(Control::DayOpened { .. }));
+            let is_inside = (2..commands.len()).contains(&at);
+            self.done.opened_inside += usize::from(is_inside && said.iter().any(opened));
         }
         self.done.commands += commands.len();
+        if commands.len() > LOOK_AHEAD {
+            self.done.in_long_batches += commands.len();
+        }
         (self.done.rounds, self.done.pegged) = (self.oracle.rounds, self.oracle.pegged);
         Ok(())
     }

@@ -26,12 +26,17 @@ const LARGE_MIN: usize = 128 << 10;
 /// Zeroed blocks of this size are worth huge pages: a start takes a fault for each page that it touches.
 const ZEROED_MIN: usize = 8 << 20;
 
+/// Blocks begin at another cache line of their first page each: tables that began alike would have the lines
+/// of one number in one set of the first-level cache.
+const LINE: usize = 64;
+const BEGINS: usize = PAGE / LINE;
+
 fn spaces() -> MutexGuard<'static, Spaces> {
     SPACES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_large(layout: Layout) -> bool {
-    layout.size() >= LARGE_MIN && layout.align() <= PAGE
+    layout.size() >= LARGE_MIN && layout.align() <= LINE
 }
 
 /// Asks for huge pages where whole ones lie in `span`; without any, nothing changes.
@@ -87,17 +92,24 @@ fn unmap(span: Span) {
 /// A large block, or null: then it is for the system allocator to say no.
 fn take(size: usize) -> *mut u8 {
     let mut spaces = spaces();
-    let begin = block_length(size).and_then(|length| {
-        if !spaces.has_room() {
-            return None;
-        }
-        if let Some(begin) = spaces.take(length) {
-            return Some(begin);
-        }
-        spaces.add(map(mapping_length(length)?)?);
-        spaces.take(length)
-    });
-    begin.map_or(ptr::null_mut(), ptr::with_exposed_provenance_mut)
+    let begin = size
+        .checked_add(PAGE)
+        .and_then(block_length)
+        .and_then(|length| {
+            if !spaces.has_room() {
+                return None;
+            }
+            if let Some(begin) = spaces.take(length) {
+                return Some(begin);
+            }
+            spaces.add(map(mapping_length(length)?)?);
+            spaces.take(length)
+        });
+    // Odd, so that all lines come before one comes again.
+    let line = spaces.blocks().wrapping_mul(23) % BEGINS;
+    begin.map_or(ptr::null_mut(), |begin| {
+        ptr::with_exposed_provenance_mut(begin + line * LINE)
+    })
 }
 
 /// Whether a block of this layout is one of ours and not the system allocator's.
@@ -107,15 +119,16 @@ fn is_ours(pointer: *mut u8, layout: Layout) -> bool {
 
 /// Takes a block of ours back.
 fn put(pointer: *mut u8, size: usize) {
-    let length = block_length(size).unwrap_or(0);
-    let emptied = spaces().put(pointer.addr(), length);
+    let begin = pointer.addr() / PAGE * PAGE;
+    let length = block_length(size + PAGE).unwrap_or(0);
+    let emptied = spaces().put(begin, length);
     if let Some(mapping) = emptied {
         unmap(mapping);
     }
 }
 
 // SAFETY: small blocks, zeroed ones and those of odd alignment go to the system allocator unchanged. A large
-// block is aligned to a page, at least as long as asked for, and overlaps no other until it is given back.
+// block is aligned to a cache line, at least as long as asked for, and overlaps no other until it is given back.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -153,7 +166,10 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let ours = is_ours(pointer, layout);
-        if ours && block_length(size) == block_length(layout.size()) && size >= LARGE_MIN {
+        if ours
+            && size.checked_add(PAGE).and_then(block_length) == block_length(layout.size() + PAGE)
+            && size >= LARGE_MIN
+        {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
             return pointer;
         }
@@ -229,6 +245,18 @@ mod tests {
         assert_eq!(smaps(table.as_ptr().addr(), "THPeligible:"), 1);
     }
 
+    /// Tables that all began with a page had their lines of one number in one set of the first-level cache.
+    #[test]
+    fn blocks_begin_at_lines_of_their_own() {
+        let tables: Vec<Vec<u8>> = (0..8).map(|_| Vec::with_capacity(1 << 20)).collect();
+        let begins: std::collections::BTreeSet<usize> = tables
+            .iter()
+            .map(|table| table.as_ptr().addr() % PAGE)
+            .collect();
+        assert!(begins.len() > 4, "{begins:?}");
+        assert!(begins.iter().all(|begin| begin.is_multiple_of(LINE)));
+    }
+
     /// A buffer that grows piece by piece crosses from the system's memory to ours and on.
     #[test]
     fn a_block_keeps_its_bytes_when_it_grows_and_shrinks() {
@@ -277,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn alignment_beyond_a_page_is_the_systems() {
+    fn alignment_beyond_a_line_is_the_systems() {
         let layout = Layout::from_size_align(1 << 20, 1 << 16).expect("a layout");
         // SAFETY: the layout has a size; the block is given back as it was taken.
         unsafe {

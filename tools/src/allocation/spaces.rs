@@ -74,6 +74,11 @@ impl Spaces {
         self.mapping_of(address).is_some()
     }
 
+    /// Blocks that are taken.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
     /// Whether another block, and a mapping for it, can be kept account of. Each gap ends at a block or at the
     /// end of its mapping, so with this there is room for every gap that can come to be.
     pub fn has_room(&self) -> bool {

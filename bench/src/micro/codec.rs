@@ -72,6 +72,10 @@ pub fn run(arguments: &CodecArgs) -> Result<MicroReport, PinError> {
 }
 
 /// One round: `operation(number of the message, output)` returns the length it produced.
+///
+/// A function of its own for each operation: inlined into its caller, and that into the command line's, its loop had
+/// other instructions whenever a command was added.
+#[inline(never)]
 fn time(row: &mut Row, operation: impl Fn(usize, &mut [u8]) -> usize) {
     let mut out = [0u8; OUT_LENGTH];
     let mut hash = ResultHash::default();

@@ -307,6 +307,8 @@ proptest! {
             prop_assert_eq!(said, near.driver.tell(batch));
         }
         prop_assert_eq!(far.driver.machine.digest(), near.driver.machine.digest());
-        prop_assert!(events > 40, "a stream that says little proves little");
+        // The story: one stream in some thousands says little (its first commands stop the venue), and failed a whole
+        // run. It proves little, so it does not count; were there many of them, the run would fail.
+        prop_assume!(events > 40);
     }
 }

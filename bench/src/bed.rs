@@ -1,5 +1,8 @@
 //! A node's agents between two rings, without gateway and sockets: the bed that benches measure on.
 
+use crate::engine::EngineArgs;
+use crate::engine::stream::{Stream, make};
+use lockstep_core::ApplyError;
 use lockstep_journal::LogBuffer;
 use lockstep_journal::storage::DirectStorage;
 use lockstep_node::admin::desk;
@@ -84,8 +87,46 @@ fn config(directory: &Path) -> Result<Config, BedError> {
     Config::parse(&text).map_err(BedError::Config)
 }
 
+/// Commands for a bed: a hundred sessions, about so many resting orders, one record a batch.
+pub(crate) fn commands(count: u32, live_orders: u32, seed: u64) -> Result<Stream, ApplyError> {
+    make(&EngineArgs {
+        commands: count,
+        sessions: 100,
+        // A market of a few orders runs empty.
+        instruments: (live_orders / 50).min(100),
+        live_orders,
+        batch: 1,
+        rounds: 1,
+        seed,
+        protections: false,
+        core: None,
+        json: false,
+    })
+}
+
+/// Measures on a thread of its own, which may pin itself, in a new folder `name` of `folder` that is removed behind it.
+pub(crate) fn in_new_folder<T, E>(
+    folder: &Path,
+    name: &str,
+    measure: impl FnOnce(&Path) -> Result<T, E> + Send,
+) -> Result<T, E>
+where
+    T: Send,
+    E: From<io::Error> + From<BedError> + Send,
+{
+    let directory = folder.join(name);
+    std::fs::create_dir(&directory)?;
+    let result = std::thread::scope(|scope| {
+        let measured = scope.spawn(|| measure(&directory));
+        measured.join().map_err(|_| BedError::Thread)?
+    });
+    // What was measured counts, not whether the files could be removed.
+    let _ = std::fs::remove_dir_all(&directory);
+    result
+}
+
 impl Bed {
-    /// In a new folder `directory`; with the agent that would take its snapshots, which nobody need drive.
+    /// In the folder `directory`; with the agent that would take its snapshots, which nobody need drive.
     pub fn create(directory: &Path) -> Result<(Self, Follower), BedError> {
         let config = config(directory)?;
         format_journal(&config)?;
@@ -168,7 +209,7 @@ impl Bed {
         let ends = Ends {
             ingress,
             egress: outputs.remove(0),
-            status: Arc::clone(&status),
+            status,
         };
         let works = Works {
             agents,

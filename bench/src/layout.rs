@@ -5,15 +5,15 @@
 //! turns; time runs from before a record goes into the ingress ring until an answer is seen in the egress
 //! ring. Beside them, by turns too, what one hand-off between the two cores takes (`bench ring`).
 
-use crate::bed::{Bed, BedError, Ends};
-use crate::engine::EngineArgs;
-use crate::engine::stream::{Stream, make};
+use crate::bed::{self, Bed, BedError, Ends};
+use crate::engine::stream::Stream;
 use crate::measure::hash::ResultHash;
 use crate::measure::latency::{Latency, SUMMARY_HEADING, Summary};
+use crate::measure::median;
 use crate::measure::setting::Setting;
-use crate::measure::thread::{PinError, pin};
+use crate::measure::thread::PinError;
 use crate::measure::ticks::Ticks;
-use crate::micro::ring::{RingBenchError, hand_off_ps};
+use crate::micro::ring::{Place, RingBenchError, hand_off_ps};
 use clap::Args;
 use lockstep_core::ApplyError;
 use lockstep_node::fatal::Fatal;
@@ -28,6 +28,8 @@ use thiserror::Error;
 
 /// Hand-offs in a round of the bare ring.
 const HAND_OFFS: u64 = 100_000;
+/// Orders that rest in the books, about.
+const LIVE_ORDERS: u32 = 10_000;
 
 #[derive(Clone, Debug, Args)]
 pub struct LayoutArgs {
@@ -94,27 +96,11 @@ pub struct LayoutReport {
 }
 
 pub fn run(arguments: &LayoutArgs) -> Result<LayoutReport, LayoutBenchError> {
-    let stream = make(&EngineArgs {
-        commands: arguments.commands * u32::from(arguments.rounds),
-        sessions: 100,
-        instruments: 100,
-        live_orders: 10_000,
-        batch: 1,
-        rounds: 1,
-        seed: arguments.seed,
-        protections: false,
-        core: None,
-        json: false,
-    })?;
-    let directory = arguments.folder.join("bench.layout");
-    std::fs::create_dir(&directory)?;
-    let result = std::thread::scope(|scope| {
-        let measured = scope.spawn(|| measure(arguments, &stream, &directory));
-        measured.join().map_err(|_| LayoutBenchError::Thread)?
-    });
-    // What was measured counts, not whether the files could be removed.
-    let _ = std::fs::remove_dir_all(&directory);
-    result
+    let count = arguments.commands * u32::from(arguments.rounds);
+    let stream = bed::commands(count, LIVE_ORDERS, arguments.seed)?;
+    bed::in_new_folder(&arguments.folder, "bench.layout", |directory| {
+        measure(arguments, &stream, directory)
+    })
 }
 
 /// What the two threads tell each other.
@@ -129,35 +115,21 @@ struct Signals {
 /// The split layout's other side: runs its agents while it is told to.
 fn behind(
     directory: &Path,
-    core: Option<usize>,
+    place: Place,
     signals: &Signals,
-    ends: mpsc::Sender<Ends>,
+    sender: &mpsc::Sender<Ends>,
 ) -> Result<(), LayoutBenchError> {
-    core.map(pin).transpose()?;
-    let (bed, _) = Bed::create(directory)?;
-    let Bed {
-        ends: own,
-        mut works,
-    } = bed;
-    ends.send(own).map_err(|_| LayoutBenchError::Thread)?;
-    drop(ends);
+    place.enter()?;
+    let (Bed { ends, mut works }, _) = Bed::create(directory)?;
+    sender.send(ends).map_err(|_| LayoutBenchError::Thread)?;
     while !signals.over.load(Ordering::Acquire) {
         if !signals.running.load(Ordering::Acquire) {
             std::thread::yield_now();
         } else if !works.cycle()? {
-            wait(core);
+            place.wait();
         }
     }
     Ok(works.finish()?)
-}
-
-#[inline(always)]
-fn wait(core: Option<usize>) {
-    if core.is_some() {
-        std::hint::spin_loop();
-    } else {
-        std::thread::yield_now();
-    }
 }
 
 fn measure(
@@ -165,21 +137,18 @@ fn measure(
     stream: &Stream,
     directory: &Path,
 ) -> Result<LayoutReport, LayoutBenchError> {
-    let (here, there) = match arguments.cores[..] {
-        [here, there] => (Some(here), Some(there)),
-        _ => (None, None),
-    };
+    let [here, there] = Place::two(&arguments.cores);
     // The thread that prepares the fused journal's segments begins where its maker runs.
-    there.map(pin).transpose()?;
+    there.enter()?;
     let (fused, _) = Bed::create(&directory.join("fused"))?;
-    here.map(pin).transpose()?;
+    here.enter()?;
     let signals = Signals::default();
     let (sender, receiver) = mpsc::channel();
     let split_directory = directory.join("split");
     std::thread::scope(|scope| {
         let signals = &signals;
         let other = scope.spawn(move || {
-            let result = behind(&split_directory, there, signals, sender);
+            let result = behind(&split_directory, there, signals, &sender);
             signals.failed.store(result.is_err(), Ordering::Release);
             result
         });
@@ -191,7 +160,7 @@ fn measure(
                 fused,
                 split: ends,
                 signals,
-                cores: (here, there),
+                places: [here, there],
                 said: [(0, 0); 2],
                 answers: Vec::new(),
             }
@@ -212,7 +181,7 @@ struct Rounds<'a> {
     fused: Bed,
     split: Ends,
     signals: &'a Signals,
-    cores: (Option<usize>, Option<usize>),
+    places: [Place; 2],
     /// Messages and bytes that were said, fused and split.
     said: [(u64, u64); 2],
     /// Messages that each record of the last fused round brought.
@@ -230,7 +199,7 @@ impl Rounds<'_> {
             at = range.end;
             fused.push(self.fused_round(range.clone())?);
             split.push(self.split_round(range)?);
-            hand_offs_ps.push(hand_off_ps(self.cores.0, self.cores.1, HAND_OFFS)?);
+            hand_offs_ps.push(hand_off_ps(self.places, HAND_OFFS)?);
         }
         let [said, said_split] = self.said;
         if said != said_split {
@@ -313,18 +282,13 @@ impl Rounds<'_> {
         if self.signals.failed.load(Ordering::Relaxed) {
             return Err(LayoutBenchError::Thread);
         }
-        wait(self.cores.0);
+        self.places[0].wait();
         Ok(())
     }
 }
 
 fn add(sum: &mut (u64, u64), more: (u64, u64)) {
     *sum = (sum.0 + more.0, sum.1 + more.1);
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn report(

@@ -10,9 +10,8 @@ mod report;
 mod stalls;
 mod taker;
 
-use crate::bed::{Bed, BedError};
-use crate::engine::EngineArgs;
-use crate::engine::stream::{Stream, make};
+use crate::bed::{self, Bed, BedError};
+use crate::engine::stream::Stream;
 use crate::measure::latency::Latency;
 use crate::measure::thread::{PinError, pin};
 use crate::measure::ticks::Ticks;
@@ -90,27 +89,11 @@ struct Round {
 }
 
 pub fn run(arguments: &SnapshotsArgs) -> Result<SnapshotsReport, SnapshotsBenchError> {
-    let stream = make(&EngineArgs {
-        commands: arguments.commands * ARMS.len() as u32 * u32::from(arguments.rounds),
-        sessions: 100,
-        // A market of a few orders runs empty.
-        instruments: (arguments.live_orders / 50).min(100),
-        live_orders: arguments.live_orders,
-        batch: 1,
-        rounds: 1,
-        seed: arguments.seed,
-        protections: false,
-        core: None,
-        json: false,
-    })?;
-    let directory = arguments.folder.join("bench.snapshots");
-    let result = std::thread::scope(|scope| {
-        let measured = scope.spawn(|| measure(arguments, &stream, &directory));
-        measured.join().map_err(|_| SnapshotsBenchError::Thread)?
-    });
-    // What was measured counts, not whether the files could be removed.
-    let _ = std::fs::remove_dir_all(&directory);
-    result
+    let count = arguments.commands * ARMS.len() as u32 * u32::from(arguments.rounds);
+    let stream = bed::commands(count, arguments.live_orders, arguments.seed)?;
+    bed::in_new_folder(&arguments.folder, "bench.snapshots", |directory| {
+        measure(arguments, &stream, directory)
+    })
 }
 
 /// On a thread of its own, which it pins.

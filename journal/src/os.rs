@@ -6,7 +6,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
-const HUGE_PAGE: usize = 2 << 20;
+/// What the processor and the disk take as one piece where the memory allows it.
+pub const HUGE_PAGE_LENGTH: u64 = 2 << 20;
 
 /// Takes an exclusive `flock` without waiting; `false` if another open file holds it.
 pub fn try_lock(file: &File) -> io::Result<bool> {
@@ -68,8 +69,11 @@ impl Drop for Reservation {
 pub fn collapse(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
     let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let reserved = reserve_addresses(length + HUGE_PAGE)?;
-    let skip = reserved.address.cast::<u8>().align_offset(HUGE_PAGE);
+    let reserved = reserve_addresses(length + HUGE_PAGE_LENGTH as usize)?;
+    let skip = reserved
+        .address
+        .cast::<u8>()
+        .align_offset(HUGE_PAGE_LENGTH as usize);
     let at = reserved.address.wrapping_byte_add(skip);
     let (protection, flags) = (
         libc::PROT_READ | libc::PROT_WRITE,

@@ -224,6 +224,15 @@ impl<D: Driver> Client<D> {
         }
     }
 
+    /// Says goodbye for every session, and hands it to the kernel.
+    pub fn log_out_all<L: Listener>(&mut self, listener: &mut L) {
+        for session in 0..self.session_count() {
+            self.log_out(session);
+        }
+        self.flush();
+        self.poll(listener);
+    }
+
     /// Reads nothing more from this connection, as a client that hangs.
     pub fn pause_reading(&mut self, session: usize) {
         let entry = &mut self.sessions.sessions[session];

@@ -71,10 +71,6 @@ impl IdleSessions {
     }
 
     pub(super) fn leave(mut self) {
-        for session in 0..self.client.session_count() {
-            self.client.log_out(session);
-        }
-        self.client.flush();
-        self.client.poll(&mut self.recorder);
+        self.client.log_out_all(&mut self.recorder);
     }
 }

@@ -515,11 +515,7 @@ impl Load {
         if let Some(idle) = self.idle.take() {
             idle.leave();
         }
-        for session in 0..self.client.session_count() {
-            self.client.log_out(session);
-        }
-        self.client.flush();
-        self.client.poll(&mut self.recorder);
+        self.client.log_out_all(&mut self.recorder);
         let fingerprints = self.streams.iter().map(RequestStream::fingerprint);
         let report = LoadReport::new(
             options,

@@ -45,17 +45,24 @@ pub struct RingArgs {
 
 /// How a thread waits and where it runs.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     core: Option<usize>,
 }
 
 impl Place {
-    fn enter(self) -> Result<(), PinError> {
+    /// Of two threads: the cores that were given, or none.
+    pub(crate) fn two(cores: &[usize]) -> [Self; 2] {
+        [0, 1].map(|at| Self {
+            core: cores.get(at).copied(),
+        })
+    }
+
+    pub(crate) fn enter(self) -> Result<(), PinError> {
         self.core.map_or(Ok(()), pin)
     }
 
     #[inline]
-    fn wait(self) {
+    pub(crate) fn wait(self) {
         if self.core.is_some() {
             spin_loop();
         } else {
@@ -65,10 +72,7 @@ impl Place {
 }
 
 pub fn run(arguments: &RingArgs) -> Result<MicroReport, RingBenchError> {
-    let place = |at: usize| Place {
-        core: arguments.cores.get(at).copied(),
-    };
-    let (here, there) = (place(0), place(1));
+    let [here, there] = Place::two(&arguments.cores);
     here.enter()?;
     let layout = match arguments.cores[..] {
         [a, b] => format!("cores {a} and {b} spin"),
@@ -242,13 +246,9 @@ fn hand_off(row: &mut Row, here: Place, there: Place) -> Result<(), RingBenchErr
 }
 
 /// One hand-off between two cores (or unpinned threads), picoseconds, over `count` of them.
-pub(crate) fn hand_off_ps(
-    here: Option<usize>,
-    there: Option<usize>,
-    count: u64,
-) -> Result<u64, RingBenchError> {
+pub(crate) fn hand_off_ps([here, there]: [Place; 2], count: u64) -> Result<u64, RingBenchError> {
     let mut row = Row::new("frame to the other core", count);
-    hand_off(&mut row, Place { core: here }, Place { core: there })?;
+    hand_off(&mut row, here, there)?;
     Ok(row.median_ps)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{ARMS, Arm, Round, SnapshotsArgs, Stalls, Taker};
 use crate::measure::latency::{Latency, SUMMARY_HEADING, Summary};
+use crate::measure::median;
 use crate::measure::setting::Setting;
 use serde::Serialize;
 use std::fmt;
@@ -47,11 +48,6 @@ pub struct SnapshotsReport {
     pub nothing: ArmReport,
     pub busy_loop: ArmReport,
     pub with_snapshots: ArmReport,
-}
-
-fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
-    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    values[values.len() / 2]
 }
 
 fn of(rounds: &[Vec<Round>; ARMS.len()], arm: Arm) -> &[Round] {

@@ -22,8 +22,7 @@ const CONSUMERS: usize = 768;
 /// Two cache lines: the processor fetches them in pairs.
 const COUNTER_STRIDE: usize = 128;
 
-/// What the processor and the disk take as one piece where the memory allows it.
-pub const HUGE_PAGE_LENGTH: u64 = 2 << 20;
+pub use crate::os::HUGE_PAGE_LENGTH;
 
 /// Where the ring begins in the file, bytes: in a huge page of its own if it is as long as one, so that a long
 /// write is a few pieces of memory and not one a page. What lies between the header block and it is a hole.

@@ -1,11 +1,11 @@
 //! Price levels of many books in one pool, ordered best first, found by tick.
 //!
-//! A *ladder* is one side of one book. Its levels hang in a 64-way trie over a 31-bit *key* in which the
-//! best price is the lowest key (`Key::of`). The trie's bottom is a leaf of 16 neighbouring levels with
-//! an occupancy bitmap; inner nodes skip the digits in which all that is below them agree, so a book
-//! whose orders lie near the touch is one node deep however wide its price domain is, and a wide one
-//! gets deeper by a step for each factor of 64. The shape depends on which levels are occupied and on
-//! nothing else.
+//! A *ladder* is one side of one book. Its levels are ordered by a 31-bit *key* in which the best price is the
+//! lowest (`Key::of`), and lie in *leaves*: 16 neighbouring levels with an occupancy bitmap. The leaves about
+//! the best price stand in the ladder's own line, its *window*; all behind it hang in a 64-way trie, whose
+//! inner nodes skip the digits in which all that is below them agree. So a book whose orders lie near the
+//! touch has no trie, however wide its price domain is; a wide one gets deeper by a step for each factor
+//! of 64. Which leaves lie in the window follows the best price, and no outcome depends on it.
 //!
 //! Bounds: a leaf holds at least one occupied level and an inner node at least two children, so as many
 //! leaves and nodes as levels always suffice. Nothing here allocates after [`LevelPool::grow`].
@@ -168,9 +168,13 @@ impl Best {
 }
 
 /// One side of one book: where its levels are. A cache line.
+///
+/// Invariants: the best level's leaf is in the window; no leaf has a base below `near_base`; a leaf is in
+/// the window or in the trie, never in both.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Ladder {
+    /// Of the trie; `NONE`: no leaf lies behind the window.
     root: u32,
     /// Base of the first leaf of the window.
     near_base: u32,
@@ -185,6 +189,12 @@ impl Ladder {
         near_base: 0,
         near: [NONE; NEAR as usize],
     };
+
+    /// Whether a leaf of this base belongs in the window.
+    #[inline(always)]
+    fn is_near(&self, base: u32) -> bool {
+        base.wrapping_sub(self.near_base) < NEAR
+    }
 
     /// The level of a key if its leaf lies in the window; otherwise any, or none.
     #[inline(always)]
@@ -290,7 +300,7 @@ impl LevelPool {
         }
     }
 
-    /// The leaf of `key`, or `NONE`, by the trie.
+    /// The leaf of `key` in the trie, or `NONE`.
     #[inline(never)]
     fn find_leaf(&self, ladder: &Ladder, key: Key) -> u32 {
         let mut child = ladder.root;
@@ -308,26 +318,35 @@ impl LevelPool {
         NONE
     }
 
-    /// Lays the window of leaves so that it begins a little before `key`.
+    /// Lays the window of leaves so that it begins a little before `key`, which no occupied level precedes.
     #[inline(never)]
-    fn lay_near(&self, ladder: &mut Ladder, key: Key) {
+    fn lay_near(&mut self, ladder: &mut Ladder, key: Key) {
+        let before = (ladder.near_base, ladder.near);
         ladder.near_base = key.base().saturating_sub(NEAR_BEFORE);
         ladder.near = [NONE; NEAR as usize];
-        let mut from = ladder.near_base;
-        // No leaf's base is the last of a u32's, nor is any beyond it.
+        for (base, leaf) in (before.0..).zip(before.1) {
+            if leaf != NONE {
+                self.place(ladder, base, leaf);
+            }
+        }
+        // What the window has come to.
         loop {
-            let id = self.at_or_behind(ladder, Key(from << LEAF_BITS));
-            if id == NONE {
-                return;
-            }
+            let id = self.first_below(ladder.root);
             let leaf = id >> LEAF_BITS;
-            let base = self.leaves[leaf as usize].base;
-            let at = base - ladder.near_base;
-            if at >= NEAR {
+            if id == NONE || !ladder.is_near(self.leaves[leaf as usize].base) {
                 return;
             }
-            ladder.near[at as usize] = leaf;
-            from = base + 1;
+            self.unhang(ladder, leaf);
+            self.place(ladder, self.leaves[leaf as usize].base, leaf);
+        }
+    }
+
+    /// Puts a leaf that is nowhere where it belongs.
+    fn place(&mut self, ladder: &mut Ladder, base: u32, leaf: u32) {
+        if ladder.is_near(base) {
+            ladder.near[(base - ladder.near_base) as usize] = leaf;
+        } else {
+            self.hang(ladder, Key(base << LEAF_BITS), leaf | LEAF);
         }
     }
 
@@ -371,6 +390,11 @@ impl LevelPool {
 
     #[inline(never)]
     fn occupy_empty(&mut self, best: &mut Best, ladder: &mut Ladder, key: Key, found: u32) -> u32 {
+        // An empty ladder's best key lies behind every key.
+        let is_best = key < best.key;
+        if is_best && !ladder.is_near(key.base()) {
+            self.lay_near(ladder, key);
+        }
         let id = if found == NONE {
             self.add_leaf(ladder, key)
         } else {
@@ -378,12 +402,8 @@ impl LevelPool {
         };
         self.leaves[(id >> LEAF_BITS) as usize].bits |= 1 << (id % LEAF_LEVELS);
         self.occupied += 1;
-        // An empty ladder's best key lies behind every key.
-        if key < best.key {
+        if is_best {
             *best = Best { key, level: id };
-            if key.base().wrapping_sub(ladder.near_base) >= NEAR {
-                self.lay_near(ladder, key);
-            }
         }
         id
     }
@@ -408,17 +428,32 @@ impl LevelPool {
         }
     }
 
-    fn find_best(&self, best: &mut Best, ladder: &mut Ladder) {
-        let level = self.first_below(ladder.root);
+    fn find_best(&mut self, best: &mut Best, ladder: &mut Ladder) {
+        let level = self.first_from(ladder, 0);
         if level == NONE {
             *best = Best::NONE;
             return;
         }
         let key = self.key(level);
         *best = Best { key, level };
-        if key.base().wrapping_sub(ladder.near_base) >= NEAR_TURN {
+        // Also where it was found behind the window.
+        if key.base() - ladder.near_base >= NEAR_TURN {
             self.lay_near(ladder, key);
         }
+    }
+
+    /// Lowest occupied level of the window's leaves from the `at`-th on and of all behind it.
+    fn first_from(&self, ladder: &Ladder, at: usize) -> u32 {
+        match ladder.near.iter().skip(at).find(|&&leaf| leaf != NONE) {
+            Some(&leaf) => self.first_of(leaf),
+            None => self.first_below(ladder.root),
+        }
+    }
+
+    /// Lowest occupied level of a leaf.
+    #[inline(always)]
+    fn first_of(&self, leaf: u32) -> u32 {
+        level_id(leaf, self.leaves[leaf as usize].bits.trailing_zeros())
     }
 
     /// Lowest occupied level below a child reference.
@@ -427,14 +462,33 @@ impl LevelPool {
             child = self.nodes[child as usize].first();
         }
         if child == NONE {
-            return NONE;
+            NONE
+        } else {
+            self.first_of(child & !LEAF)
         }
-        let leaf = child & !LEAF;
-        level_id(leaf, self.leaves[leaf as usize].bits.trailing_zeros())
     }
 
     /// The best occupied level at `key` or behind it (a worse price), or `NONE`.
     pub fn at_or_behind(&self, ladder: &Ladder, key: Key) -> u32 {
+        if key.base() < ladder.near_base {
+            return self.first_from(ladder, 0);
+        }
+        if !ladder.is_near(key.base()) {
+            return self.hung_at_or_behind(ladder, key);
+        }
+        let near = (key.base() - ladder.near_base) as usize;
+        let leaf = ladder.near[near];
+        if leaf != NONE {
+            let bits = self.leaves[leaf as usize].bits & (u32::MAX << (key.0 % LEAF_LEVELS));
+            if bits != 0 {
+                return level_id(leaf, bits.trailing_zeros());
+            }
+        }
+        self.first_from(ladder, near + 1)
+    }
+
+    /// The same among those that hang in the trie.
+    fn hung_at_or_behind(&self, ladder: &Ladder, key: Key) -> u32 {
         // The nearest subtree known to lie wholly behind `key`.
         let mut behind = NONE;
         let mut child = ladder.root;
@@ -476,7 +530,7 @@ impl LevelPool {
         self.at_or_behind(ladder, Key((leaf.base + 1) << LEAF_BITS))
     }
 
-    /// Hangs a new leaf into the trie; returns the id of the level at `key`.
+    /// Gives a ladder a new leaf; returns the id of the level at `key`.
     #[inline(never)]
     fn add_leaf(&mut self, ladder: &mut Ladder, key: Key) -> u32 {
         let leaf = self.free_leaf;
@@ -486,11 +540,7 @@ impl LevelPool {
             base: key.base(),
             bits: 0,
         };
-        self.hang(ladder, key, leaf | LEAF);
-        let near = key.base().wrapping_sub(ladder.near_base);
-        if near < NEAR {
-            ladder.near[near as usize] = leaf;
-        }
+        self.place(ladder, key.base(), leaf);
         level_id(leaf, key.0)
     }
 
@@ -545,13 +595,19 @@ impl LevelPool {
 
     #[inline(never)]
     fn remove_leaf(&mut self, ladder: &mut Ladder, leaf: u32) {
-        let key = Key(self.leaves[leaf as usize].base << LEAF_BITS);
-        let near = key.base().wrapping_sub(ladder.near_base);
-        if near < NEAR {
-            ladder.near[near as usize] = NONE;
+        let base = self.leaves[leaf as usize].base;
+        if ladder.is_near(base) {
+            ladder.near[(base - ladder.near_base) as usize] = NONE;
+        } else {
+            self.unhang(ladder, leaf);
         }
         self.leaves[leaf as usize].base = self.free_leaf;
         self.free_leaf = leaf;
+    }
+
+    /// Takes a leaf out of the trie.
+    fn unhang(&mut self, ladder: &mut Ladder, leaf: u32) {
+        let key = Key(self.leaves[leaf as usize].base << LEAF_BITS);
         if ladder.root == leaf | LEAF {
             ladder.root = NONE;
             return;

@@ -3,9 +3,9 @@
 use super::*;
 
 impl LevelPool {
-    /// Checks the trie of one ladder; returns its number of occupied levels, or what is wrong.
+    /// Checks one ladder; returns its number of occupied levels, or what is wrong.
     pub fn check(&self, best: &Best, ladder: &Ladder) -> Result<u32, &'static str> {
-        let first = self.first_below(ladder.root);
+        let first = self.first_from(ladder, 0);
         if first != best.level {
             return Err("the best price is not the lowest key");
         }
@@ -18,16 +18,27 @@ impl LevelPool {
         {
             return Err("the best key is not the best level's");
         }
+        if first != NONE && !ladder.is_near(best.key.base()) {
+            return Err("the best level is not in the window");
+        }
+        let mut occupied = 0;
         for (base, &leaf) in (ladder.near_base..).zip(&ladder.near) {
-            if leaf != self.find_leaf(ladder, Key(base << LEAF_BITS)) {
-                return Err("the window of near leaves and the trie disagree");
+            if leaf == NONE {
+                continue;
             }
+            if self.leaves[leaf as usize].base != base {
+                return Err("a leaf is not in its place of the window");
+            }
+            occupied += self.check_leaf(leaf)?;
         }
         if ladder.root == NONE {
-            Ok(0)
-        } else {
-            self.check_child(ladder.root)
+            return Ok(occupied);
         }
+        let behind = self.key(self.first_below(ladder.root)).base();
+        if behind < ladder.near_base + NEAR {
+            return Err("a leaf hangs in the trie that belongs in the window");
+        }
+        Ok(occupied + self.check_child(ladder.root)?)
     }
 
     fn check_child(&self, child: u32) -> Result<u32, &'static str> {

@@ -1,4 +1,4 @@
-//! The trie against an ordered set.
+//! A ladder, its window and its trie, against an ordered set.
 
 use super::*;
 use alloc::collections::BTreeSet;
@@ -71,6 +71,7 @@ proptest! {
             vacate(&mut pool, &mut lane, key);
         }
         prop_assert!(lane.1.root == NONE && lane.0.is_none());
+        prop_assert!(lane.1.near.iter().all(|&leaf| leaf == NONE));
         // Everything is back on the free lists.
         let free = |mut at: u32, next: &dyn Fn(u32) -> u32| {
             let mut count = 0;

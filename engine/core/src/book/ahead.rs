@@ -37,7 +37,14 @@ struct Known {
     book: u32,
     side: Side,
     tick: u32,
+    /// Whether it would trade.
+    meets: bool,
+    /// The level that it would join, or whose orders it would meet first.
     level: u32,
+    /// The order at that level's end: which it would come behind, or meet first.
+    end: u32,
+    /// The level that it would come to next, or `NONE`.
+    behind: u32,
 }
 
 const UNKNOWN: Known = Known {
@@ -46,7 +53,10 @@ const UNKNOWN: Known = Known {
     book: 0,
     side: Side::Buy,
     tick: 0,
+    meets: false,
     level: NONE,
+    end: NONE,
+    behind: NONE,
 };
 
 /// Operations between two steps of one.
@@ -94,14 +104,17 @@ impl Ahead {
         };
         let second = &mut self.ring[now.wrapping_sub(STEP) % RING];
         second.slot = pool.warm_order(second.place);
+        pool.warm_level(second, book(second.book));
         let third = &mut self.ring[now.wrapping_sub(2 * STEP) % RING];
         let order = pool.warm_links(third.slot);
         book(order.book()).warm(order.lane());
-        let rests = pool.level_at(book(third.book), third.side, third.tick);
-        third.level = select_unpredictable(third.slot == NONE, rests, order.level);
-        pool.levels.warm(third.level);
-        let fourth = self.ring[now.wrapping_sub(3 * STEP) % RING];
-        pool.warm_tail(fourth.level, fourth.slot);
+        pool.levels.warm(order.level);
+        pool.warm_end(third);
+        let fourth = &self.ring[now.wrapping_sub(3 * STEP) % RING];
+        let order = pool.order_for(fourth.slot);
+        let rests = pool.level_at(book(order.book()), order.side(), fourth.tick);
+        pool.levels.warm(rests);
+        pool.warm_met(fourth);
     }
 }
 
@@ -130,11 +143,51 @@ impl OrderPool {
         slot
     }
 
+    /// An order for whatever slot: the one that nobody reads for `NONE`.
+    #[inline(always)]
+    fn order_for(&self, slot: u32) -> &Order {
+        let unread = self.orders.len() - 1;
+        &self.orders[(slot as usize).min(unread)]
+    }
+
+    /// Asks for the level that an order would join, or that it would meet.
+    #[inline(always)]
+    fn warm_level(&self, known: &mut Known, book: &Book) {
+        let limit = Limit::Tick(known.tick & super::TICK_MAX);
+        let best = book.best[book.next_lane(known.side.opposite())];
+        known.meets = best.key <= limit.key(known.side.opposite());
+        let rests = self.level_at(book, known.side, known.tick);
+        known.level = select_unpredictable(known.meets, best.level, rests);
+        self.levels.warm(known.level);
+    }
+
+    /// Asks for the order that one to be entered would come behind or meet, and for the level it would come to
+    /// then. Whoever has an order already enters none, or one of another book.
+    #[inline(always)]
+    fn warm_end(&self, known: &mut Known) {
+        let (head, tail) = self.levels.ends(known.level);
+        let end = select_unpredictable(known.meets, head, tail);
+        known.end = select_unpredictable(known.slot == NONE, end, NONE);
+        prefetch(&self.orders, known.end as usize);
+        let behind = self.levels.behind_in_leaf(known.level);
+        known.behind = select_unpredictable(known.meets, behind, NONE);
+        self.levels.warm(known.behind);
+    }
+
+    /// Asks for where the index has the order that one would meet, and for the orders behind that.
+    #[inline(always)]
+    fn warm_met(&self, known: &Known) {
+        let order = self.order_for(known.end);
+        self.index.warm(order.owner, order.number);
+        prefetch(&self.orders, order.next as usize);
+        let (head, _) = self.levels.ends(known.behind);
+        prefetch(&self.orders, head as usize);
+    }
+
     /// Asks for an order's neighbours; returns it, or the one that nobody reads.
     #[inline(always)]
     pub fn warm_links(&self, slot: u32) -> &Order {
-        let unread = self.orders.len() - 1;
-        let order = &self.orders[(slot as usize).min(unread)];
+        let order = self.order_for(slot);
         prefetch(&self.orders, order.prev as usize);
         prefetch(&self.orders, order.next as usize);
         order
@@ -150,7 +203,7 @@ impl OrderPool {
     /// Asks for the last order of a level behind which one is to rest: so it is if `slot` is none.
     #[inline(always)]
     pub fn warm_tail(&self, level: u32, slot: u32) {
-        let tail = self.levels.tail(level);
+        let (_, tail) = self.levels.ends(level);
         let behind = select_unpredictable(slot == NONE, tail, NONE);
         prefetch(&self.orders, behind as usize);
     }

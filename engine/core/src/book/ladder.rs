@@ -16,6 +16,7 @@ mod check;
 
 use crate::{NONE, grown};
 use alloc::vec::Vec;
+use core::hint::select_unpredictable;
 use lockstep_prefetch::prefetch;
 use lockstep_record::Side;
 
@@ -357,12 +358,22 @@ impl LevelPool {
         prefetch(&self.leaves, (id >> LEAF_BITS) as usize);
     }
 
-    /// The last order of a level that may not be there.
+    /// The first and the last order of a level that may not be there.
     #[inline(always)]
-    pub fn tail(&self, id: u32) -> u32 {
+    pub fn ends(&self, id: u32) -> (u32, u32) {
         let last = self.levels.len().saturating_sub(1);
         let level = self.levels.get((id as usize).min(last));
-        level.map_or(NONE, |level| level.tail)
+        level.map_or((NONE, NONE), |level| (level.head, level.tail))
+    }
+
+    /// The next occupied level of the same leaf, or `NONE`, behind one that may not be there.
+    #[inline(always)]
+    pub fn behind_in_leaf(&self, id: u32) -> u32 {
+        let last = self.leaves.len().saturating_sub(1);
+        let leaf = self.leaves.get(((id >> LEAF_BITS) as usize).min(last));
+        let bits = leaf.map_or(0, |leaf| leaf.bits) & (u32::MAX - 1) << (id % LEAF_LEVELS);
+        let behind = level_id(id >> LEAF_BITS, bits.trailing_zeros());
+        select_unpredictable(bits == 0, NONE, behind)
     }
 
     /// The id of the occupied level at `key`, or `NONE`.

@@ -8,6 +8,7 @@ use lockstep_core::book::{
     Ahead, BookBounds, BookError, Coming, OrderBook, OrderBooks, OrderKey, TICK_MAX, Trade,
     TradeSink,
 };
+use std::hint::select_unpredictable;
 use thiserror::Error;
 
 /// Why a stream cannot be played.
@@ -81,7 +82,15 @@ pub struct One(pub OrderBook);
 #[derive(Debug)]
 pub struct Many {
     books: OrderBooks,
-    count: usize,
+    count: u32,
+}
+
+impl Many {
+    /// The book of the stream's `at`-th record; a stream has fewer than 2^32.
+    #[inline(always)]
+    fn book_of(&self, at: usize) -> u32 {
+        at as u32 % self.count
+    }
 }
 
 impl Driven for One {
@@ -119,7 +128,7 @@ impl Driven for Many {
     fn new(bounds: BookBounds, books: u32) -> Self {
         Self {
             books: OrderBooks::new(bounds, books),
-            count: books as usize,
+            count: books,
         }
     }
 
@@ -131,7 +140,7 @@ impl Driven for Many {
             Operation::Cancel => self.books.cancel(key).is_some(),
             Operation::Replace => self.books.replace(key, key, tick, quantity, trades).is_ok(),
             _ => {
-                let book = (at % self.count) as u32;
+                let book = self.book_of(at);
                 let added = self
                     .books
                     .add(book, key, record.side, tick, quantity, trades);
@@ -142,10 +151,10 @@ impl Driven for Many {
 
     #[inline(always)]
     fn announce(&self, ahead: &mut Ahead, at: usize, record: &WorkRecord) {
-        // Who cancels does not name the book.
+        // Who cancels does not name the book. No branch on which it is: a coin's toss.
         let rests = matches!(record.operation, Operation::Add | Operation::Aggress);
-        let book = if rests { at % self.count } else { 0 };
-        self.books.announce(ahead, book as u32, &coming(record));
+        let book = select_unpredictable(rests, self.book_of(at), 0);
+        self.books.announce(ahead, book, &coming(record));
     }
 
     fn open(&self, key: OrderKey) -> Option<u32> {

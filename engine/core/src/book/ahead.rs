@@ -27,8 +27,9 @@ pub struct Coming {
     pub tick: u32,
 }
 
-/// What is known of an operation after its latest step.
+/// What is known of an operation after its latest step. As long as a power of two, to be found by a shift.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 struct Known {
     place: Place,
     /// The order in that place, or `NONE`: then one is to rest.
@@ -37,14 +38,10 @@ struct Known {
     book: u32,
     side: Side,
     tick: u32,
-    /// Whether it would trade.
-    meets: bool,
-    /// The level that it would join, or whose orders it would meet first.
+    /// The order's, or the one that it would join if its price is near the best.
     level: u32,
-    /// The order at that level's end: which it would come behind, or meet first.
-    end: u32,
-    /// The level that it would come to next, or `NONE`.
-    behind: u32,
+    /// The level whose orders it would meet, or `NONE`: it trades nothing.
+    meets: u32,
 }
 
 const UNKNOWN: Known = Known {
@@ -53,10 +50,8 @@ const UNKNOWN: Known = Known {
     book: 0,
     side: Side::Buy,
     tick: 0,
-    meets: false,
     level: NONE,
-    end: NONE,
-    behind: NONE,
+    meets: NONE,
 };
 
 /// Operations between two steps of one.
@@ -104,17 +99,27 @@ impl Ahead {
         };
         let second = &mut self.ring[now.wrapping_sub(STEP) % RING];
         second.slot = pool.warm_order(second.place);
-        pool.warm_level(second, book(second.book));
+        // Few meet any, so that this branch is guessed right; one on the slot would be a coin's toss.
+        let met = book(second.book).first_met(second.side, second.tick);
+        let met = select_unpredictable(second.slot == NONE, met, NONE);
+        if met != NONE {
+            pool.levels.warm(met);
+            second.meets = met;
+        }
         let third = &mut self.ring[now.wrapping_sub(2 * STEP) % RING];
         let order = pool.warm_links(third.slot);
         book(order.book()).warm(order.lane());
-        pool.levels.warm(order.level);
-        pool.warm_end(third);
-        let fourth = &self.ring[now.wrapping_sub(3 * STEP) % RING];
-        let order = pool.order_for(fourth.slot);
-        let rests = pool.level_at(book(order.book()), order.side(), fourth.tick);
-        pool.levels.warm(rests);
-        pool.warm_met(fourth);
+        let rests = pool.level_at(book(third.book), third.side, third.tick);
+        third.level = select_unpredictable(third.slot == NONE, rests, order.level);
+        pool.levels.warm(third.level);
+        if third.meets != NONE {
+            pool.warm_met_first(third.meets);
+        }
+        let fourth = self.ring[now.wrapping_sub(3 * STEP) % RING];
+        pool.warm_tail(fourth.level, fourth.slot);
+        if fourth.meets != NONE {
+            pool.warm_met_next(fourth.meets);
+        }
     }
 }
 
@@ -124,6 +129,15 @@ impl Book {
     pub fn warm(&self, lane: usize) {
         prefetch_line(&self.best);
         prefetch_line(&self.ladders[lane]);
+    }
+
+    /// The level whose orders one of this side and price would meet first, or `NONE`.
+    #[inline(always)]
+    fn first_met(&self, side: Side, tick: u32) -> u32 {
+        let against = side.opposite();
+        let best = self.best[self.next_lane(against)];
+        let limit = Limit::Tick(tick & super::TICK_MAX).key(against);
+        select_unpredictable(best.key <= limit, best.level, NONE)
     }
 }
 
@@ -150,37 +164,22 @@ impl OrderPool {
         &self.orders[(slot as usize).min(unread)]
     }
 
-    /// Asks for the level that an order would join, or that it would meet.
-    #[inline(always)]
-    fn warm_level(&self, known: &mut Known, book: &Book) {
-        let limit = Limit::Tick(known.tick & super::TICK_MAX);
-        let best = book.best[book.next_lane(known.side.opposite())];
-        known.meets = best.key <= limit.key(known.side.opposite());
-        let rests = self.level_at(book, known.side, known.tick);
-        known.level = select_unpredictable(known.meets, best.level, rests);
-        self.levels.warm(known.level);
+    /// Asks for the first order of a level that is met, and for the level behind it.
+    #[inline(never)]
+    fn warm_met_first(&self, level: u32) {
+        let (head, _) = self.levels.ends(level);
+        prefetch(&self.orders, head as usize);
+        self.levels.warm(self.levels.behind_in_leaf(level));
     }
 
-    /// Asks for the order that one to be entered would come behind or meet, and for the level it would come to
-    /// then. Whoever has an order already enters none, or one of another book.
-    #[inline(always)]
-    fn warm_end(&self, known: &mut Known) {
-        let (head, tail) = self.levels.ends(known.level);
-        let end = select_unpredictable(known.meets, head, tail);
-        known.end = select_unpredictable(known.slot == NONE, end, NONE);
-        prefetch(&self.orders, known.end as usize);
-        let behind = self.levels.behind_in_leaf(known.level);
-        known.behind = select_unpredictable(known.meets, behind, NONE);
-        self.levels.warm(known.behind);
-    }
-
-    /// Asks for where the index has the order that one would meet, and for the orders behind that.
-    #[inline(always)]
-    fn warm_met(&self, known: &Known) {
-        let order = self.order_for(known.end);
+    /// Asks for where the index has that order, and for the orders that come next.
+    #[inline(never)]
+    fn warm_met_next(&self, level: u32) {
+        let (head, _) = self.levels.ends(level);
+        let order = self.order_for(head);
         self.index.warm(order.owner, order.number);
         prefetch(&self.orders, order.next as usize);
-        let (head, _) = self.levels.ends(known.behind);
+        let (head, _) = self.levels.ends(self.levels.behind_in_leaf(level));
         prefetch(&self.orders, head as usize);
     }
 

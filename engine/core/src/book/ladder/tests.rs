@@ -26,6 +26,8 @@ fn vacate(pool: &mut LevelPool, (best, ladder): &mut Lane, key: u32) {
 fn key() -> impl Strategy<Value = u32> {
     prop_oneof![
         0..200u32,
+        // Several windows, so that leaves come into one and go out of it.
+        0..1_500u32,
         (0..40u32).prop_map(|i| i * 1024),
         (0..40u32).prop_map(|i| i * 65_536 + 3),
         (0..=30u32).prop_map(|i| (1 << i) | 5),

@@ -6,7 +6,8 @@
 //! it finds: a record's checks come with its turn.
 
 use crate::NONE;
-use crate::book::ahead::Place;
+use crate::book;
+use crate::book::ahead::{Place, RING, STEP};
 use crate::book::pool::lane;
 use crate::machine::StateMachine;
 use crate::session::owner;
@@ -18,11 +19,8 @@ use lockstep_record::command::{
 };
 use lockstep_record::{FirmId, InstrumentId, Kind, RECORD_HEADER_LENGTH, SessionId, Side};
 
-/// Records between two steps of one.
-const STEP: usize = 4;
-const RING: usize = 4 * STEP;
 /// Records between a record's first step and its turn.
-pub(crate) const DISTANCE: usize = RING - 1;
+pub(crate) const DISTANCE: usize = book::ahead::Ahead::DISTANCE;
 /// Looking so far costs some 120 instructions a record. A venue with room for fewer orders is in the second-
 /// and third-level caches, where that is more than it saves: there `Near` looks.
 pub(crate) const ORDERS_MIN: u32 = 1 << 17;

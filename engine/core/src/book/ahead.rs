@@ -2,8 +2,7 @@
 //!
 //! A cancel reads the index, then the order, then its level and neighbours: each after the other, and in a
 //! large book each from main memory. Whoever has a batch of operations can have those reads go on beside
-//! the work on earlier ones: operations take four *steps*, a few of them together, while others are announced
-//! behind them.
+//! the work on earlier ones: each operation takes one of four *steps* when another is announced behind it.
 //!
 //! All operations take the same steps without a branch on what they are: which comes next is a coin's toss,
 //! and to guess it wrong once more costs more than lines asked for in vain. What is asked for is a guess
@@ -55,32 +54,20 @@ const UNKNOWN: Known = Known {
     meets: NONE,
 };
 
-/// Operations that take their steps together: what they all need is looked at once.
-const GROUP: usize = 8;
-/// Of the groups that are known: one for each step.
-const RING: usize = 4 * GROUP;
+/// Operations between two steps of one.
+pub(crate) const STEP: usize = 4;
+pub(crate) const RING: usize = 16;
 
 /// The operations that have been announced and whose turn has not come.
 #[derive(Clone, Debug)]
 pub struct Ahead {
-    /// The group that is being announced.
-    coming: [(u32, Coming); GROUP],
     ring: [Known; RING],
     announced: usize,
 }
 
 impl Default for Ahead {
     fn default() -> Self {
-        let none = Coming {
-            key: OrderKey {
-                owner: 0,
-                number: 0,
-            },
-            side: Side::Buy,
-            tick: 0,
-        };
         Self {
-            coming: [(0, none); GROUP],
             ring: [UNKNOWN; RING],
             announced: 0,
         }
@@ -89,70 +76,55 @@ impl Default for Ahead {
 
 impl Ahead {
     /// How many operations before its turn one is best announced.
-    pub const DISTANCE: usize = RING + GROUP / 2 - 1;
+    pub const DISTANCE: usize = 4 * STEP - 1;
 
-    /// Notes an operation, and lets the groups take their steps when it is the last of one. `book` gives a
+    /// Takes the first step of an operation, and the next ones of those announced before it. `book` gives a
     /// book for whatever number.
+    ///
+    /// `MANY`: one of many books, where an operation that will trade also asks for the orders that it will
+    /// meet. The first orders of a book that stands alone are mostly in the caches: there it costs more than it
+    /// saves.
     #[inline(always)]
-    pub(super) fn announce<'a>(
+    pub(super) fn announce<'a, const MANY: bool>(
         &mut self,
         pool: &OrderPool,
         (id, coming): (u32, &Coming),
         book: impl Fn(u32) -> &'a Book,
     ) {
-        self.coming[self.announced % GROUP] = (id, *coming);
-        self.announced = self.announced.wrapping_add(1);
-        if self.announced.is_multiple_of(GROUP) {
-            self.step(pool, book);
-        }
-    }
-
-    /// The group that was complete so many groups ago.
-    #[inline(always)]
-    fn group(&mut self, ago: usize) -> &mut [Known] {
-        let begin = self.announced.wrapping_sub((ago + 1) * GROUP) % RING;
-        &mut self.ring[begin..][..GROUP]
-    }
-
-    /// A step of each group.
-    #[inline(never)]
-    fn step<'a>(&mut self, pool: &OrderPool, book: impl Fn(u32) -> &'a Book) {
-        let coming = self.coming;
-        for (known, (id, coming)) in self.group(0).iter_mut().zip(coming) {
-            book(id).warm(lane(coming.side, false));
-            *known = Known {
-                place: pool.warm_key(coming.key.owner, coming.key.number),
-                book: id,
-                side: coming.side,
-                tick: coming.tick,
-                ..UNKNOWN
-            };
-        }
-        for known in self.group(1) {
-            known.slot = pool.warm_order(known.place);
+        let now = self.announced;
+        self.announced = now.wrapping_add(1);
+        book(id).warm(lane(coming.side, false));
+        self.ring[now % RING] = Known {
+            place: pool.warm_key(coming.key.owner, coming.key.number),
+            book: id,
+            side: coming.side,
+            tick: coming.tick,
+            ..UNKNOWN
+        };
+        let second = &mut self.ring[now.wrapping_sub(STEP) % RING];
+        second.slot = pool.warm_order(second.place);
+        if MANY {
             // Few meet any, so that this branch is guessed right; one on the slot would be a coin's toss.
-            let met = book(known.book).first_met(known.side, known.tick);
-            let met = select_unpredictable(known.slot == NONE, met, NONE);
+            let met = book(second.book).first_met(second.side, second.tick);
+            let met = select_unpredictable(second.slot == NONE, met, NONE);
             if met != NONE {
                 pool.levels.warm(met);
-                known.meets = met;
+                second.meets = met;
             }
         }
-        for known in self.group(2) {
-            let order = pool.warm_links(known.slot);
-            book(order.book()).warm(order.lane());
-            let rests = pool.level_at(book(known.book), known.side, known.tick);
-            known.level = select_unpredictable(known.slot == NONE, rests, order.level);
-            pool.levels.warm(known.level);
-            if known.meets != NONE {
-                pool.warm_met_first(known.meets);
-            }
+        let third = &mut self.ring[now.wrapping_sub(2 * STEP) % RING];
+        let order = pool.warm_links(third.slot);
+        book(order.book()).warm(order.lane());
+        let rests = pool.level_at(book(third.book), third.side, third.tick);
+        third.level = select_unpredictable(third.slot == NONE, rests, order.level);
+        pool.levels.warm(third.level);
+        if MANY && third.meets != NONE {
+            pool.warm_met_first(third.meets);
         }
-        for known in self.group(3) {
-            pool.warm_tail(known.level, known.slot);
-            if known.meets != NONE {
-                pool.warm_met_next(known.meets);
-            }
+        let fourth = self.ring[now.wrapping_sub(3 * STEP) % RING];
+        pool.warm_tail(fourth.level, fourth.slot);
+        if MANY && fourth.meets != NONE {
+            pool.warm_met_next(fourth.meets);
         }
     }
 }

@@ -111,7 +111,7 @@ impl OrderBooks {
     pub fn announce(&self, ahead: &mut Ahead, book: u32, coming: &Coming) {
         let last = self.books.len() - 1;
         let at = |id: u32| &self.books[(id as usize).min(last)].0;
-        ahead.announce(&self.pool, (book, coming), at);
+        ahead.announce::<true>(&self.pool, (book, coming), at);
     }
 
     /// Open shares of a live order.

@@ -189,7 +189,7 @@ impl OrderBook {
     /// or not, sooner or later: only time is saved by it or lost.
     #[inline(always)]
     pub fn announce(&self, ahead: &mut Ahead, coming: &Coming) {
-        ahead.announce(&self.pool, (0, coming), |_| &self.book);
+        ahead.announce::<false>(&self.pool, (0, coming), |_| &self.book);
     }
 
     /// Price of the best level, in ticks.

@@ -42,7 +42,7 @@ pub(crate) struct Follower {
 const RING_BYTES: usize = 1 << 20;
 const SPILL_BYTES: usize = 64 << 20;
 /// Records after which the next snapshot is due.
-const RECORDS_BETWEEN: u64 = 10_000;
+const RECORDS_BETWEEN: u64 = 50_000;
 
 #[derive(Debug, Error)]
 pub enum BedError {

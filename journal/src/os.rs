@@ -38,6 +38,12 @@ pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
     }
 }
 
+/// Drops the file's pages from the cache, as far as nobody has them mapped or has changed them. Advice only.
+pub fn drop_pages(file: &File) {
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory of ours is touched.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}
+
 /// Magic number of the file system that holds `file` (`statfs.f_type`).
 pub fn file_system_magic(file: &File) -> io::Result<u64> {
     let mut status = MaybeUninit::<libc::statfs>::uninit();

@@ -1,4 +1,5 @@
-//! Reads a journal's batches in order from mapped segments, without a copy.
+//! Reads a journal's batches in order from mapped segments, without a copy; beside a writer, what may still be written is
+//! copied past the page cache.
 //!
 //! Works on a folder that another process is writing (no lock; it ends where nothing verified follows, and
 //! may be asked again later) and, with a known end, on one that recovery has passed, where anything short of
@@ -74,6 +75,18 @@ pub struct JournalReader<S: Storage> {
 impl<S: Storage> JournalReader<S> {
     pub fn new(storage: S, meta: &JournalMeta, options: ReadOptions) -> Self {
         let source = SegmentSource::new(storage, meta.segment_data_length);
+        Self::over(source, meta, options)
+    }
+
+    /// Of a journal that another thread or process may be writing: as [`Self::new`], and its writer notices nothing.
+    /// Verifies, whatever the options say: what is read beside a write may be half of it.
+    pub fn beside_writer(storage: S, meta: &JournalMeta, options: ReadOptions) -> Self {
+        let source = SegmentSource::beside_writer(storage, meta.segment_data_length);
+        let verify = true;
+        Self::over(source, meta, ReadOptions { verify, ..options })
+    }
+
+    fn over(source: SegmentSource<S>, meta: &JournalMeta, options: ReadOptions) -> Self {
         Self {
             source,
             meta: *meta,

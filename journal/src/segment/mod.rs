@@ -1,5 +1,6 @@
 //! Segment files: a header block, then a fixed length of log (docs/journal-format.md).
 
+mod open_end;
 mod prepare;
 mod source;
 
@@ -9,6 +10,8 @@ pub use source::SegmentSource;
 use crate::bytes::{get_array, get_u64, put};
 use crate::header_block::{self, HeaderBlockError};
 use crate::position::BLOCK_LENGTH;
+use crate::storage::{Storage, StorageBytes, StorageError};
+use crate::writer::SEGMENTS_AHEAD;
 use crate::{ClusterId, JournalId, Lineage, LogPosition};
 
 const MAGIC: [u8; 8] = *b"LKSSEGMT";
@@ -38,6 +41,26 @@ pub fn segment_number(name: &str) -> Option<u64> {
         return None;
     }
     digits.parse().ok()
+}
+
+/// The whole file of segment `number`, where `last` is the highest number there is.
+pub fn map_segment<S: Storage>(
+    storage: &S,
+    number: u64,
+    last: u64,
+) -> Result<StorageBytes, StorageError> {
+    let mut bytes = storage.map(&segment_name(number))?;
+    if is_full(number, last) {
+        bytes.prefer_huge_pages();
+    } else {
+        bytes.leave_no_page();
+    }
+    Ok(bytes)
+}
+
+/// Nobody writes to it any more: segments are prepared only so far ahead of the one that is written.
+fn is_full(number: u64, last: u64) -> bool {
+    number.saturating_add(SEGMENTS_AHEAD) < last
 }
 
 /// Length of a whole segment file.

@@ -1,10 +1,10 @@
 //! Segment data by number, one segment mapped at a time: what reader, recovery and `verify` walk over.
 
-use super::{segment_name, segment_number};
+use super::open_end::OpenEnd;
+use super::{is_full, map_segment, segment_number};
 use crate::LogPosition;
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{Storage, StorageBytes, StorageError};
-use crate::writer::SEGMENTS_AHEAD;
 
 /// The bytes of one segment after another. Keeps at most one mapped, so that resident memory is bounded
 /// by a segment however long the journal is.
@@ -13,6 +13,8 @@ pub struct SegmentSource<S: Storage> {
     storage: S,
     data_length: u64,
     mapped: Option<(u64, StorageBytes)>,
+    /// Reads what may still be written, where somebody writes.
+    open_end: Option<OpenEnd<S>>,
 }
 
 impl<S: Storage> SegmentSource<S> {
@@ -21,6 +23,15 @@ impl<S: Storage> SegmentSource<S> {
             storage,
             data_length,
             mapped: None,
+            open_end: None,
+        }
+    }
+
+    /// Of a journal that another thread or process may be writing: its writer notices nothing of us.
+    pub fn beside_writer(storage: S, data_length: u64) -> Self {
+        Self {
+            open_end: Some(OpenEnd::new()),
+            ..Self::new(storage, data_length)
         }
     }
 
@@ -49,40 +60,54 @@ impl<S: Storage> SegmentSource<S> {
         if !matches!(&self.mapped, Some((mapped, _)) if *mapped == number) {
             // The old mapping goes first: never two at once.
             self.mapped = None;
-            match self.storage.map(&segment_name(number)) {
+            match map_segment(&self.storage, number, self.last()?) {
                 Err(StorageError::NotFound { .. }) => return Ok(None),
-                other => {
-                    let bytes = other?;
-                    if self.is_full(number)? {
-                        bytes.prefer_huge_pages();
-                    }
-                    self.mapped = Some((number, bytes));
-                }
+                bytes => self.mapped = Some((number, bytes?)),
             }
         }
         Ok(self.mapped.as_ref().map(|(_, bytes)| &bytes[..]))
     }
 
-    /// Nobody writes to it any more: segments are prepared only so far ahead of the one that is written.
-    fn is_full(&self, number: u64) -> Result<bool, StorageError> {
-        let last = self.numbers()?.last().copied().unwrap_or(0);
-        Ok(number + SEGMENTS_AHEAD < last)
+    fn last(&self) -> Result<u64, StorageError> {
+        Ok(self.numbers()?.last().copied().unwrap_or(0))
     }
 
-    /// The log's bytes from `position` to the end of its segment; fewer, or none, if the file is shorter
-    /// or not there.
+    /// The log's bytes from `position` to the end of its segment, or beside a writer at least to the end of the batch
+    /// there; fewer, or none, if the file is shorter or not there.
     pub fn log(&mut self, position: LogPosition) -> Result<&[u8], StorageError> {
         let data_length = self.data_length;
-        let begin = (BLOCK_LENGTH + position.offset_in_segment(data_length)) as usize;
-        let end = (BLOCK_LENGTH + data_length) as usize;
-        let file = self
-            .file(position.segment(data_length))?
-            .unwrap_or_default();
-        Ok(file.get(begin..end.min(file.len())).unwrap_or_default())
+        let number = position.segment(data_length);
+        let begin = BLOCK_LENGTH + position.offset_in_segment(data_length);
+        let end = BLOCK_LENGTH + data_length;
+        if !self.may_be_written(number)? {
+            let file = self.file(number)?.unwrap_or_default();
+            let end = file.len().min(end as usize);
+            return Ok(file.get(begin as usize..end).unwrap_or_default());
+        }
+        let Some(open_end) = &mut self.open_end else {
+            return Ok(&[]);
+        };
+        let bytes = open_end.from(&self.storage, number, begin)?;
+        Ok(&bytes[..bytes.len().min((end - begin) as usize)])
     }
 
-    /// Forgets what is mapped: a live journal's next bytes are looked at afresh.
+    /// Whether a writer is there that may come to segment `number`.
+    #[inline(always)]
+    fn may_be_written(&self, number: u64) -> Result<bool, StorageError> {
+        match &self.open_end {
+            None => Ok(false),
+            // Once begun, to the end.
+            Some(open_end) if open_end.number() == Some(number) => Ok(true),
+            Some(_) if matches!(&self.mapped, Some((mapped, _)) if *mapped == number) => Ok(false),
+            Some(_) => Ok(!is_full(number, self.last()?)),
+        }
+    }
+
+    /// Forgets what was read: a live journal's next bytes are looked at afresh.
     pub fn refresh(&mut self) {
         self.mapped = None;
+        if let Some(open_end) = &mut self.open_end {
+            open_end.forget();
+        }
     }
 }

@@ -28,6 +28,8 @@ pub enum SnapshotError {
     Section { name: String, tag: u32, offset: u64 },
     #[error("{name}, offset {offset}: padding is not zero")]
     Padding { name: String, offset: u64 },
+    #[error("{name}: its header or its length is not what was written")]
+    NotAsWritten { name: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

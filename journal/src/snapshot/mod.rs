@@ -4,9 +4,12 @@
 //! This module knows tags, lengths and checksums; it must never know what a section means.
 
 mod file;
+mod pace;
+mod read_back;
 mod writer;
 
 pub use file::{SnapshotError, SnapshotFile};
+pub use read_back::read_back;
 pub use writer::SnapshotWriter;
 
 use crate::bytes::{get_array, get_u32, get_u64, put};

@@ -1,3 +1,4 @@
+use super::pace::CHUNK_LENGTH;
 use super::*;
 use crate::storage::{DirectStorage, Fault, FaultyStorage, MemoryStorage, WriteMode};
 use crate::storage::{StorageError, StorageFile};
@@ -74,7 +75,7 @@ fn a_snapshot_reads_back_from_memory_and_from_a_disk() {
 /// A section that is exactly as long as the writer's buffer, and one byte to either side.
 #[test]
 fn sections_around_the_buffer_length_read_back() {
-    for length in [(1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
+    for length in (CHUNK_LENGTH - 1..=CHUNK_LENGTH + 1).chain([5 * CHUNK_LENGTH + 7]) {
         let memory = MemoryStorage::new();
         let mut writer = SnapshotWriter::create(&memory, 1).unwrap();
         let content = vec![7; length];
@@ -82,7 +83,8 @@ fn sections_around_the_buffer_length_read_back() {
         writer.bytes(&content).unwrap();
         writer.section(2).unwrap();
         writer.bytes(b"behind").unwrap();
-        writer.finish(&facts(1)).unwrap();
+        let header = writer.finish(&facts(1)).unwrap();
+        read_back(&memory, &header).unwrap();
         let file = SnapshotFile::open(&memory, 1, CLUSTER).unwrap();
         file.verify().unwrap();
         assert_eq!(file.section(1).unwrap(), content);
@@ -96,11 +98,17 @@ fn every_damaged_byte_is_found() {
     write(&storage, 7).unwrap();
     let name = snapshot_name(7);
     let good = storage.get(&name).unwrap();
+    let header = SnapshotFile::open(&storage, 7, CLUSTER)
+        .unwrap()
+        .header()
+        .clone();
+    read_back(&storage, &header).unwrap();
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0x40;
         let damaged = MemoryStorage::new();
         damaged.put(&name, &bad);
+        assert!(read_back(&damaged, &header).is_err(), "byte {at}");
         let file = SnapshotFile::open(&damaged, 7, CLUSTER);
         assert!(file.and_then(|file| file.verify()).is_err(), "byte {at}");
     }
@@ -109,6 +117,7 @@ fn every_damaged_byte_is_found() {
         bad.resize(length, 0);
         let damaged = MemoryStorage::new();
         damaged.put(&name, &bad);
+        assert!(read_back(&damaged, &header).is_err(), "length {length}");
         assert!(
             SnapshotFile::open(&damaged, 7, CLUSTER).is_err(),
             "length {length}"

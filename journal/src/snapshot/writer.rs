@@ -1,13 +1,11 @@
 //! Writes a snapshot in one pass: sections as they come, the header last.
 
+use super::pace::{CHUNK_LENGTH, paced};
 use super::{SECTIONS_MAX, SNAPSHOT_LOCK_NAME, SnapshotFacts, SnapshotHeader, SnapshotSection};
 use super::{preparing_name, snapshot_name};
 use crate::Checksum;
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{AlignedBuffer, Storage, StorageError, StorageFile, WriteMode};
-
-/// Bytes written at a time.
-const CHUNK_LENGTH: usize = 1 << 20;
 
 /// Dropped before [`SnapshotWriter::finish`], it leaves a file of no meaning behind.
 #[derive(Debug)]
@@ -78,7 +76,7 @@ impl<S: Storage> SnapshotWriter<S> {
             self.filled += now.len();
             bytes = rest;
             if self.filled == CHUNK_LENGTH {
-                self.write_blocks()?;
+                paced(CHUNK_LENGTH, || self.write_blocks())?;
             }
         }
         Ok(())

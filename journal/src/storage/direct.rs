@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for writes that a killed predecessor left in flight.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(30);
+const CREATE: &str = "create";
 
 #[derive(Clone, Debug)]
 pub struct DirectStorage {
@@ -62,7 +63,7 @@ impl DirectStorage {
         operation: &'static str,
         name: &str,
         mode: WriteMode,
-        create: bool,
+        options: &mut OpenOptions,
     ) -> Result<DirectFile, StorageError> {
         let path = self.path(name);
         let sync = if mode == WriteMode::DirectSync {
@@ -75,20 +76,18 @@ impl DirectStorage {
         } else {
             libc::O_DIRECT
         };
-        let open = |flags| {
-            let mut options = OpenOptions::new();
+        let mut open = |flags| {
             options
                 .read(true)
-                .write(true)
-                .create_new(create)
-                .mode(0o640);
-            options.custom_flags(flags).open(&path)
+                .mode(0o640)
+                .custom_flags(flags)
+                .open(&path)
         };
         let opened = match open(direct | sync) {
             // A file system without direct writes: as durable without, only slower. The kernel has made
             // the file all the same.
             Err(error) if direct != 0 && error.raw_os_error() == Some(libc::EINVAL) => {
-                if create {
+                if operation == CREATE {
                     let _ = fs::remove_file(&path);
                 }
                 open(sync)
@@ -140,21 +139,26 @@ impl Storage for DirectStorage {
     }
 
     fn create(&self, name: &str, mode: WriteMode) -> Result<DirectFile, StorageError> {
-        self.open_with("create", name, mode, true)
+        let mut options = OpenOptions::new();
+        self.open_with(CREATE, name, mode, options.write(true).create_new(true))
     }
 
     fn open(&self, name: &str, mode: WriteMode) -> Result<DirectFile, StorageError> {
-        let file = self.open_with("open", name, mode, false)?;
+        let file = self.open_with("open", name, mode, OpenOptions::new().write(true))?;
         if mode != WriteMode::Buffered {
             file.lock_for_writes()?;
         }
         Ok(file)
     }
 
+    fn open_to_read(&self, name: &str) -> Result<DirectFile, StorageError> {
+        self.open_with("open", name, WriteMode::Direct, &mut OpenOptions::new())
+    }
+
     fn map(&self, name: &str) -> Result<StorageBytes, StorageError> {
         let path = self.path(name);
         File::open(&path)
-            .and_then(|file| StorageBytes::map(&file))
+            .and_then(StorageBytes::map)
             .map_err(|error| StorageError::from_io("map", &path, &error))
     }
 
@@ -303,7 +307,9 @@ impl StorageFile for DirectFile {
     }
 
     fn sync(&self) -> Result<(), StorageError> {
-        self.check("sync", self.file.sync_all())
+        // Not the times: of them alone there is nothing to commit in the file system's own journal, and as long as that is
+        // being done, a write that changes its file's time waits.
+        self.check("sync", self.file.sync_data())
     }
 }
 

@@ -140,6 +140,11 @@ impl Storage for FaultyStorage {
         Ok(self.wrap(name, self.inner.open(name, mode)?))
     }
 
+    fn open_to_read(&self, name: &str) -> Result<FaultyFile, StorageError> {
+        self.plan.pass("open", name)?;
+        Ok(self.wrap(name, self.inner.open_to_read(name)?))
+    }
+
     fn map(&self, name: &str) -> Result<StorageBytes, StorageError> {
         self.plan.pass("read", name)?;
         self.inner.map(name)

@@ -175,6 +175,10 @@ impl Storage for MemoryStorage {
         })
     }
 
+    fn open_to_read(&self, name: &str) -> Result<MemoryFile, StorageError> {
+        self.open(name, WriteMode::Direct)
+    }
+
     fn map(&self, name: &str) -> Result<StorageBytes, StorageError> {
         Ok(StorageBytes::copy_of(&guard(&*self.entry(name)?).written))
     }

@@ -59,6 +59,9 @@ pub trait Storage: Clone + Send + 'static {
     fn create(&self, name: &str, mode: WriteMode) -> Result<Self::File, StorageError>;
     /// Opens an existing file for reading and writing.
     fn open(&self, name: &str, mode: WriteMode) -> Result<Self::File, StorageError>;
+    /// Opens an existing file for reading only, without taking any lock: past the page cache where the file system can,
+    /// so whole blocks into block-aligned memory.
+    fn open_to_read(&self, name: &str) -> Result<Self::File, StorageError>;
     /// The whole file, read-only, without taking any lock.
     fn map(&self, name: &str) -> Result<StorageBytes, StorageError>;
     /// Replaces `to` if it exists. Durable after [`Self::sync_folder`].

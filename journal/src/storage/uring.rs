@@ -169,7 +169,10 @@ impl WriteLane for UringLane {
     }
 
     fn submit_sync(&mut self, file: &DirectFile, token: u64) -> Result<(), StorageError> {
-        let entry = opcode::Fsync::new(types::Fd(file.descriptor())).build();
+        // The times of a file need not last.
+        let entry = opcode::Fsync::new(types::Fd(file.descriptor()))
+            .flags(types::FsyncFlags::DATASYNC)
+            .build();
         let path = Arc::clone(file.path());
         self.submit(
             entry,

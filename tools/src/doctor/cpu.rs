@@ -230,7 +230,8 @@ fn interrupts(host: &Host, plan: &Plan) -> Finding {
             numbers.len()
         ),
         format!(
-            "systemctl stop irqbalance; echo 0 > /proc/irq/{first}/smp_affinity_list, and so for each"
+            "systemctl stop irqbalance; echo 0 > /proc/irq/{first}/smp_affinity_list, and so for each; one that \
+             refuses is managed: pin the agents to other cores, or boot with isolcpus=managed_irq,domain,CORES"
         ),
     )
 }

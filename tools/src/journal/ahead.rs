@@ -4,8 +4,8 @@
 //! damage is judged in one place and in the order of the log.
 
 use super::folder::Opened;
-use lockstep_journal::segment::segment_name;
-use lockstep_journal::storage::{DirectStorage, Storage};
+use lockstep_journal::segment::map_segment;
+use lockstep_journal::storage::DirectStorage;
 use lockstep_journal::{BATCH_ALIGNMENT, BLOCK_LENGTH, BatchView, LogPosition};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -152,10 +152,14 @@ impl Shared {
         number.filter(|_| !state.stop)
     }
 
+    fn last(&self) -> u64 {
+        self.segments.last().copied().unwrap_or(0)
+    }
+
     /// From the segment's begin to the first place that is no whole batch.
     fn whole(&self, number: u64) -> Whole {
         let mut list = Whole::new();
-        let Ok(bytes) = self.storage.map(&segment_name(number)) else {
+        let Ok(bytes) = map_segment(&self.storage, number, self.last()) else {
             return list;
         };
         let data = bytes.get(BLOCK_LENGTH as usize..).unwrap_or_default();

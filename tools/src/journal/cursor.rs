@@ -19,11 +19,10 @@ pub struct Cursor<'a> {
 }
 
 fn reader(opened: &Opened, from: LogTail) -> JournalReader<DirectStorage> {
-    let options = ReadOptions {
+    opened.reader(ReadOptions {
         from,
         ..ReadOptions::ALL
-    };
-    JournalReader::new(opened.storage.clone(), &opened.meta, options)
+    })
 }
 
 impl<'a> Cursor<'a> {

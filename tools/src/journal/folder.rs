@@ -6,6 +6,7 @@ use lockstep_journal::folder::{
     HardStateError, HardStateLoad, JournalMeta, LOCK_NAME, META_NAME, read_meta,
 };
 use lockstep_journal::log_buffer::ObservedLogBuffer;
+use lockstep_journal::reader::{JournalReader, ReadOptions};
 use lockstep_journal::segment::{SegmentHeader, SegmentSource, segment_number};
 use lockstep_journal::snapshot::{self, SnapshotFacts, SnapshotFile};
 use lockstep_journal::storage::{DirectStorage, StorageError};
@@ -78,6 +79,16 @@ impl Opened {
     /// A process is writing this journal now: its tail is in motion, not torn.
     pub fn is_live(&self) -> bool {
         self.holder.is_some()
+    }
+
+    /// Reads the log, unnoticed by a process that is writing it.
+    pub fn reader(&self, options: ReadOptions) -> JournalReader<DirectStorage> {
+        let storage = self.storage.clone();
+        if self.is_live() {
+            JournalReader::beside_writer(storage, &self.meta, options)
+        } else {
+            JournalReader::new(storage, &self.meta, options)
+        }
     }
 
     /// The log buffer, if what it holds continues this journal.

@@ -9,7 +9,7 @@ use super::time::{self, Utc};
 use super::verdict::{self, Outcome, Verdict};
 use clap::Args;
 use lockstep_core::StateMachine;
-use lockstep_journal::reader::{JournalReader, ReadOptions};
+use lockstep_journal::reader::ReadOptions;
 use lockstep_journal::{BatchHeader, BatchView, LogPosition, LogTail};
 use lockstep_node::engine::{apply_fatal, batch_info};
 use lockstep_node::fatal::{ExitCode, Fatal};
@@ -258,7 +258,7 @@ fn segments<S: LogSink>(
         from,
         ..ReadOptions::ALL
     };
-    let mut reader = JournalReader::new(opened.storage.clone(), &opened.meta, options);
+    let mut reader = opened.reader(options);
     let mut count = 0u64;
     let mut tail = from;
     while !run.done {

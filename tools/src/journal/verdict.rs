@@ -4,7 +4,7 @@ use super::finding::{Finding, Severity};
 use super::folder::Opened;
 use super::output::Failure;
 use lockstep_journal::log_buffer::ObservedLogBuffer;
-use lockstep_journal::reader::{JournalReader, ReadOptions};
+use lockstep_journal::reader::ReadOptions;
 use lockstep_journal::recovery::{self, Recovery, RecoveryError, RecoveryOptions};
 use lockstep_journal::{BatchHeader, BatchView, BootId, LogPosition, LogTail};
 use lockstep_node::fatal::ExitCode;
@@ -277,7 +277,7 @@ pub fn ahead(
             until: None,
             verify: true,
         };
-        let mut reader = JournalReader::new(opened.storage.clone(), meta, options);
+        let mut reader = opened.reader(options);
         if let Some(batch) = reader.next_batch().map_err(|e| read_fatal(&e))? {
             each(&batch)?;
             tail = *reader.tail();

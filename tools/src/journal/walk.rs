@@ -10,7 +10,7 @@ use super::output::Failure;
 use lockstep_journal::batch::{BATCH_MAGIC, OrderError};
 use lockstep_journal::folder::JournalMeta;
 use lockstep_journal::reader::EndReason;
-use lockstep_journal::segment::{SegmentHeader, segment_file_length, segment_name};
+use lockstep_journal::segment::{SegmentHeader, map_segment, segment_file_length};
 use lockstep_journal::storage::{Storage, StorageBytes, StorageError};
 use lockstep_journal::{
     BATCH_ALIGNMENT, BATCH_HEADER_LENGTH, BLOCK_LENGTH, BatchError, BatchHeader, BatchView,
@@ -110,6 +110,7 @@ pub fn walk(
 ) -> Result<WalkEnd, Failure> {
     let mut walk = Walk {
         storage: &opened.storage,
+        last: opened.segments.last().copied().unwrap_or(0),
         meta: &opened.meta,
         until: until.unwrap_or(LogPosition(u64::MAX)),
         tail: LogTail::EMPTY,
@@ -141,6 +142,8 @@ pub fn walk(
 
 struct Walk<'a, S> {
     storage: &'a S,
+    /// Highest segment there is.
+    last: u64,
     meta: &'a JournalMeta,
     until: LogPosition,
     tail: LogTail,
@@ -192,7 +195,7 @@ impl<S: Storage> Walk<'_, S> {
     }
 
     fn map(&self, number: u64) -> Result<Option<StorageBytes>, Failure> {
-        match self.storage.map(&segment_name(number)) {
+        match map_segment(self.storage, number, self.last) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(Failure::new(storage_code(&error), error.to_string())),

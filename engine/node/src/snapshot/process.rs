@@ -51,7 +51,7 @@ impl<S: Storage> CommitWatch<S> {
             storage: storage.clone(),
             meta: *meta,
             log_buffer: log_buffer.unwrap_or_else(|| LogBuffer::default_path(meta.journal_id)),
-            scout: JournalReader::new(storage.clone(), meta, options),
+            scout: JournalReader::beside_writer(storage.clone(), meta, options),
             commit_index: 0,
         }
     }

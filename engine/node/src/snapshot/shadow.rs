@@ -11,7 +11,7 @@ use lockstep_core::{Capacity, StateMachine};
 use lockstep_journal::folder::JournalMeta;
 use lockstep_journal::reader::{JournalReader, ReadOptions};
 use lockstep_journal::segment::segment_name;
-use lockstep_journal::snapshot::{SnapshotFile, SnapshotHeader};
+use lockstep_journal::snapshot::{SnapshotHeader, read_back};
 use lockstep_journal::storage::{Storage, StorageFile, WriteMode};
 use lockstep_journal::{Lineage, LogTail};
 
@@ -59,7 +59,7 @@ impl<S: Storage> Shadow<S> {
             verify: true,
         };
         Ok(Self {
-            reader: JournalReader::new(storage.clone(), meta, options),
+            reader: JournalReader::beside_writer(storage.clone(), meta, options),
             storage: storage.clone(),
             meta: *meta,
             replayer,
@@ -106,8 +106,7 @@ impl<S: Storage> Shadow<S> {
         let (machine, tail) = (&self.replayer.machine, *self.reader.tail());
         let header = save(&self.storage, machine, &self.streams, &tail, ids)
             .map_err(|e| storage_fatal(&e))?;
-        let file = SnapshotFile::open(&self.storage, tail.index, self.meta.cluster_id);
-        if let Err(error) = file.and_then(|file| file.verify()) {
+        if let Err(error) = read_back(&self.storage, &header) {
             let what = format!("a snapshot just written does not read back: {error}");
             return Err(Fatal::new(ExitCode::Io, what));
         }

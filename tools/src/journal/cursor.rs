@@ -1,7 +1,7 @@
 //! A journal's batches one at a time, on whatever ground they stand: segments, then the log buffer.
 //!
-//! For tools that go through two journals side by side. It gives out only batches whose checksums hold and
-//! that follow.
+//! For tools that go through two journals side by side, or behind what the walk of the segments reached. It
+//! gives out only batches whose checksums hold and that follow.
 
 use super::folder::Opened;
 use super::output::Failure;
@@ -27,7 +27,10 @@ fn reader(opened: &Opened, from: LogTail) -> JournalReader<DirectStorage> {
 
 impl<'a> Cursor<'a> {
     pub fn new(opened: &'a Opened) -> Self {
-        let tail = opened.first_tail();
+        Self::behind(opened, opened.first_tail())
+    }
+
+    pub fn behind(opened: &'a Opened, tail: LogTail) -> Self {
         Self {
             opened,
             reader: reader(opened, tail),

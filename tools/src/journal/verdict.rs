@@ -1,14 +1,14 @@
 //! Where the log ends and whether rightly, by the very function that decides it at a start.
 
+use super::cursor::Cursor;
 use super::finding::{Finding, Severity};
 use super::folder::Opened;
 use super::output::Failure;
 use lockstep_journal::log_buffer::ObservedLogBuffer;
-use lockstep_journal::reader::ReadOptions;
 use lockstep_journal::recovery::{self, Recovery, RecoveryError, RecoveryOptions};
-use lockstep_journal::{BatchHeader, BatchView, BootId, LogPosition, LogTail};
+use lockstep_journal::{BatchHeader, BatchView, BootId, LogTail};
 use lockstep_node::fatal::ExitCode;
-use lockstep_node::journal::{read_fatal, storage_code};
+use lockstep_node::journal::storage_code;
 
 /// How the log ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,43 +256,20 @@ fn judge_live(opened: &Opened, from: &LogTail) -> Result<Verdict, Failure> {
     })
 }
 
-/// Gives every batch behind `tail` up to `last_index`, from the log buffer and, where that has it not,
-/// from disk. Returns the tail behind the last one given.
+/// Gives every batch behind `tail` up to `last_index`, from disk or from the log buffer, whichever has it. Returns the
+/// tail behind the last one given.
 pub fn ahead(
     opened: &Opened,
-    mut tail: LogTail,
+    tail: LogTail,
     last_index: u64,
     mut each: impl FnMut(&BatchView<'_>) -> Result<(), Failure>,
 ) -> Result<LogTail, Failure> {
-    let meta = &opened.meta;
-    while tail.index < last_index {
-        let next = tail.position.next_segment(meta.segment_data_length);
-        if let Some(batch) = in_buffer(opened, &tail, tail.position) {
-            each(&batch)?;
-            tail = LogTail::after(&batch.header, batch.position);
-            continue;
-        }
-        let options = ReadOptions {
-            from: tail,
-            until: None,
-            verify: true,
-        };
-        let mut reader = opened.reader(options);
-        if let Some(batch) = reader.next_batch().map_err(|e| read_fatal(&e))? {
-            each(&batch)?;
-            tail = *reader.tail();
-        } else if let Some(batch) = in_buffer(opened, &tail, next) {
-            each(&batch)?;
-            tail = LogTail::after(&batch.header, batch.position);
-        } else {
+    let mut cursor = Cursor::behind(opened, tail);
+    while cursor.tail().index < last_index {
+        let Some(batch) = cursor.next_batch()? else {
             break;
-        }
+        };
+        each(&batch)?;
     }
-    Ok(tail)
-}
-
-fn in_buffer<'a>(opened: &'a Opened, tail: &LogTail, at: LogPosition) -> Option<BatchView<'a>> {
-    let batch = opened.usable_log_buffer()?.batch_at(at).ok()?;
-    let follows = batch.header.follows(tail, opened.meta.cluster_id);
-    follows.is_ok().then_some(batch)
+    Ok(*cursor.tail())
 }

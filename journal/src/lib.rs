@@ -26,6 +26,7 @@ mod ids;
 pub mod journal;
 pub mod log_buffer;
 mod os;
+pub mod pace;
 mod position;
 pub mod reader;
 pub mod recovery;

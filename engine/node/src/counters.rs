@@ -53,6 +53,7 @@ counter_ids! {
     CommitIndex = 30, "consensus: commit index";
     DurablePosition = 40, "journal: durable position, bytes";
     JournalWrites = 41, "journal: writes completed";
+    JournalStalls = 42, "journal: duty cycles that waited for a segment";
     AppliedIndex = 50, "engine: applied index";
     AppliedSequence = 51, "engine: applied sequence";
     Events = 52, "engine: events emitted";

@@ -6,6 +6,7 @@ use crate::counters::{Counter, CounterId, Counters};
 use crate::fatal::{ExitCode, Fatal};
 use lockstep_journal::folder::{AcknowledgementPolicy, FolderError, HardStateError};
 use lockstep_journal::journal::OpenError;
+use lockstep_journal::pace::pause;
 use lockstep_journal::reader::ReadError;
 use lockstep_journal::recovery::RecoveryError;
 use lockstep_journal::segment::SegmentPreparer;
@@ -14,7 +15,7 @@ use lockstep_journal::writer::{JournalError, JournalWriter};
 use lockstep_journal::{HeaderBlockError, LogBuffer, LogBufferError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Under `local` the disk follows in writes of at least this many bytes …
 const LAZY_BYTES: u64 = 256 << 10;
@@ -30,6 +31,7 @@ pub struct JournalAgent<S: Storage> {
     next_write_ns: u64,
     durable: Counter,
     writes: Counter,
+    stalls: Counter,
 }
 
 impl<S: Storage> JournalAgent<S> {
@@ -46,6 +48,7 @@ impl<S: Storage> JournalAgent<S> {
             next_write_ns: 0,
             durable: counters.counter(CounterId::DurablePosition),
             writes: counters.counter(CounterId::JournalWrites),
+            stalls: counters.counter(CounterId::JournalStalls),
         }
     }
 
@@ -62,10 +65,16 @@ impl<S: Storage> JournalAgent<S> {
     }
 
     fn write(&mut self) -> Result<usize, Fatal> {
+        let stalls = self.writer.counts().stalls;
         let work = self.writer.do_work().map_err(|e| journal_fatal(&e))?;
+        let counts = self.writer.counts();
         if work != 0 {
             self.durable.set(self.buffer.durable_position().0);
-            self.writes.set(self.writer.counts().writes);
+            self.writes.set(counts.writes);
+        }
+        // A cycle that waits has done no work.
+        if counts.stalls != stalls {
+            self.stalls.set(counts.stalls);
         }
         Ok(work)
     }
@@ -94,8 +103,9 @@ impl<S: Storage> Agent for JournalAgent<S> {
     }
 }
 
-/// Zero-fills segments ahead of need, on a thread of its own that no agent waits for. It ends when
-/// `done` says that the writer needs no more: a stopping writer may still have to rotate.
+/// Zero-fills segments ahead of need, on a thread of its own that no agent waits for, for a tenth of the disk's
+/// time unless a segment is needed soon. It ends when `done` says that the writer needs no more: a stopping writer
+/// may still have to rotate.
 pub fn start_preparer<S: Storage>(
     mut preparer: SegmentPreparer<S>,
     done: Arc<AtomicBool>,
@@ -104,8 +114,11 @@ pub fn start_preparer<S: Storage>(
         .name("segments".into())
         .spawn(move || {
             while !done.load(Ordering::Acquire) {
+                let begun = Instant::now();
                 if preparer.do_work() == 0 {
                     std::thread::sleep(Duration::from_millis(2));
+                } else if !preparer.is_urgent() {
+                    std::thread::sleep(pause(begun.elapsed()));
                 }
             }
         })
@@ -206,3 +219,6 @@ pub fn journal_policy(policy: AcknowledgePolicy) -> AcknowledgementPolicy {
         AcknowledgePolicy::Local => AcknowledgementPolicy::Local,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! The journal's writer asks through a [`SegmentSupply`]; the [`SegmentPreparer`] does one bounded piece of
 //! work a duty cycle. A shell with a core to spare runs it on a helper thread off the pinned cores (its
-//! writes and syncs block); a simulator or test runs it by hand.
+//! writes and syncs block) and leaves the disk alone between pieces ([`crate::pace`]) unless
+//! [`SegmentPreparer::is_urgent`]; a simulator or test runs it by hand.
 
 use super::{preparing_name, segment_file_length, segment_name};
 use crate::LogPosition;
@@ -39,8 +40,7 @@ impl SegmentSupply {
         self.wanted.fetch_max(number, Ordering::AcqRel);
     }
 
-    /// The writer tells how far it is, so that zeros are written no faster than they are needed: a burst
-    /// of them would stand in the way of the log's own writes.
+    /// The writer tells how far it is: zeros that are not needed soon give way to the log's own writes.
     pub fn advance(&self, position: LogPosition) {
         self.position.store(position.0, Ordering::Release);
     }
@@ -89,7 +89,7 @@ impl<S: Storage> SegmentPreparer<S> {
     pub fn do_work(&mut self) -> usize {
         let next = self.supply.prepared();
         let idle = next >= self.supply.wanted.load(Ordering::Acquire);
-        if idle || self.supply.failure().is_some() || self.is_early(next) {
+        if idle || self.supply.failure().is_some() {
             return 0;
         }
         if let Err(error) = self.advance(next) {
@@ -100,16 +100,11 @@ impl<S: Storage> SegmentPreparer<S> {
         1
     }
 
-    /// Whether segment `number` is far enough for now: twice as far as the writer is in the one before, so
-    /// that it is whole when that one is half full. A segment that is needed at once is never early.
-    fn is_early(&self, number: u64) -> bool {
+    /// Whether the writer may come to wait: it is past the middle of the segment before the one that is made.
+    pub fn is_urgent(&self) -> bool {
         let position = LogPosition(self.supply.position.load(Ordering::Acquire));
         let data_length = self.meta.segment_data_length;
-        let Some(preparing) = &self.preparing else {
-            return false;
-        };
-        let due = PREPARE_CHUNK_LENGTH + 2 * position.offset_in_segment(data_length);
-        number > position.segment(data_length) && preparing.done >= due
+        self.supply.prepared() <= position.plus(data_length / 2).segment(data_length)
     }
 
     fn advance(&mut self, number: u64) -> Result<(), StorageError> {
@@ -211,41 +206,27 @@ mod tests {
         assert_eq!(after.list().unwrap(), [segment_name(3), segment_name(4)]);
     }
 
-    /// Zeros come at the pace of the log, at most twice as fast, unless they are needed at once.
+    /// Zeros once came at the pace of the log: none before the load, and all of them in the middle of it. At the
+    /// highest rate the writer then waited for segments, most of all where the helper had no core of its own.
     #[test]
-    fn zeros_are_paced_by_the_writer() {
+    fn a_segment_is_made_before_the_log_moves_and_urgent_from_the_middle_of_the_one_before() {
         let length = 16 * PREPARE_CHUNK_LENGTH;
         let meta = JournalMeta::for_tests(length);
-        let storage = MemoryStorage::new();
         let supply = SegmentSupply::new(1);
-        let mut preparer = SegmentPreparer::new(storage, meta, Arc::clone(&supply));
+        let mut preparer = SegmentPreparer::new(MemoryStorage::new(), meta, Arc::clone(&supply));
         supply.want(2);
-        let mut work = |position: u64| {
+        while preparer.do_work() > 0 {}
+        assert_eq!(supply.prepared(), 2, "without a byte of log");
+        let urgent_at = |position| {
             supply.advance(LogPosition(position));
-            let mut count = 0;
-            while preparer.do_work() > 0 {
-                count += 1;
-            }
-            (count, supply.prepared())
+            preparer.is_urgent()
         };
-        // Made, then one chunk; nothing more until the log moves.
-        assert_eq!(work(0), (2, 1));
-        assert_eq!(work(0), (0, 1));
-        assert_eq!(work(PREPARE_CHUNK_LENGTH), (2, 1));
-        assert_eq!(work(length / 2 - PREPARE_CHUNK_LENGTH).1, 1);
-        assert_eq!(
-            work(length / 2 + PREPARE_CHUNK_LENGTH).1,
-            2,
-            "whole at half"
-        );
-        supply.want(3);
-        let mut work = |position| {
-            supply.advance(LogPosition(position));
-            while preparer.do_work() > 0 {}
-            supply.prepared()
-        };
-        assert_eq!(work(length), 2);
-        assert_eq!(work(2 * length), 3, "needed at once");
+        assert!(!urgent_at(0));
+        assert!(!urgent_at(length - 1));
+        assert!(!urgent_at(length));
+        assert!(!urgent_at(length + length / 2 - 1));
+        assert!(urgent_at(length + length / 2));
+        assert!(urgent_at(2 * length), "needed at once");
     }
 
     fn assert_whole(storage: &MemoryStorage, meta: &JournalMeta, name: &str) {

@@ -4,7 +4,6 @@
 //! This module knows tags, lengths and checksums; it must never know what a section means.
 
 mod file;
-mod pace;
 mod read_back;
 mod writer;
 

@@ -1,8 +1,8 @@
 //! Reads back what has just been written: from the medium, past the page cache, without haste.
 
-use super::pace::{CHUNK_LENGTH, paced};
 use super::{SnapshotError, SnapshotHeader, snapshot_name};
 use crate::Checksum;
+use crate::pace::{CHUNK_LENGTH, paced};
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{AlignedBuffer, Storage, StorageFile};
 

@@ -1,5 +1,5 @@
-use super::pace::CHUNK_LENGTH;
 use super::*;
+use crate::pace::CHUNK_LENGTH;
 use crate::storage::{DirectStorage, Fault, FaultyStorage, MemoryStorage, WriteMode};
 use crate::storage::{StorageError, StorageFile};
 use crate::testing::disk_folder;

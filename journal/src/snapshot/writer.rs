@@ -1,9 +1,9 @@
 //! Writes a snapshot in one pass: sections as they come, the header last.
 
-use super::pace::{CHUNK_LENGTH, paced};
 use super::{SECTIONS_MAX, SNAPSHOT_LOCK_NAME, SnapshotFacts, SnapshotHeader, SnapshotSection};
 use super::{preparing_name, snapshot_name};
 use crate::Checksum;
+use crate::pace::{CHUNK_LENGTH, paced};
 use crate::position::BLOCK_LENGTH;
 use crate::storage::{AlignedBuffer, Storage, StorageError, StorageFile, WriteMode};
 

@@ -1,6 +1,8 @@
 //! What serving costs while it lasts: no allocation per order on any thread, and memory that stays.
 
-use crate::common::{Fixture, PATIENCE, TWO_THREADS, from_environment, plan, stop_in_order};
+use crate::common::{
+    Fixture, PATIENCE, TWO_THREADS, from_environment, plan, segments, stop_in_order, wait_until,
+};
 use crate::flow::Flow;
 use crate::venue::VenuePlan;
 use lockstep_node::counters::CounterId;
@@ -22,10 +24,10 @@ fn trade(flow: &mut Flow, requests: u64) {
 
 #[test]
 fn no_thread_of_serve_allocates_per_order() {
-    // One segment holds the whole test: making a segment may allocate, once in 64 MiB.
+    // One segment holds the whole test: making a segment allocates, so the next one is waited for.
     let plan = VenuePlan {
         more: TWO_THREADS.to_owned(),
-        segment_bytes: 64 << 20,
+        segment_bytes: 16 << 20,
         log_buffer_bytes: 16 << 20,
         ..plan()
     };
@@ -33,6 +35,8 @@ fn no_thread_of_serve_allocates_per_order() {
     let mut flow = Flow::new(&fixture.folder, 21).expect("clients");
     flow.connect(venue.address, PATIENCE).expect("sessions");
     trade(&mut flow, 20_000);
+    wait_until("the next segment", || segments(&fixture.folder).len() >= 2);
+    std::thread::sleep(COUNTED);
     let (before, records) = (
         fixture.counter(CounterId::Allocations),
         fixture.counter(CounterId::Records),

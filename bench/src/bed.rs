@@ -68,9 +68,16 @@ pub(crate) struct Works {
     agents: Vec<Box<dyn Agent>>,
     engine: EngineAgent,
     begun: Instant,
+    /// Before what holds the journal's lock: nothing is made in the folder of the next bed.
+    preparer: Preparer,
     finish: Finish,
     buffer: Arc<LogBuffer>,
-    preparer: Option<JoinHandle<()>>,
+}
+
+/// The helper that makes segments. Dropping it waits for its end: left alone behind a round that failed, it once
+/// took away the next bed's unfinished segment.
+struct Preparer {
+    thread: Option<JoinHandle<()>>,
     done: Arc<AtomicBool>,
 }
 
@@ -181,7 +188,11 @@ impl Bed {
             &counters,
         );
         let done = Arc::new(AtomicBool::new(false));
-        let preparer = start_preparer(log.preparer, Arc::clone(&done))?;
+        let thread = start_preparer(log.preparer, None, Arc::clone(&done))?;
+        let preparer = Preparer {
+            thread: Some(thread),
+            done,
+        };
         // By records, not when asked: a follower of batches of one record may never catch up with a loop that has
         // nothing else to do, and what is due by records does not wait for that.
         let config = SnapshotConfig {
@@ -217,8 +228,7 @@ impl Bed {
             begun: Instant::now(),
             finish,
             buffer,
-            preparer: Some(preparer),
-            done,
+            preparer,
         };
         Ok((Self { ends, works }, follower))
     }
@@ -231,6 +241,23 @@ impl Bed {
         }
         while !self.works.cycle()? {}
         Ok(())
+    }
+}
+
+impl Preparer {
+    fn stop(&mut self) -> Result<(), BedError> {
+        self.done.store(true, Ordering::Release);
+        match self.thread.take() {
+            Some(thread) => thread.join().map_err(|_| BedError::Thread),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Preparer {
+    fn drop(&mut self) {
+        // Behind an error; what came of the thread changes nothing.
+        let _ = self.stop();
     }
 }
 
@@ -283,10 +310,7 @@ impl Works {
         while self.buffer.durable_position() != self.buffer.published_position() {
             self.cycle()?;
         }
-        self.done.store(true, Ordering::Release);
-        if let Some(thread) = self.preparer.take() {
-            thread.join().map_err(|_| BedError::Thread)?;
-        }
+        self.preparer.stop()?;
         self.finish.orderly()?;
         Ok(())
     }

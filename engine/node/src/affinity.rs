@@ -59,8 +59,17 @@ fn mask() -> io::Result<libc::cpu_set_t> {
     }
 }
 
+/// Gives the calling thread a nice value, if one is wanted; where the host refuses, the log says so.
+pub fn take_nice(wanted: Option<i32>) {
+    if let Some(nice) = wanted
+        && let Err(error) = set_nice(nice)
+    {
+        tracing::warn!(nice, %error, "this thread keeps the process's nice value");
+    }
+}
+
 /// Gives the calling thread, and no other, a nice value.
-pub fn set_nice(nice: i32) -> io::Result<()> {
+fn set_nice(nice: i32) -> io::Result<()> {
     // SAFETY: who 0 of PRIO_PROCESS is the calling thread on Linux; no memory is passed.
     let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     if result == 0 {

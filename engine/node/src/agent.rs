@@ -135,11 +135,7 @@ pub fn run_thread(config: &ThreadConfig, plans: Vec<StagePlan>, stop: &Arc<Stop>
             "this thread could not be pinned; it runs where the kernel puts it"
         );
     }
-    if let Some(nice) = config.nice
-        && let Err(error) = affinity::set_nice(nice)
-    {
-        tracing::warn!(nice, %error, "this thread keeps the process's nice value");
-    }
+    affinity::take_nice(config.nice);
     if let Err(fatal) = run_stages(config.idle, plans, stop, start) {
         stop.fail(fatal);
     }

@@ -1,5 +1,6 @@
 //! The journal agent, and what the node makes of the journal's errors.
 
+use crate::affinity;
 use crate::agent::{Agent, Now};
 use crate::config::AcknowledgePolicy;
 use crate::counters::{Counter, CounterId, Counters};
@@ -105,14 +106,16 @@ impl<S: Storage> Agent for JournalAgent<S> {
 
 /// Zero-fills segments ahead of need, on a thread of its own that no agent waits for, for a tenth of the disk's
 /// time unless a segment is needed soon. It ends when `done` says that the writer needs no more: a stopping writer
-/// may still have to rotate.
+/// may still have to rotate. `nice` is that of the thread which would wait for segments.
 pub fn start_preparer<S: Storage>(
     mut preparer: SegmentPreparer<S>,
+    nice: Option<i32>,
     done: Arc<AtomicBool>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
         .name("segments".into())
         .spawn(move || {
+            affinity::take_nice(nice);
             while !done.load(Ordering::Acquire) {
                 let begun = Instant::now();
                 if preparer.do_work() == 0 {

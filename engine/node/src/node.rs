@@ -98,7 +98,7 @@ impl Node {
     pub fn start(config: &Config, options: &NodeOptions) -> Result<Self, Fatal> {
         let begun = Instant::now();
         let recovered = recovery::recover(config, options.report)?;
-        keep_helpers_off_pinned_cores(config);
+        let are_helpers_apart = keep_helpers_off_pinned_cores(config);
         if config.memory.lock {
             residence::lock()
                 .map_err(|e| Fatal::new(ExitCode::Setup, format!("memory.lock: {e}")))?;
@@ -113,6 +113,7 @@ impl Node {
         let (told, listening) = sync_channel(1);
         let mut assembly = Assembly::new(config, &recovered, options.report, &stop)?;
         assembly.listening = Some(told);
+        assembly.segments_nice = segments_nice(config, are_helpers_apart);
         let status = Arc::clone(&assembly.status);
         let snapshot_request = Arc::clone(&assembly.snapshot_request);
         let agents_done = Arc::clone(&assembly.agents_done);
@@ -175,20 +176,29 @@ fn join(threads: Vec<JoinHandle<()>>, stop: &Stop) {
     }
 }
 
-/// Before any helper thread is started: they and this thread inherit what is left.
-fn keep_helpers_off_pinned_cores(config: &Config) {
+/// Before any helper thread is started: they and this thread inherit what is left. Whether no helper runs on a core
+/// of an agent.
+fn keep_helpers_off_pinned_cores(config: &Config) -> bool {
     let pinned: Vec<u32> = config.threads.iter().filter_map(|t| t.core).collect();
     if pinned.is_empty() {
-        return;
+        return false;
     }
     match affinity::keep_off(&pinned) {
-        Ok(true) => {}
+        Ok(true) => return true,
         Ok(false) => tracing::warn!(
             ?pinned,
             "no core is left for helper threads: they interrupt the agents on theirs"
         ),
         Err(error) => tracing::warn!(%error, "helper threads may run on the agents' cores"),
     }
+    false
+}
+
+/// That of the journal, which stands still without segments; on a core of agents they would be its equal there.
+fn segments_nice(config: &Config, are_helpers_apart: bool) -> Option<i32> {
+    let has_journal = |thread: &&ThreadConfig| thread.agents.contains(&AgentName::Journal);
+    let journal = config.threads.iter().find(has_journal)?;
+    journal.nice.filter(|_| are_helpers_apart)
 }
 
 fn thread_fatal(name: &str, error: &std::io::Error) -> Fatal {
@@ -256,6 +266,7 @@ struct Assembly<'a> {
     verifier: Verifier,
     admin: Option<AdminServer>,
     listening: Option<std::sync::mpsc::SyncSender<(SocketAddr, &'static str)>>,
+    segments_nice: Option<i32>,
 }
 
 type Plans = Vec<(AgentName, MakeAgent)>;
@@ -288,6 +299,7 @@ impl<'a> Assembly<'a> {
             verifier,
             admin: bind_admin(config, report)?,
             listening: None,
+            segments_nice: None,
         })
     }
 
@@ -414,8 +426,12 @@ impl<'a> Assembly<'a> {
             snapshots: has_snapshot_agent.then(|| Arc::clone(&self.snapshot_request)),
         };
         let mut others = vec![
-            journal::start_preparer(log.preparer, Arc::clone(&self.agents_done))
-                .map_err(|e| thread_fatal("segments", &e))?,
+            journal::start_preparer(
+                log.preparer,
+                self.segments_nice,
+                Arc::clone(&self.agents_done),
+            )
+            .map_err(|e| thread_fatal("segments", &e))?,
             operator::start(office, self.admin, records, Arc::clone(&self.stop))
                 .map_err(|e| thread_fatal("operator", &e))?,
         ];

@@ -91,3 +91,56 @@ fn resident_memory_stays_over_a_long_run() {
     );
     stop_in_order(venue);
 }
+
+/// The helper was kept from its core by work of a better nice value, until the journal stood still for seconds.
+#[test]
+fn the_helper_that_makes_segments_has_the_journal_s_nice_value() {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let allowed = status
+        .lines()
+        .find(|line| line.starts_with("Cpus_allowed_list:"));
+    let digits = |text: &str| {
+        text.split(|c: char| !c.is_ascii_digit())
+            .find_map(|n| n.parse::<u32>().ok())
+    };
+    let core = allowed.and_then(digits).expect("a core");
+    let cores = std::thread::available_parallelism().expect("cores").get();
+    let own = nice_in(&std::fs::read_to_string("/proc/self/stat").expect("stat")).expect("nice");
+    // One's own may be lowered without a privilege.
+    let lower = (own + 3).min(19);
+    let plan = VenuePlan {
+        more: format!(
+            "[[thread]]\ncore = {core}\nnice = {lower}\nidle = \"park\"\nagents = [\"journal\"]\n\
+             [[thread]]\nidle = \"park\"\n\
+             agents = [\"gateway\", \"sequencer\", \"consensus\", \"engine\", \"stream\"]"
+        ),
+        ..plan()
+    };
+    let (_fixture, venue) = Fixture::serving(plan);
+    // Without another core the helper shares that of the journal, and keeps the process's.
+    let expected = if cores > 1 { lower } else { own };
+    wait_until("the helper's nice value", || {
+        nice_of(venue.id(), "segments") == Some(expected)
+    });
+    assert_eq!(
+        nice_of(venue.id(), "operator"),
+        Some(own),
+        "others keep theirs"
+    );
+    stop_in_order(venue);
+}
+
+fn nice_of(process: u32, name: &str) -> Option<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    threads.flatten().find_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        stat.contains(&format!("({name}) "))
+            .then(|| nice_in(&stat))?
+    })
+}
+
+/// Field 19 of a `stat`, the 17th behind the name.
+fn nice_in(stat: &str) -> Option<i32> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(16)?.parse().ok()
+}

@@ -289,8 +289,10 @@ fn a_folder_without_meta_and_hard_state_is_made_whole() {
     let back = restored
         .iter()
         .filter(|(name, _)| name.ends_with(".segment"));
+    // Behind the one in use there may be one that was made ahead.
+    let is_used = |bytes: &&Vec<u8>| bytes[4096..].iter().any(|byte| *byte != 0);
     assert!(
-        back.clone().count() + 1 >= before.len(),
+        back.clone().count() + 1 >= before.values().filter(is_used).count(),
         "all but the one that was in use"
     );
     assert!(back.clone().all(|(name, bytes)| before[name] == *bytes));

@@ -35,6 +35,13 @@ pub const HELD_LENGTH_MAX: u64 = 8 << 10;
 /// Duty cycles for which the next write is held back then: in one the commit is published and applied, at the
 /// begin of the next the answers leave.
 const HELD_CYCLES: u32 = 2;
+/// A write costs the core that submits it some 55 µs (doorbell, interrupt, kernel worker). While each duty cycle
+/// brings as much as [`GATHERING_LENGTH_MIN`] that time is better spent on the log: a write waits until there is so
+/// much for it …
+pub const GATHERED_LENGTH_MAX: u64 = 256 << 10;
+/// … or a cycle has brought less: some seventy orders, which only a saturated thread finds again and again. So it
+/// waits for 64 cycles at most. Not with a depth above 1: the medium is to be kept busy then.
+pub const GATHERING_LENGTH_MIN: u64 = 4 << 10;
 
 const SYNC_TOKEN: u64 = u64::MAX;
 
@@ -105,6 +112,8 @@ pub struct JournalWriter<S: Storage> {
     submitted: LogPosition,
     /// Duty cycles to go before the next write may be submitted.
     held_cycles: u32,
+    /// What the last duty cycle found published.
+    seen: LogPosition,
     next_token: u64,
     counts: WriterCounts,
     failure: Option<JournalError>,
@@ -142,6 +151,7 @@ impl<S: Storage> JournalWriter<S> {
             in_flight: VecDeque::with_capacity(LANE_DEPTH_MAX),
             submitted: durable,
             held_cycles: 0,
+            seen: durable,
             next_token: 0,
             counts: WriterCounts::default(),
             failure: None,
@@ -219,9 +229,20 @@ impl<S: Storage> JournalWriter<S> {
         Ok(work)
     }
 
-    /// Whether the next write gives way to the answers of those that ended (`ended`: in this duty cycle).
+    /// Whether the next write gives way to the answers of those that ended (`ended`: in this duty cycle), or to more
+    /// of the log.
     fn is_held(&mut self, ended: bool, published: LogPosition) -> bool {
-        let is_little = published.0 - self.submitted.0 < HELD_LENGTH_MAX;
+        let pending = published.0 - self.submitted.0;
+        let brought = published.0 - self.seen.0;
+        self.seen = published;
+        let is_little = pending < HELD_LENGTH_MAX;
+        let is_gathering = !is_little
+            && pending < GATHERED_LENGTH_MAX
+            && brought >= GATHERING_LENGTH_MIN
+            && self.depth == 1;
+        if is_gathering {
+            return true;
+        }
         self.held_cycles = match (ended, is_little) {
             (_, false) => 0,
             (true, true) => HELD_CYCLES,

@@ -189,6 +189,7 @@ fn kill_9_between_snapshots_loses_and_doubles_nothing() {
     let names = std::fs::read_dir(fixture.folder.journal()).expect("journal folder");
     let names = names.map(|entry| entry.expect("entry").file_name());
     let whole = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".snapshot");
-    assert!(names.filter(whole).count() > 1, "no snapshot was taken");
+    // Each life has taken one; how many of them a kill leaves is no matter.
+    assert!(names.filter(whole).count() > 0, "no snapshot is left");
     prove(&mut flow, &fixture);
 }

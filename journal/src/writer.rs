@@ -77,6 +77,17 @@ pub struct WriterCounts {
     pub stalls: u64,
 }
 
+/// What is published and not on the medium yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unfinished {
+    /// Not submitted yet.
+    pub bytes: u64,
+    /// Writes.
+    pub in_flight: usize,
+    /// The full segment whose sync has not ended.
+    pub syncing: Option<u64>,
+}
+
 #[derive(Debug)]
 struct OpenSegment<F> {
     number: u64,
@@ -196,6 +207,15 @@ impl<S: Storage> JournalWriter<S> {
         self.in_flight.is_empty()
             && self.retiring.is_none()
             && self.buffer.durable_position() == self.buffer.published_position()
+    }
+
+    /// What [`Self::is_drained`] still waits for.
+    pub fn unfinished(&self) -> Unfinished {
+        Unfinished {
+            bytes: self.buffer.published_position().0 - self.submitted.0,
+            in_flight: self.in_flight.len(),
+            syncing: self.retiring.as_ref().map(|segment| segment.number),
+        }
     }
 
     /// Orderly stop, after [`Self::is_drained`]: waits until all is on the medium under any policy.

@@ -39,6 +39,11 @@ pub trait Agent {
         let _ = now;
         Ok(true)
     }
+
+    /// What [`Self::on_stop`] still waits for, in the operator's words: said once a stop takes long.
+    fn awaits(&self) -> String {
+        "the end of its work".to_owned()
+    }
 }
 
 /// Stop requested, and the first fatal condition of any thread.
@@ -173,31 +178,77 @@ fn run_stages(
     drain(stages, stop, start)
 }
 
+/// A stopping thread that found nothing to do gives its core away for so long. It did so by `sched_yield` alone: where
+/// the scheduler groups processes (autogroup, Linux 6.18), threads that do nothing but yield kept the kernel's workers
+/// off both cores for up to 25 s, among them those that say that a write has ended, which the stop was waiting for.
+const STOP_PAUSE: Duration = Duration::from_micros(50);
+
 /// Orderly end: upstream stages finish first, downstream stages work on until their inputs are done.
 fn drain(stages: &mut [Stage], stop: &Arc<Stop>, start: Instant) -> Result<(), Fatal> {
     for stage in stages.iter_mut() {
         stage.agent.on_stop_requested();
         stop.notified.fetch_add(1, Ordering::AcqRel);
     }
+    let mut report = StopReport::new(now(start));
     while !stop.has_failed() {
         let at = now(start);
-        let mut all = true;
+        let (mut all, mut work) = (true, 0);
         for stage in stages.iter_mut().filter(|s| !stop.is_finished(s.stage)) {
             // Asked before the work: what upstream finished with is in our input by then.
             let may_finish = stop.may_finish(stage.stage);
-            stage.agent.do_work(at)?;
+            work += stage.agent.do_work(at)?;
             if may_finish && stage.agent.on_stop(at)? {
                 stop.set_finished(stage.stage);
+                work += 1;
             } else {
                 all = false;
+                if may_finish {
+                    report.look(at, stage.agent.as_ref());
+                }
             }
         }
         if all {
             return Ok(());
         }
-        std::thread::yield_now();
+        if work == 0 {
+            std::thread::sleep(STOP_PAUSE);
+        }
     }
     Ok(())
+}
+
+/// Says which agent a long stop waits for, and why. Only one agent at a time may finish, so only its thread speaks.
+#[derive(Debug)]
+struct StopReport {
+    begun: Now,
+    due_ns: u64,
+}
+
+impl StopReport {
+    const PERIOD_NS: u64 = 1_000_000_000;
+
+    fn new(begun: Now) -> Self {
+        Self {
+            begun,
+            due_ns: begun.monotonic_ns + Self::PERIOD_NS,
+        }
+    }
+
+    fn look(&mut self, now: Now, agent: &dyn Agent) {
+        if let Some(seconds) = self.due(now) {
+            let (agent, awaits) = (agent.name(), agent.awaits());
+            tracing::warn!(seconds, agent, "still stopping, waiting for {awaits}");
+        }
+    }
+
+    /// For how many seconds the stop has lasted, when it is time to say so again.
+    fn due(&mut self, now: Now) -> Option<u64> {
+        if now.monotonic_ns < self.due_ns {
+            return None;
+        }
+        self.due_ns = now.monotonic_ns + Self::PERIOD_NS;
+        Some((now.monotonic_ns - self.begun.monotonic_ns) / Self::PERIOD_NS)
+    }
 }
 
 /// What a thread does when a duty cycle found nothing.
@@ -237,5 +288,79 @@ impl Idler {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT_NS: u64 = 100_000_000;
+
+    /// Waits for something outside before it finishes, as the journal does for the disk.
+    struct Waiting {
+        since_ns: Option<u64>,
+        cycles: Arc<AtomicUsize>,
+    }
+
+    impl Agent for Waiting {
+        fn name(&self) -> &'static str {
+            "waiting"
+        }
+        fn do_work(&mut self, _: Now) -> Result<usize, Fatal> {
+            self.cycles.fetch_add(1, Ordering::Relaxed);
+            Ok(0)
+        }
+        fn on_stop(&mut self, now: Now) -> Result<bool, Fatal> {
+            let since = *self.since_ns.get_or_insert(now.monotonic_ns);
+            Ok(now.monotonic_ns - since >= WAIT_NS)
+        }
+    }
+
+    /// A stop took up to 25 s: agents that waited for the disk's last write yielded a million times a second, which
+    /// kept the kernel's workers from telling them of its end.
+    #[test]
+    fn a_stop_that_waits_leaves_its_core_to_others() {
+        let stop = Arc::new(Stop::default());
+        let cycles = Arc::new(AtomicUsize::new(0));
+        stop.expect(1);
+        stop.request();
+        let counted = Arc::clone(&cycles);
+        let plan = StagePlan {
+            stage: 0,
+            make: Box::new(|| {
+                Ok(Box::new(Waiting {
+                    since_ns: None,
+                    cycles: counted,
+                }))
+            }),
+        };
+        let thread = ThreadConfig {
+            core: None,
+            nice: None,
+            idle: Idle::Yield,
+            agents: Vec::new(),
+        };
+        let begun = Instant::now();
+        run_thread(&thread, vec![plan], &stop, begun);
+        assert!(!stop.has_failed());
+        // A sleep lasts at least as long as it was asked for.
+        let most = begun.elapsed().as_nanos() / STOP_PAUSE.as_nanos() + 2;
+        let cycles = cycles.load(Ordering::Relaxed);
+        assert!((2..=most).contains(&(cycles as u128)), "{cycles} cycles");
+    }
+
+    #[test]
+    fn a_long_stop_is_told_of_once_a_second() {
+        let at = |ms: u64| Now {
+            monotonic_ns: 5_000_000_000 + ms * 1_000_000,
+        };
+        let mut report = StopReport::new(at(0));
+        let told: Vec<_> = [0, 999, 1_000, 1_500, 1_999, 2_000, 7_300, 7_400]
+            .into_iter()
+            .map(|ms| report.due(at(ms)))
+            .collect();
+        let expected = [None, None, Some(1), None, None, Some(2), Some(7), None];
+        assert_eq!(told, expected);
     }
 }

@@ -141,6 +141,15 @@ impl Agent for EngineAgent {
         }
         Ok(finished)
     }
+
+    fn awaits(&self) -> String {
+        let (position, published) = (self.log.position().0, self.buffer.published_position().0);
+        format!(
+            "{} bytes of the log to be applied, and room for {} bytes of events",
+            published - position,
+            self.sink.spilled_length()
+        )
+    }
 }
 
 /// What the state machine is told of a batch.

@@ -102,6 +102,18 @@ impl<S: Storage> Agent for JournalAgent<S> {
         self.writer.sync().map_err(|e| journal_fatal(&e))?;
         Ok(true)
     }
+
+    fn awaits(&self) -> String {
+        let unfinished = self.writer.unfinished();
+        let synced = match unfinished.syncing {
+            Some(segment) => format!(", and the sync of segment {segment}"),
+            None => String::new(),
+        };
+        format!(
+            "the disk: {} bytes to write, {} writes in flight{synced}",
+            unfinished.bytes, unfinished.in_flight
+        )
+    }
 }
 
 /// Zero-fills segments ahead of need, on a thread of its own that no agent waits for, for a tenth of the disk's

@@ -116,4 +116,9 @@ impl<C: Consensus> Agent for ConsensusAgent<C> {
     fn on_stop(&mut self, _: Now) -> Result<bool, Fatal> {
         Ok(LogPosition(self.committed.position) == self.buffer.published_position())
     }
+
+    fn awaits(&self) -> String {
+        let (position, published) = (self.committed.position, self.buffer.published_position().0);
+        format!("the commit of {} bytes of the log", published - position)
+    }
 }

@@ -251,6 +251,10 @@ impl<L: BatchLog, C: WallClock> Agent for SequencerAgent<L, C> {
         self.sequencer.stopped = self.sequencer.seal_empty(BatchKind::CleanStop, now)?;
         Ok(self.sequencer.stopped)
     }
+
+    fn awaits(&self) -> String {
+        "room in the log buffer for what was accepted and for the clean stop".to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ impl EgressSink {
         self.full
     }
 
+    /// Bytes that wait for room in the ring.
+    pub fn spilled_length(&self) -> usize {
+        self.spill.len() - self.spill_read
+    }
+
     /// Moves spilled frames to the ring; true once none is left.
     #[inline]
     pub fn drain(&mut self) -> bool {

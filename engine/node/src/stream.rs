@@ -111,6 +111,10 @@ impl<T: StreamStore> Agent for StreamAgent<T> {
         self.store.flush()?;
         Ok(true)
     }
+
+    fn awaits(&self) -> String {
+        "messages on their way to the stream files".to_owned()
+    }
 }
 
 /// Makes what the day's stream files lack while the log is replayed.

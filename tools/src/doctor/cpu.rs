@@ -17,6 +17,7 @@ pub fn examine(host: &Host, plan: &Plan, findings: &mut Vec<Finding>) {
     findings.push(siblings(host, plan));
     findings.push(interrupts(host, plan));
     findings.push(real_time_throttle(host));
+    findings.push(autogroup(host));
 }
 
 /// The cores that matter: the layout's, else all.
@@ -250,6 +251,27 @@ fn real_time_throttle(host: &Host) -> Finding {
     }
 }
 
+/// Found as stops of 25 s: agents that yielded kept the workers that complete direct writes off both cores.
+fn autogroup(host: &Host) -> Finding {
+    const NAME: &str = "scheduler autogroup";
+    match host
+        .text("/proc/sys/kernel/sched_autogroup_enabled")
+        .as_deref()
+    {
+        Some("0") => Finding::pass(NAME, "off"),
+        Some(_) => Finding::warn(
+            NAME,
+            "on: a thread's nice value counts only within its own login session, and agents that yield can keep the \
+             kernel's disk workers off a core for seconds (seen on Linux 6.18)",
+            "sysctl -w kernel.sched_autogroup_enabled=0, or boot with noautogroup",
+        ),
+        None if host.exists("/proc/sys/kernel/ostype") => {
+            Finding::pass(NAME, "this kernel has none")
+        }
+        None => Finding::unknown(NAME, "the host does not say"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::finding::Status;
@@ -318,6 +340,17 @@ mod tests {
         let found = interrupts(&host, &plan(&[1]));
         assert_eq!(found.status, Status::Warn);
         assert!(found.what.contains("1 of 2"), "{found:?}");
+    }
+
+    #[test]
+    fn autogroup_is_a_warning_where_it_is_on() {
+        const FILE: &str = "/proc/sys/kernel/sched_autogroup_enabled";
+        for (text, expected) in [("1\n", Status::Warn), ("0\n", Status::Pass)] {
+            let (_folder, host) = fake(&[(FILE, text)]);
+            assert_eq!(autogroup(&host).status, expected);
+        }
+        let (_folder, host) = fake(&[("/proc/sys/kernel/ostype", "Linux\n")]);
+        assert_eq!(autogroup(&host).status, Status::Pass);
     }
 
     #[test]

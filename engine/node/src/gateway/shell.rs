@@ -131,6 +131,10 @@ impl<S: StreamSource> Agent for GatewayAgent<S> {
         }
         Ok(self.gateway.egress_is_drained() && !self.gateway.has_unsent(self.driver.connections()))
     }
+
+    fn awaits(&self) -> String {
+        "clients to take their last messages".to_owned()
+    }
 }
 
 struct Callbacks<'a, S> {

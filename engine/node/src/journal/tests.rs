@@ -68,6 +68,12 @@ fn waiting_for_a_segment_is_counted_and_ends_with_it() {
         let durable = buffer.durable_position();
         assert!(durable.0 <= SEGMENT_LENGTH, "written where no segment is");
     }
+    let said = agent.awaits();
+    assert!(
+        said.ends_with(" bytes to write, 0 writes in flight"),
+        "{said}"
+    );
+    assert!(!said.contains(" 0 bytes"), "{said}");
     while preparer.do_work() > 0 {}
     let waited = stalls();
     while buffer.durable_position() < buffer.published_position() {
@@ -75,4 +81,6 @@ fn waiting_for_a_segment_is_counted_and_ends_with_it() {
     }
     assert!(buffer.durable_position().0 > SEGMENT_LENGTH);
     assert_eq!(stalls(), waited);
+    let nothing = "the disk: 0 bytes to write, 0 writes in flight";
+    assert_eq!(agent.awaits(), nothing);
 }

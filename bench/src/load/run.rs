@@ -217,10 +217,9 @@ pub fn run_beside(
         load.neighbours = Some(Neighbours::enter(options, beside)?);
     }
     let watch = options.counters.as_deref().map(ServerWatch::start);
-    let watch = watch.transpose().map_err(LoadError::Counters)?;
+    load.server = watch.transpose().map_err(LoadError::Counters)?;
     load.run(options)?;
-    let server = watch.map(ServerWatch::finish).transpose();
-    let server = server.map_err(LoadError::Counters)?;
+    let server = load.server.take().map(ServerWatch::finish);
     let layout = format!(
         "client {} · server {}",
         describe(options.core, options.idle),
@@ -239,6 +238,7 @@ struct Load {
     held: Vec<Option<Held>>,
     idle: Option<IdleSessions>,
     neighbours: Option<Neighbours>,
+    server: Option<ServerWatch>,
     threads: ThreadWatch,
     own_threads: ThreadWatch,
 }
@@ -270,6 +270,7 @@ impl Load {
             held,
             idle: None,
             neighbours: None,
+            server: None,
             threads: ThreadWatch::new(options.venue_pid, options.counters.as_deref()),
             own_threads: ThreadWatch::new(options.core.map(|_| std::process::id()), None),
         })
@@ -441,6 +442,9 @@ impl Load {
     ) -> Result<(), LoadError> {
         self.client.flush();
         let work = self.client.poll(&mut self.recorder);
+        if let Some(server) = &mut self.server {
+            server.turn(self.clock.now_ns());
+        }
         if let Some((session, why)) = self.recorder.ended() {
             let user = user_of(options, session);
             return Err(LoadError::Ended { session, user, why });

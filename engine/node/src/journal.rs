@@ -116,6 +116,9 @@ impl<S: Storage> Agent for JournalAgent<S> {
     }
 }
 
+/// How long the helper that makes segments waits at most for the writer's call; it may share its core with others.
+const PREPARER_IDLE: Duration = Duration::from_millis(20);
+
 /// Zero-fills segments ahead of need, on a thread of its own that no agent waits for, for a tenth of the disk's
 /// time unless a segment is needed soon. It ends when `done` says that the writer needs no more: a stopping writer
 /// may still have to rotate. `nice` is that of the thread which would wait for segments.
@@ -128,10 +131,11 @@ pub fn start_preparer<S: Storage>(
         .name("segments".into())
         .spawn(move || {
             affinity::take_nice(nice);
+            preparer.wake_this_thread();
             while !done.load(Ordering::Acquire) {
                 let begun = Instant::now();
                 if preparer.do_work() == 0 {
-                    std::thread::sleep(Duration::from_millis(2));
+                    std::thread::park_timeout(PREPARER_IDLE);
                 } else if !preparer.is_urgent() {
                     std::thread::sleep(pause(begun.elapsed()));
                 }

@@ -12,6 +12,7 @@ use crate::storage::{AlignedBuffer, Storage, StorageError, StorageFile, WriteMod
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
 
 /// Zeros written in one duty cycle.
 pub const PREPARE_CHUNK_LENGTH: u64 = 256 << 10;
@@ -24,6 +25,8 @@ pub struct SegmentSupply {
     /// Log position that the writer has come to.
     position: AtomicU64,
     failure: OnceLock<StorageError>,
+    /// Woken when more is wanted.
+    helper: OnceLock<Thread>,
 }
 
 impl SegmentSupply {
@@ -37,7 +40,11 @@ impl SegmentSupply {
 
     /// Asks for all segments below `number`.
     pub fn want(&self, number: u64) {
-        self.wanted.fetch_max(number, Ordering::AcqRel);
+        if self.wanted.fetch_max(number, Ordering::AcqRel) < number
+            && let Some(helper) = self.helper.get()
+        {
+            helper.unpark();
+        }
     }
 
     /// The writer tells how far it is: zeros that are not needed soon give way to the log's own writes.
@@ -82,6 +89,12 @@ impl<S: Storage> SegmentPreparer<S> {
             zeros: AlignedBuffer::new(PREPARE_CHUNK_LENGTH as usize),
             preparing: None,
         }
+    }
+
+    /// The current thread is the one to unpark when more is wanted.
+    pub fn wake_this_thread(&self) {
+        // A second helper would have nothing to do.
+        let _ = self.supply.helper.set(std::thread::current());
     }
 
     /// One bounded piece of work; 0 if nothing is wanted. After a failure nothing more is tried: the
@@ -227,6 +240,27 @@ mod tests {
         assert!(!urgent_at(length + length / 2 - 1));
         assert!(urgent_at(length + length / 2));
         assert!(urgent_at(2 * length), "needed at once");
+    }
+
+    /// The helper looked 500 times a second whether there was something to do, on the core of the load generator.
+    #[test]
+    fn who_wants_a_segment_wakes_the_helper() {
+        let meta = JournalMeta::for_tests(2 * PREPARE_CHUNK_LENGTH);
+        let supply = SegmentSupply::new(1);
+        let mut preparer = SegmentPreparer::new(MemoryStorage::new(), meta, Arc::clone(&supply));
+        let (told, parks) = std::sync::mpsc::channel();
+        let helper = std::thread::spawn(move || {
+            preparer.wake_this_thread();
+            told.send(()).unwrap();
+            // For ever, if nobody wakes it.
+            while preparer.do_work() == 0 {
+                std::thread::park();
+            }
+        });
+        parks.recv().unwrap();
+        supply.want(1);
+        supply.want(2);
+        helper.join().unwrap();
     }
 
     fn assert_whole(storage: &MemoryStorage, meta: &JournalMeta, name: &str) {

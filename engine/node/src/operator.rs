@@ -18,7 +18,8 @@ use lockstep_record::{
 use std::sync::Arc;
 use std::time::Duration;
 
-const PERIOD: Duration = Duration::from_millis(50);
+/// The schedule and signals are looked at so often; who comes to the admin socket is served at once.
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// A record of the operator's with his identity.
 pub fn record<B: Body>(body: &B, parts: &[(PartTag, Vec<u8>)], operator: &str) -> Vec<u8> {

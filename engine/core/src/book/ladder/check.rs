@@ -1,5 +1,6 @@
 //! Checks of one ladder, for tests and the simulator: they read all of it.
 
+use super::trie::{NODE_BITS, NODE_SLOTS};
 use super::*;
 
 impl LevelPool {

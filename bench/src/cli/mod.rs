@@ -148,6 +148,8 @@ pub fn run(command: &BenchCommand) -> Result<Verdict, BenchError> {
 
 /// As `run`, to any output.
 pub fn run_to(command: &BenchCommand, out: &mut dyn Write) -> Result<Verdict, BenchError> {
+    // As `serve` does. Where it cannot be done, the page faults show in the figures.
+    let _ = lockstep_node::residence::populate_program();
     match command {
         BenchCommand::Order(args) => order(args, out),
         BenchCommand::Echo(args) => echo(args, out),

@@ -25,7 +25,7 @@ pub mod node;
 pub mod operator;
 pub mod recovery;
 pub mod replay;
-mod residence;
+pub mod residence;
 pub mod ring;
 pub mod sequencer;
 pub mod signals;

@@ -99,6 +99,9 @@ impl Node {
         let begun = Instant::now();
         let recovered = recovery::recover(config, options.report)?;
         let are_helpers_apart = keep_helpers_off_pinned_cores(config);
+        if let Err(error) = residence::populate_program() {
+            tracing::warn!(%error, "the program's code is read as it is first used");
+        }
         if config.memory.lock {
             residence::lock()
                 .map_err(|e| Fatal::new(ExitCode::Setup, format!("memory.lock: {e}")))?;
